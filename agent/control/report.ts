@@ -1,0 +1,90 @@
+/** What the agent tells about itself over its control socket, as JSON. Sizes are bytes, times milliseconds. */
+
+/** What delivery is doing, as its state machine stands. */
+export type LinkReport =
+  /** Nothing waits. */
+  | { readonly is: 'idle' }
+  | { readonly is: 'sending'; readonly records: number; readonly bytes: number }
+  /** The last attempt failed; `why` says what came back, `retryInMs` when the next one starts. */
+  | { readonly is: 'waiting'; readonly why: string; readonly attempts: number; readonly retryInMs: number }
+
+/** Whether the queue takes chunks, and if not, why: then bytes wait in their files. */
+export type QueueState =
+  | { readonly is: 'open' }
+  | { readonly is: 'full' }
+  /** The disk refuses; it is tried again at every chunk. */
+  | { readonly is: 'blocked'; readonly why: string }
+
+/** A record that is kept but not sent. */
+export interface SetAsideReport {
+  readonly seq: number
+  readonly path: string
+  readonly why: string
+}
+
+export interface FileReport {
+  readonly path: string
+  readonly stream: string
+  readonly size: number
+  /** Read, and so either queued or receipted, or still uncut in memory. */
+  readonly readBytes: number
+  readonly queuedBytes: number
+  readonly receiptedBytes: number
+  readonly lostBytes: number
+  /** Why the file cannot be read at the moment. */
+  readonly trouble?: string
+}
+
+export interface Totals {
+  readonly files: number
+  readonly size: number
+  readonly readBytes: number
+  readonly queuedBytes: number
+  readonly receiptedBytes: number
+  readonly lostBytes: number
+}
+
+export interface StatusReport {
+  readonly version: string
+  readonly device: string
+  readonly epoch: number
+  readonly server: string
+  readonly link: LinkReport
+  readonly queue: {
+    readonly records: number
+    readonly bytes: number
+    readonly maxBytes: number
+    readonly state: QueueState
+    readonly setAside: readonly SetAsideReport[]
+  }
+  readonly files: readonly FileReport[]
+  readonly totals: Totals
+}
+
+/** What is left of a flush; `done`: everything that stood in the files when it began has receipts. */
+export interface FlushReport {
+  readonly done: boolean
+  /** What the flush is about: bytes that stood in the files or waited in the queue when it began. */
+  readonly targetBytes: number
+  readonly receiptedBytes: number
+  readonly queuedBytes: number
+  readonly unreadBytes: number
+  readonly lostBytes: number
+  /** Records that wait for a receipt. */
+  readonly queuedRecords: number
+  readonly link: LinkReport
+  /** The files that are not done, in the last line of a flush that ran out of time. */
+  readonly remaining?: readonly {
+    readonly path: string
+    readonly unreadBytes: number
+    readonly queuedBytes: number
+  }[]
+}
+
+/** Requests of the control socket, HTTP over a unix socket. */
+export const controlPaths = {
+  /** GET: a StatusReport. */
+  status: '/status',
+  /** POST with ?timeoutMs=N: FlushReports, one JSON object a line, about five a second, the last one with the result. */
+  flush: '/flush',
+} as const

@@ -1,0 +1,76 @@
+import { constants, zstdCompress, zstdDecompressSync, type ZstdOptions } from 'node:zlib'
+import { equalBytes, sha256, type Digest } from './ids.ts'
+import type { DataManifest, Encoding } from './manifest.ts'
+import { accept, refuse, type Verdict } from './refusal.ts'
+
+/** A chunk's bytes as they travel, with all that a manifest says of them. */
+export interface EncodedBody {
+  readonly length: number
+  readonly sha256: Digest
+  readonly encoding: Encoding
+  readonly body: Uint8Array
+  readonly bodySha256: Digest
+}
+
+const compressionLevel = 1
+/** A window is never larger than the largest chunk, so a hostile frame cannot ask for more memory: 2^23 is 8 MiB. */
+const maxWindowLog = 23
+const zstdMagic = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd)
+
+/**
+ * Compresses `bytes`, at least one, on the thread pool; what does not get smaller stays as it is. The same bytes
+ * always give the same body.
+ */
+export async function encodeBody(bytes: Uint8Array): Promise<EncodedBody> {
+  const content = { length: bytes.length, sha256: sha256(bytes) }
+  const compressed = await compress(bytes)
+  if (compressed.length >= bytes.length) {
+    return { ...content, encoding: 'identity', body: bytes, bodySha256: content.sha256 }
+  }
+  return { ...content, encoding: 'zstd', body: compressed, bodySha256: sha256(compressed) }
+}
+
+function compress(bytes: Uint8Array): Promise<Uint8Array> {
+  const options: ZstdOptions & { pledgedSrcSize: number } = {
+    params: { [constants.ZSTD_c_compressionLevel]: compressionLevel },
+    chunkSize: 256 * 1024,
+    pledgedSrcSize: bytes.length,
+  }
+  return new Promise((resolve, reject) => {
+    zstdCompress(bytes, options, (error, compressed) => (error ? reject(error) : resolve(compressed)))
+  })
+}
+
+/** The log's bytes again, checked against everything the manifest signs about them. Never throws. */
+export function decodeBody(manifest: DataManifest, body: Uint8Array): Verdict<Uint8Array> {
+  if (body.length !== manifest.bodyLength) return refuse('BODY_LENGTH_WRONG')
+  if (!equalBytes(sha256(body), manifest.bodySha256)) return refuse('BODY_HASH_WRONG')
+  const bytes = manifest.encoding === 'zstd' ? inflate(body, manifest.length) : body
+  if (!bytes) return refuse('BODY_UNDECODABLE')
+  if (bytes.length !== manifest.length) return refuse('CONTENT_LENGTH_WRONG')
+  if (!equalBytes(sha256(bytes), manifest.sha256)) return refuse('CONTENT_HASH_WRONG')
+  return accept(bytes)
+}
+
+/** The content of exactly one zstd frame (RFC 8878, section 3.1.1) that is no longer than `maxBytes`. */
+function inflate(frame: Uint8Array, maxBytes: number): Uint8Array | undefined {
+  if (!equalBytes(frame.subarray(0, zstdMagic.length), zstdMagic)) return undefined
+  try {
+    const options = {
+      maxOutputLength: maxBytes,
+      info: true,
+      params: { [constants.ZSTD_d_windowLogMax]: maxWindowLog },
+    } as const
+    // With `info` the answer is an object, which the types do not know. By default bytes after the frame pass unseen.
+    const { buffer, engine } = zstdDecompressSync(frame, options) as unknown as InflateInfo
+    return engine.bytesWritten === frame.length ? buffer : undefined
+  } catch {
+    // The library throws on anything that is not a frame, is cut short, or is longer than allowed.
+    return undefined
+  }
+}
+
+interface InflateInfo {
+  readonly buffer: Uint8Array
+  readonly engine: { readonly bytesWritten: number }
+}

@@ -1,0 +1,114 @@
+import { decodeCbor, encodeCbor, type CborValue } from './cbor.ts'
+import { keyIdOfEnvelope, scanEnvelope, signEnvelope, verifyEnvelope } from './cose.ts'
+import type { PublicKey, Signer } from './ed25519-policy.ts'
+import {
+  equalBytes,
+  isCount,
+  parseDeviceId,
+  parseDigest,
+  parseEpoch,
+  parseSequence,
+  type DeviceId,
+  type Digest,
+  type Epoch,
+  type Sequence,
+} from './ids.ts'
+import { accept, isRefusalCode, refuse, type RefusalCode, type Verdict } from './refusal.ts'
+
+export const outcomes = ['stored', 'duplicate', 'storedWithoutBody', 'forked', 'refused'] as const
+/**
+ * What the server did with a record: stored it; had it already; stored an envelope whose body the drone withheld; stored
+ * it apart, because another record holds its place in the chain; or refused it. All but the last are safe on its disk.
+ */
+export type Outcome = (typeof outcomes)[number]
+
+/** What became of one record of the batch. */
+export type ReceiptEntry = {
+  /** null where the record's manifest could not be read. */
+  readonly place: { readonly epoch: Epoch; readonly seq: Sequence } | null
+  readonly digest: Digest
+} & (
+  | { readonly outcome: Exclude<Outcome, 'refused'> }
+  | { readonly outcome: 'refused'; readonly refusal: RefusalCode }
+)
+
+export interface Receipt {
+  readonly device: DeviceId
+  /** The server's wall clock. */
+  readonly timeMs: number
+  /** One for each record of the batch, in its order. */
+  readonly entries: readonly ReceiptEntry[]
+}
+
+const version = 1
+const key = { version: 0, device: 1, timeMs: 2, entries: 3 } as const
+/** A receipt for the largest batch is smaller: 4096 entries of at most 100 bytes. */
+export const maxReceiptBytes = 512 * 1024
+
+/** The signed receipt: one COSE_Sign1 by the server's key. */
+export function signReceipt(receipt: Receipt, signer: Signer): Uint8Array {
+  const payload = encodeCbor(
+    new Map<number, CborValue>([
+      [key.version, version],
+      [key.device, receipt.device],
+      [key.timeMs, receipt.timeMs],
+      [key.entries, receipt.entries.map(encodeEntry)],
+    ]),
+  )
+  return signEnvelope(payload, 'logbox-receipt', signer)
+}
+
+function encodeEntry(entry: ReceiptEntry): CborValue {
+  const { place, digest, outcome } = entry
+  const code = outcome === 'refused' ? entry.refusal : null
+  return [place?.epoch ?? null, place?.seq ?? null, digest, outcomes.indexOf(outcome), code]
+}
+
+/**
+ * The receipt in `bytes`, if one of the pinned keys signed it for this device. Never throws: anything else, such as a
+ * captive portal's page, is RECEIPT_INVALID.
+ */
+export function verifyReceipt(
+  bytes: Uint8Array,
+  pinned: readonly PublicKey[],
+  device: DeviceId,
+): Verdict<Receipt> {
+  const scan = scanEnvelope(bytes, 0, maxReceiptBytes)
+  if (scan.is !== 'whole' || scan.end !== bytes.length) return refuse('RECEIPT_INVALID')
+  const keyId = keyIdOfEnvelope(scan.envelope, 'logbox-receipt')
+  const signer = keyId.ok ? pinned.find((known) => equalBytes(known.id, keyId.value)) : undefined
+  if (!signer || !verifyEnvelope(scan.envelope, signer)) return refuse('RECEIPT_INVALID')
+  const receipt = decodeReceipt(scan.envelope.payload)
+  return receipt?.device === device ? accept(receipt) : refuse('RECEIPT_INVALID')
+}
+
+function decodeReceipt(payload: Uint8Array): Receipt | undefined {
+  const fields = decodeCbor(payload)
+  if (!(fields instanceof Map) || fields.size !== 4 || fields.get(key.version) !== version) return undefined
+  const device = parseDeviceId(String(fields.get(key.device)))
+  const timeMs: unknown = fields.get(key.timeMs)
+  const list: unknown = fields.get(key.entries)
+  if (device === undefined || !isCount(timeMs) || !Array.isArray(list)) return undefined
+  const entries = list.map(decodeEntry).filter((entry) => entry !== undefined)
+  return entries.length === list.length ? { device, timeMs, entries } : undefined
+}
+
+function decodeEntry(value: unknown): ReceiptEntry | undefined {
+  if (!Array.isArray(value) || value.length !== 5) return undefined
+  const [epochField, seqField, digestField, outcomeField, code]: unknown[] = value
+  const digest = parseDigest(digestField)
+  const outcome = isCount(outcomeField) ? outcomes[outcomeField] : undefined
+  const place = decodePlace(epochField, seqField)
+  if (!digest || !outcome || place === undefined) return undefined
+  if (outcome !== 'refused') return code === null ? { place, digest, outcome } : undefined
+  return typeof code === 'string' && isRefusalCode(code)
+    ? { place, digest, outcome, refusal: code }
+    : undefined
+}
+
+function decodePlace(epochField: unknown, seqField: unknown): ReceiptEntry['place'] | undefined {
+  if (epochField === null && seqField === null) return null
+  const epoch = parseEpoch(epochField)
+  const seq = parseSequence(seqField)
+  return epoch === undefined || seq === undefined ? undefined : { epoch, seq }
+}

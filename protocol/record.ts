@@ -1,0 +1,112 @@
+import { encodeHead, major, readHead } from './cbor-head.ts'
+import { limits } from './contract.ts'
+import { scanEnvelope, type Envelope } from './cose.ts'
+import { equalBytes } from './ids.ts'
+
+/** Tag 1282369378, "Logb", and an array of two: how every record starts, and how a damaged file is searched. */
+export const recordOpening = Uint8Array.of(0xda, 0x4c, 0x6f, 0x67, 0x62, 0x82)
+const nullByte = 0xf6
+
+/** One record as it stands in a batch, a segment or a store, not yet verified. */
+export interface RecordFrame {
+  readonly envelope: Envelope
+  /** null: withheld, or of a kind that has none. */
+  readonly body: Uint8Array | null
+  /** The whole record. */
+  readonly bytes: Uint8Array
+}
+
+export type RecordScan =
+  | { readonly is: 'whole'; readonly frame: RecordFrame; readonly end: number }
+  /** The input ends within what may be a record; nothing more can be said before it holds `needed` bytes. */
+  | { readonly is: 'cut'; readonly needed: number }
+  | { readonly is: 'malformed' }
+  | { readonly is: 'tooLarge' }
+
+/**
+ * Reads the record that starts at `start`, without copying and in the one encoding it can have. Never throws, never
+ * reads past its end, and refuses by its heads what is over the limits, before its bytes are there.
+ */
+export function scanRecord(bytes: Uint8Array, start = 0): RecordScan {
+  const opening = bytes.subarray(start, start + recordOpening.length)
+  if (!equalBytes(opening, recordOpening.subarray(0, opening.length))) return { is: 'malformed' }
+  const envelopeStart = start + recordOpening.length
+  if (opening.length < recordOpening.length) return { is: 'cut', needed: envelopeStart }
+  const scan = scanEnvelope(bytes, envelopeStart, limits.maxManifestBytes)
+  if (scan.is !== 'whole') return scan
+  const body = scanBody(bytes, scan.end)
+  if (body.is !== 'whole') return body
+  const frame = { envelope: scan.envelope, body: body.body, bytes: bytes.subarray(start, body.end) }
+  return { is: 'whole', frame, end: body.end }
+}
+
+type BodyScan =
+  | { readonly is: 'whole'; readonly body: Uint8Array | null; readonly end: number }
+  | Exclude<RecordScan, { is: 'whole' }>
+
+function scanBody(bytes: Uint8Array, start: number): BodyScan {
+  if (bytes[start] === nullByte) return { is: 'whole', body: null, end: start + 1 }
+  const head = readHead(bytes, start)
+  if (head.is !== 'whole') return head
+  if (head.major !== major.bytes) return { is: 'malformed' }
+  if (head.value > limits.maxChunkBytes) return { is: 'tooLarge' }
+  const end = head.end + head.value
+  if (end > bytes.length) return { is: 'cut', needed: end }
+  return { is: 'whole', body: bytes.subarray(head.end, end), end }
+}
+
+/** The record of an encoded envelope and its body. */
+export function encodeRecord(envelope: Uint8Array, body: Uint8Array | null): Uint8Array {
+  const end = body ? [encodeHead(major.bytes, body.length), body] : [Uint8Array.of(nullByte)]
+  return Buffer.concat([recordOpening, envelope, ...end])
+}
+
+/** Why a batch could not be read to its end. */
+export class BatchError extends Error {
+  readonly reason: 'malformed' | 'tooLarge' | 'cut'
+
+  constructor(reason: BatchError['reason']) {
+    super(`the batch is ${reason}`)
+    this.reason = reason
+  }
+}
+
+/**
+ * The records of a batch (a CBOR Sequence, RFC 8742) as they arrive. Holds one record and one piece of input at a time.
+ * Each frame is valid until the next is asked for. Throws a BatchError where the input is no batch, after every whole
+ * record before that place was given.
+ */
+export async function* readRecords(
+  source: AsyncIterable<Uint8Array>,
+  maxBatchBytes: number = limits.maxBatchBytes,
+): AsyncGenerator<RecordFrame, void, undefined> {
+  let held: Uint8Array = new Uint8Array(0)
+  let needed = 1
+  let total = 0
+  const pieces: Uint8Array[] = []
+  let pending = 0
+  for await (const piece of source) {
+    total += piece.length
+    if (total > maxBatchBytes) throw new BatchError('tooLarge')
+    pieces.push(piece)
+    pending += piece.length
+    if (held.length + pending < needed) continue
+    held = Buffer.concat([held, ...pieces.splice(0)])
+    pending = 0
+    let start = 0
+    for (;;) {
+      if (start === held.length) break
+      const scan = scanRecord(held, start)
+      if (scan.is === 'cut') {
+        needed = scan.needed - start
+        break
+      }
+      if (scan.is !== 'whole') throw new BatchError(scan.is)
+      yield scan.frame
+      start = scan.end
+      needed = 1
+    }
+    held = held.subarray(start)
+  }
+  if (held.length + pending > 0) throw new BatchError('cut')
+}
