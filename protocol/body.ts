@@ -41,10 +41,14 @@ function compress(bytes: Uint8Array): Promise<Uint8Array> {
   })
 }
 
-/** The log's bytes again, checked against everything the manifest signs about them. Never throws. */
-export function decodeBody(manifest: DataManifest, body: Uint8Array): Verdict<Uint8Array> {
+/** Whether this is the body that the manifest signs. */
+export function checkBody(manifest: DataManifest, body: Uint8Array): Verdict<Uint8Array> {
   if (body.length !== manifest.bodyLength) return refuse('BODY_LENGTH_WRONG')
-  if (!equalBytes(sha256(body), manifest.bodySha256)) return refuse('BODY_HASH_WRONG')
+  return equalBytes(sha256(body), manifest.bodySha256) ? accept(body) : refuse('BODY_HASH_WRONG')
+}
+
+/** The log's bytes again, from a body that passed `checkBody`, checked against what is signed of them. Never throws. */
+export function decodeBody(manifest: DataManifest, body: Uint8Array): Verdict<Uint8Array> {
   const bytes = manifest.encoding === 'zstd' ? inflate(body, manifest.length) : body
   if (!bytes) return refuse('BODY_UNDECODABLE')
   if (bytes.length !== manifest.length) return refuse('CONTENT_LENGTH_WRONG')

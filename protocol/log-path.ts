@@ -21,7 +21,8 @@ export function logPathFromBytes(bytes: Uint8Array): LogPath | undefined {
 export function isLogPath(value: unknown): value is LogPath {
   if (typeof value !== 'string' && !(value instanceof Uint8Array)) return false
   const parsed = logPathFromBytes(logPathToBytes(value))
-  return typeof parsed === typeof value
+  // A lone surrogate has no UTF-8: such text is not the path that it would become.
+  return typeof value === 'string' ? parsed === value : parsed instanceof Uint8Array
 }
 
 /** The path for a person: bytes that are not UTF-8 become U+FFFD. Escape it before it reaches a terminal. */

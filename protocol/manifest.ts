@@ -251,12 +251,14 @@ function parseTags(value: unknown): Tags | undefined {
 /** Whether these are text under names of 1 to 64 bytes, and 1 KiB in all. */
 export function areTags(tags: ReadonlyMap<unknown, unknown>): tags is Tags {
   for (const [name, value] of tags) {
-    if (typeof name !== 'string' || typeof value !== 'string') return false
+    if (!isText(name) || !isText(value)) return false
     if (name === '' || Buffer.byteLength(name) > maxTagNameBytes) return false
   }
   return encodeCbor(tags as Tags).length <= limits.maxTagsBytes
 }
 
+/** A lone surrogate has no UTF-8, and would arrive as another character. */
+const isText = (value: unknown): value is string => typeof value === 'string' && value.isWellFormed()
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 const bytesOf = (value: unknown): Uint8Array => (value instanceof Uint8Array ? value : new Uint8Array(0))
 const countOf = (value: unknown): number => (isCount(value) ? value : -1)

@@ -85,7 +85,8 @@ export function verifyReceipt(
 function decodeReceipt(payload: Uint8Array): Receipt | undefined {
   const fields = decodeCbor(payload)
   if (!(fields instanceof Map) || fields.size !== 4 || fields.get(key.version) !== version) return undefined
-  const device = parseDeviceId(String(fields.get(key.device)))
+  const name: unknown = fields.get(key.device)
+  const device = typeof name === 'string' ? parseDeviceId(name) : undefined
   const timeMs: unknown = fields.get(key.timeMs)
   const list: unknown = fields.get(key.entries)
   if (device === undefined || !isCount(timeMs) || !Array.isArray(list)) return undefined

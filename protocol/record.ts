@@ -80,33 +80,47 @@ export async function* readRecords(
   source: AsyncIterable<Uint8Array>,
   maxBatchBytes: number = limits.maxBatchBytes,
 ): AsyncGenerator<RecordFrame, void, undefined> {
-  let held: Uint8Array = new Uint8Array(0)
-  let needed = 1
+  const input = new UncutInput()
   let total = 0
-  const pieces: Uint8Array[] = []
-  let pending = 0
   for await (const piece of source) {
+    yield* input.cut(piece.subarray(0, maxBatchBytes - total))
     total += piece.length
     if (total > maxBatchBytes) throw new BatchError('tooLarge')
-    pieces.push(piece)
-    pending += piece.length
-    if (held.length + pending < needed) continue
-    held = Buffer.concat([held, ...pieces.splice(0)])
-    pending = 0
+  }
+  if (!input.isEmpty) throw new BatchError('cut')
+}
+
+/** What arrived and is not cut into records yet. Pieces are joined once the next record is whole: each byte is copied at most twice. */
+class UncutInput {
+  #pieces: Uint8Array[] = []
+  #length = 0
+  /** How long the input must be before more can be said about it. */
+  #needed = 1
+
+  get isEmpty(): boolean {
+    return this.#length === 0
+  }
+
+  /** Every record that is whole now that `piece` is here. */
+  *cut(piece: Uint8Array): Generator<RecordFrame, void, undefined> {
+    this.#pieces.push(piece)
+    this.#length += piece.length
+    if (this.#length < this.#needed) return
+    const bytes = Buffer.concat(this.#pieces)
     let start = 0
-    for (;;) {
-      if (start === held.length) break
-      const scan = scanRecord(held, start)
-      if (scan.is === 'cut') {
-        needed = scan.needed - start
-        break
-      }
-      if (scan.is !== 'whole') throw new BatchError(scan.is)
+    let scan = scanRecord(bytes)
+    while (scan.is === 'whole') {
       yield scan.frame
       start = scan.end
-      needed = 1
+      scan = scanRecord(bytes, start)
     }
-    held = held.subarray(start)
+    if (scan.is !== 'cut') throw new BatchError(scan.is)
+    this.#keep(bytes.subarray(start), scan.needed - start)
   }
-  if (held.length + pending > 0) throw new BatchError('cut')
+
+  #keep(rest: Uint8Array, needed: number): void {
+    this.#pieces = [rest]
+    this.#length = rest.length
+    this.#needed = needed
+  }
 }

@@ -4,7 +4,7 @@ import type { StreamLabel } from './chunk.ts'
 import { signEnvelope } from './cose.ts'
 import type { Signer } from './ed25519-policy.ts'
 import { sha256, type ByteOffset, type Digest } from './ids.ts'
-import { encodeManifest, type Manifest, type RecordTime } from './manifest.ts'
+import { encodeManifest, type DataManifest, type Manifest, type RecordTime } from './manifest.ts'
 import { encodeRecord } from './record.ts'
 
 /** A record that its device signed, and the chain's head after it. */
@@ -25,20 +25,20 @@ export function sealChunk(
   head: ChainHead,
   time: RecordTime,
   signer: Signer,
-): SealedRecord {
+): SealedRecord<DataManifest> {
   const { length, sha256, encoding, bodySha256 } = body
   const content = { offset, length, sha256, encoding, bodyLength: body.body.length, bodySha256 }
-  const manifest = { kind: 'data', ...placeAfter(head), ...label, time, ...content } as const
+  const manifest: DataManifest = { kind: 'data', ...placeAfter(head), ...label, time, ...content }
   return seal(manifest, body.body, head, signer)
 }
 
 /** Seals a manifest that was made for this head, with the body it tells of, or none. */
-export function seal(
-  manifest: Manifest,
+export function seal<M extends Manifest>(
+  manifest: M,
   body: Uint8Array | null,
   head: ChainHead,
   signer: Signer,
-): SealedRecord {
+): SealedRecord<M> {
   const payload = encodeManifest(manifest)
   const digest = sha256(payload)
   const bytes = encodeRecord(signEnvelope(payload, 'logbox-manifest', signer), body)

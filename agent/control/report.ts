@@ -61,10 +61,19 @@ export interface StatusReport {
   readonly totals: Totals
 }
 
+/** A file that a flush could not finish. */
+export interface RemainingFile {
+  readonly path: string
+  readonly unreadBytes: number
+  readonly queuedBytes: number
+  /** Why it cannot be read; empty where that is not what holds it up. */
+  readonly trouble: string
+}
+
 /** What is left of a flush; `done`: everything that stood in the files when it began has receipts. */
 export interface FlushReport {
   readonly done: boolean
-  /** What the flush is about: bytes that stood in the files or waited in the queue when it began. */
+  /** What receiptedBytes has to reach: all that stood in the files, and in the queue, when the flush began. */
   readonly targetBytes: number
   readonly receiptedBytes: number
   readonly queuedBytes: number
@@ -74,11 +83,7 @@ export interface FlushReport {
   readonly queuedRecords: number
   readonly link: LinkReport
   /** The files that are not done, in the last line of a flush that ran out of time. */
-  readonly remaining?: readonly {
-    readonly path: string
-    readonly unreadBytes: number
-    readonly queuedBytes: number
-  }[]
+  readonly remaining?: readonly RemainingFile[]
 }
 
 /** Requests of the control socket, HTTP over a unix socket. */

@@ -1,0 +1,110 @@
+import type { ByteOffset } from '../../protocol/ids.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
+
+export interface ChunkRules {
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  /** A chunk of text prefers to end at a newline, and never needs one. */
+  readonly format: 'text' | 'binary'
+}
+
+/** The bytes of one chunk. They are valid until it is released, which must be done once. */
+export interface Cut {
+  readonly offset: ByteOffset
+  readonly bytes: Uint8Array
+  release(): void
+}
+
+const newline = 0x0a
+
+/**
+ * Collects a file's bytes and cuts them by size and age. While bytes flow it owns one of the shared buffers; in between
+ * it keeps a small copy of what is not yet cut.
+ */
+export class Chunker {
+  readonly #rules: ChunkRules
+  readonly #buffers: ChunkBuffers
+  #offset: ByteOffset
+  #buffer: Uint8Array | undefined
+  /** What is uncut while there is no buffer. */
+  #rest: Uint8Array = new Uint8Array(0)
+  #length = 0
+  /** When the oldest uncut byte was read. */
+  #sinceMs = 0
+
+  constructor(offset: ByteOffset, rules: ChunkRules, buffers: ChunkBuffers) {
+    this.#offset = offset
+    this.#rules = rules
+    this.#buffers = buffers
+  }
+
+  get uncutBytes(): number {
+    return this.#length
+  }
+
+  /** Where the next bytes are to be read into; empty when the signal fires before there is room. */
+  async room(signal: AbortSignal): Promise<Uint8Array> {
+    this.#buffer ??= await this.#fillBuffer(signal)
+    return this.#buffer?.subarray(this.#length, this.#rules.maxBytes) ?? new Uint8Array(0)
+  }
+
+  async #fillBuffer(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const buffer = await this.#buffers.take(signal)
+    buffer?.set(this.#rest)
+    if (buffer) this.#rest = new Uint8Array(0)
+    return buffer
+  }
+
+  /** Counts in the `count` bytes that were read into `room`. */
+  took(count: number, nowMs: number): void {
+    if (this.#length === 0) this.#sinceMs = nowMs
+    this.#length += count
+  }
+
+  /** Milliseconds until the oldest byte is so old that it must be cut. */
+  dueInMs(nowMs: number): number {
+    return this.#length === 0 ? Infinity : Math.max(0, this.#sinceMs + this.#rules.maxAgeMs - nowMs)
+  }
+
+  /** The chunk that is due by size or age, or, with `all`, whatever there is; undefined when there is none. */
+  cut(nowMs: number, all: boolean): Cut | undefined {
+    if (this.#length === 0) return undefined
+    if (all) return this.#cutAt(this.#length, nowMs)
+    const isDue = this.#length === this.#rules.maxBytes || this.dueInMs(nowMs) === 0
+    return isDue ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
+  }
+
+  #preferredEnd(): number {
+    if (this.#rules.format === 'binary') return this.#length
+    const afterNewline = this.#uncut().lastIndexOf(newline) + 1
+    return afterNewline > 0 ? afterNewline : this.#length
+  }
+
+  #uncut(): Uint8Array {
+    return (this.#buffer ?? this.#rest).subarray(0, this.#length)
+  }
+
+  #cutAt(end: number, nowMs: number): Cut {
+    const uncut = this.#uncut()
+    const buffer = this.#buffer
+    const cut = { offset: this.#offset, bytes: uncut.subarray(0, end), release: () => this.#giveBack(buffer) }
+    this.#rest = uncut.slice(end)
+    this.#buffer = undefined
+    this.#length = this.#rest.length
+    this.#offset = (this.#offset + end) as ByteOffset
+    this.#sinceMs = nowMs
+    return cut
+  }
+
+  #giveBack(buffer: Uint8Array | undefined): void {
+    if (buffer) this.#buffers.giveBack(buffer)
+  }
+
+  /** Lets others use the buffer while no bytes come. */
+  rest(): void {
+    if (!this.#buffer) return
+    this.#rest = this.#uncut().slice()
+    this.#buffers.giveBack(this.#buffer)
+    this.#buffer = undefined
+  }
+}

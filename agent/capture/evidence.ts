@@ -1,0 +1,28 @@
+import { equalBytes, sha256 } from '../../protocol/ids.ts'
+import type { Evidence } from '../queue/resume-point.ts'
+import type { OpenFile } from '../world.ts'
+import type { Cut } from './chunker.ts'
+
+/** Of the head of a file, and of the last bytes read of it. */
+const rangeBytes = 1024
+
+/** What proves, once `cut` is shipped, that a file is still the one that was read: its head and the end of the cut. */
+export function evidenceAfter(before: readonly Evidence[], { offset, bytes }: Cut): Evidence[] {
+  const head = before[0] ?? evidenceOf(offset, bytes.subarray(0, rangeBytes))
+  const start = Math.max(0, bytes.length - rangeBytes)
+  return [head, evidenceOf(offset + start, bytes.subarray(start))]
+}
+
+function evidenceOf(offset: number, bytes: Uint8Array): Evidence {
+  return { offset, length: bytes.length, sha256: sha256(bytes) }
+}
+
+/** Whether the file still has every one of these ranges. */
+export async function stillHolds(file: OpenFile, evidence: readonly Evidence[]): Promise<boolean> {
+  for (const range of evidence) {
+    const bytes = Buffer.allocUnsafe(range.length)
+    const count = await file.read(bytes, range.offset)
+    if (count < range.length || !equalBytes(sha256(bytes), range.sha256)) return false
+  }
+  return true
+}

@@ -1,0 +1,56 @@
+import { resolve } from 'node:path'
+import { invalid, showFound } from './config-file.ts'
+import { settings, type Setting } from './settings.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What was set outside of the file; flags, by their names, win over variables. */
+export interface Overrides {
+  readonly env: Environment
+  readonly flags: ReadonlyMap<string, string>
+}
+
+export interface Override {
+  readonly value: unknown
+  /** The variable or flag, as the person wrote it. */
+  readonly name: string
+  readonly isFlag: boolean
+}
+
+/** By the dotted path of its setting. */
+export type OverrideMap = ReadonlyMap<string, Override>
+
+export function readOverrides({ env, flags }: Overrides): OverrideMap {
+  refuseUnknownVariables(env)
+  const overrides = new Map<string, Override>()
+  for (const setting of settings) {
+    const override = readOverride(setting, env[setting.variable], flags.get(setting.flag))
+    if (override) overrides.set(setting.path.join('.'), override)
+  }
+  return overrides
+}
+
+function readOverride(setting: Setting, inEnv = '', inFlag?: string): Override | undefined {
+  if (inFlag !== undefined) {
+    const text = setting.form === 'path' && inFlag !== '' ? resolve(inFlag) : inFlag
+    return { value: fromText(text, setting), name: `--${setting.flag}`, isFlag: true }
+  }
+  // An empty variable counts as none: a unit file has no other way to take one back.
+  if (inEnv === '') return undefined
+  return { value: fromText(inEnv, setting), name: setting.variable, isFlag: false }
+}
+
+function fromText(text: string, setting: Setting): unknown {
+  if (setting.form === 'list') return text.split(',').map((item) => item.trim())
+  if (setting.form === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
+  return text
+}
+
+/** Nothing else would be called so: a misspelt one must not leave its default standing in silence. */
+const ownVariables = /^LOGBOX_(CHUNKS|QUEUE|DELIVERY)_/
+
+function refuseUnknownVariables(env: Environment): void {
+  const known = new Set(settings.map((setting) => setting.variable))
+  const unknown = Object.keys(env).filter((name) => ownVariables.test(name) && !known.has(name))
+  if (unknown.length > 0) throw invalid(unknown.map((name) => `${showFound(name)} is no setting`))
+}

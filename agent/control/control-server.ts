@@ -1,0 +1,101 @@
+import { chmod, mkdir, unlink } from 'node:fs/promises'
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { dirname } from 'node:path'
+import { agentFault } from '../faults.ts'
+import type { World } from '../world.ts'
+import { flush } from './flush.ts'
+import { controlPaths } from './report.ts'
+import { tellStatus, type Running } from './tell-status.ts'
+
+/** Who may talk to the agent: its user and its group. */
+const socketMode = 0o660
+const defaultFlushMs = 60_000
+
+/**
+ * Answers `status` and `flush` over HTTP on a unix socket. A socket that a killed agent left behind is replaced; the lock
+ * on the state has told before that nobody uses it.
+ */
+export async function openControl(path: string, running: Running, world: World): Promise<AsyncDisposable> {
+  const stopping = new AbortController()
+  const server = createServer((asked, answer) => {
+    answerTo(asked, answer, running, world, stopping.signal).catch((cause: unknown) =>
+      answer.destroy(cause as Error),
+    )
+  })
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await removeStale(path)
+    await listen(server, path)
+    await chmod(path, socketMode)
+  } catch (cause) {
+    throw agentFault('CONTROL_UNUSABLE', `no control socket at ${path}`, { cause })
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort()
+      await close(server)
+    },
+  }
+}
+
+async function answerTo(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  running: Running,
+  world: World,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { pathname, searchParams } = new URL(asked.url ?? '/', 'http://agent')
+  if (asked.method === 'GET' && pathname === controlPaths.status) return answerStatus(answer, running)
+  if (asked.method !== 'POST' || pathname !== controlPaths.flush) return void answer.writeHead(404).end()
+  const timeoutMs = Number(searchParams.get('timeoutMs') ?? defaultFlushMs)
+  if (!Number.isFinite(timeoutMs) || timeoutMs < 0) return void answer.writeHead(400).end()
+  await answerFlush(answer, running, world, timeoutMs, stopping)
+}
+
+function answerStatus(answer: ServerResponse, running: Running): void {
+  answer.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(tellStatus(running)))
+}
+
+async function answerFlush(
+  answer: ServerResponse,
+  running: Running,
+  world: World,
+  timeoutMs: number,
+  stopping: AbortSignal,
+): Promise<void> {
+  const leaving = new AbortController()
+  const leave = (): void => leaving.abort()
+  stopping.addEventListener('abort', leave)
+  answer.on('close', leave)
+  answer.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  for await (const report of flush(running, world, timeoutMs, leaving.signal)) {
+    answer.write(`${JSON.stringify(report)}\n`)
+  }
+  stopping.removeEventListener('abort', leave)
+  answer.end()
+}
+
+async function removeStale(path: string): Promise<void> {
+  const isStale = await new Promise<boolean>((resolve) => {
+    const probe = request({ socketPath: path, path: controlPaths.status })
+    probe.on('error', (cause: NodeJS.ErrnoException) => resolve(cause.code === 'ECONNREFUSED'))
+    probe.on('response', () => resolve(false))
+    probe.end()
+  })
+  if (isStale) await unlink(path)
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, resolve)
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+  })
+}

@@ -1,0 +1,82 @@
+import type { FileProgress } from '../capture/capture-file.ts'
+import type { Place } from '../queue/index-entry.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { World } from '../world.ts'
+import type { FlushReport, RemainingFile } from './report.ts'
+import { tellFiles, totalsOf, type Running } from './tell-status.ts'
+
+/** A file, and how much of it stood there when the flush began. */
+interface Target {
+  readonly progress: FileProgress
+  readonly size: number
+}
+
+const reportEveryMs = 200
+
+/**
+ * Has everything that stands in the watched files read, cut and delivered. Yields how far it is about five times a second;
+ * the last report says `done`, or, when the time is up or the signal fires, what remains.
+ */
+export async function* flush(
+  running: Running,
+  { clock, journal }: World,
+  timeoutMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<FlushReport, void, undefined> {
+  const { capture, queue, delivery } = running
+  const deadlineMs = clock.monotonicMs() + timeoutMs
+  await capture.look()
+  const targets = (await capture.cutNow()).map((progress) => ({ progress, size: progress.flushTo }))
+  delivery.hurry()
+  const first = tellFlush(running, targets)
+  const targetBytes = first.receiptedBytes + first.queuedBytes + first.unreadBytes
+  journal.flushStarted(targetBytes)
+  let end: Place | undefined
+  for (;;) {
+    const seen = queue.changed.rings
+    if (targets.every(isTaken)) end ??= placeOfNext(queue)
+    const isDone = capture.troubles.size === 0 && end !== undefined && !(await queue.holdsBefore(end))
+    const isOver = isDone || signal.aborted || clock.monotonicMs() >= deadlineMs
+    const report = { ...tellFlush(running, targets), done: isDone, targetBytes }
+    if (isOver) journal.flushEnded(isDone)
+    if (isOver) return yield isDone ? report : { ...report, remaining: tellRemaining(running, targets) }
+    yield report
+    await queue.changed.waitBeyond(seen, reportEveryMs, clock, signal)
+    await clock.sleep(Math.min(reportEveryMs, deadlineMs - clock.monotonicMs()), signal)
+  }
+}
+
+/** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
+function isTaken({ progress, size }: Target): boolean {
+  return progress.queuedTo >= size || progress.isOver
+}
+
+function placeOfNext(queue: Queue): Place {
+  const { epoch, next } = queue.head
+  return { epoch, seq: next }
+}
+
+function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushReport, 'done' | 'targetBytes'> {
+  const { queue, delivery } = running
+  const { receiptedBytes, queuedBytes, lostBytes } = totalsOf(tellFiles(running))
+  const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target), 0)
+  const queuedRecords = queue.ledger.records
+  return { receiptedBytes, queuedBytes, unreadBytes, lostBytes, queuedRecords, link: delivery.report }
+}
+
+function unqueuedBytes({ progress, size }: Target): number {
+  return progress.isOver ? 0 : Math.max(0, size - progress.queuedTo)
+}
+
+function tellRemaining(running: Running, targets: readonly Target[]): readonly RemainingFile[] {
+  const unread = new Map(
+    targets.map((target) => [target.progress.label.stream as string, unqueuedBytes(target)]),
+  )
+  const files = tellFiles(running).map((file): RemainingFile => {
+    const { path, queuedBytes, trouble = '' } = file
+    return { path, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
+  })
+  return files.filter(
+    ({ unreadBytes, queuedBytes, trouble }) => unreadBytes + queuedBytes > 0 || trouble !== '',
+  )
+}

@@ -1,0 +1,71 @@
+import { showText } from '../protocol/show-text.ts'
+import type { Clock } from './world.ts'
+
+/**
+ * What happens, told as facts. The first six are the steps of a record's way: each is told exactly when the step is
+ * done, and the next one is not begun before.
+ */
+export interface Journal {
+  segmentWritten(bytes: number): void
+  segmentSynced(): void
+  indexWritten(records: number): void
+  requestSent(records: number, bytes: number): void
+  receiptVerified(records: number): void
+  forgotten(records: number): void
+
+  agentStarted(device: string, epoch: number, records: number): void
+  agentStopped(queuedRecords: number): void
+  streamStarted(path: string, stream: string, offset: number): void
+  streamEnded(path: string, stream: string, why: string): void
+  fileTrouble(path: string, why: string): void
+  fileRecovered(path: string): void
+  watchTrouble(why: string): void
+  queueBlocked(why: string): void
+  queueOpen(): void
+  deliveryFailed(why: string, attempt: number, retryInMs: number): void
+  deliveryRecovered(attempts: number): void
+  recordSetAside(place: string, stream: string, why: string): void
+  recordForked(place: string): void
+  flushStarted(bytes: number): void
+  flushEnded(isDone: boolean): void
+}
+
+type Field = string | number | boolean
+
+/** One line a fact, "time fact name=value …", which journald, grep and a person can read. */
+export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 'wallMs'>): Journal {
+  const tell = (fact: string, fields: Record<string, Field>): void => {
+    const words = Object.entries(fields).map(([name, value]) => `${name}=${quote(value)}`)
+    write(`${[new Date(clock.wallMs()).toISOString(), fact, ...words].join(' ')}\n`)
+  }
+  return {
+    // Several a second while the log flows: the totals are in `status`.
+    segmentWritten: () => undefined,
+    segmentSynced: () => undefined,
+    indexWritten: () => undefined,
+    requestSent: () => undefined,
+    receiptVerified: () => undefined,
+    forgotten: () => undefined,
+
+    agentStarted: (device, epoch, records) => tell('agentStarted', { device, epoch, records }),
+    agentStopped: (queuedRecords) => tell('agentStopped', { queuedRecords }),
+    streamStarted: (path, stream, offset) => tell('streamStarted', { path, stream, offset }),
+    streamEnded: (path, stream, why) => tell('streamEnded', { path, stream, why }),
+    fileTrouble: (path, why) => tell('fileTrouble', { path, why }),
+    fileRecovered: (path) => tell('fileRecovered', { path }),
+    watchTrouble: (why) => tell('watchTrouble', { why }),
+    queueBlocked: (why) => tell('queueBlocked', { why }),
+    queueOpen: () => tell('queueOpen', {}),
+    deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),
+    deliveryRecovered: (attempts) => tell('deliveryRecovered', { attempts }),
+    recordSetAside: (place, stream, why) => tell('recordSetAside', { place, stream, why }),
+    recordForked: (place) => tell('recordForked', { place }),
+    flushStarted: (bytes) => tell('flushStarted', { bytes }),
+    flushEnded: (isDone) => tell('flushEnded', { isDone }),
+  }
+}
+
+function quote(value: Field): string {
+  const text = String(value)
+  return /^[\w./:@+-]+$/.test(text) ? text : JSON.stringify(showText(text))
+}

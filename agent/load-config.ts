@@ -1,0 +1,209 @@
+import { dirname, resolve } from 'node:path'
+import { Settings as LibrarySettings } from 'typebox/system'
+import { Errors } from 'typebox/value'
+import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
+import { showText } from '../protocol/show-text.ts'
+import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
+import { readOverrides, type OverrideMap, type Overrides } from './config-overrides.ts'
+import { serverKeyOf, settingsSchema, type AgentConfig, type Settings, type SourceConfig } from './config.ts'
+import { agentFault } from './faults.ts'
+import { sizeOf } from './setting-kinds.ts'
+import { schemaAt, type SchemaNode } from './settings.ts'
+import { parseDuration } from './units.ts'
+
+interface Problem {
+  readonly path: readonly string[]
+  readonly says: string
+}
+
+/** Linux has 108 bytes for the path of a unix socket, with the NUL that ends it. */
+export const maxSocketPathBytes = 107
+
+/** The file at `path` under the overrides, checked to the last setting. Throws a Fault that names every problem. */
+export function loadConfig(path: string, overrides: Overrides): AgentConfig {
+  return checkConfig(readConfigFile(path), resolve(dirname(path)), overrides)
+}
+
+/** Relative paths in the file and in variables start at `folder`, those in flags where the person is. */
+export function checkConfig(file: ConfigFile, folder: string, overrides: Overrides): AgentConfig {
+  const given = readOverrides(overrides)
+  const value = complete(settingsSchema, file.value, [], given)
+  throwIfAny(findProblems(value), file, given)
+  const checked = value as Settings
+  throwIfAny(findConflicts(checked, folder), file, given)
+  return toConfig(checked, folder)
+}
+
+/** `value` with the overrides and the defaults put in; what is of a wrong shape stays as it is, to be complained of. */
+function complete(
+  node: SchemaNode,
+  value: unknown,
+  path: readonly string[],
+  overrides: OverrideMap,
+): unknown {
+  const override = overrides.get(path.join('.'))
+  if (override) return override.value
+  const given = value === undefined ? node.default : value
+  if (Array.isArray(given)) return given.map((item: unknown) => completeItem(node, item, path, overrides))
+  if (!node.properties || !isRecord(given)) return given
+  const parts = Object.entries(node.properties).map(([name, child]) => {
+    return [name, complete(child, given[name], [...path, name], overrides)] as const
+  })
+  return { ...given, ...Object.fromEntries(parts.filter(([, part]) => part !== undefined)) }
+}
+
+function completeItem(
+  list: SchemaNode,
+  item: unknown,
+  path: readonly string[],
+  overrides: OverrideMap,
+): unknown {
+  return list.items ? complete(list.items, item, [...path, '[]'], overrides) : item
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The library stops at 8 errors by default; a person wants to correct a file once. */
+LibrarySettings.Set({ maxErrors: 100 })
+
+function findProblems(value: unknown): readonly Problem[] {
+  return Errors(settingsSchema, value).flatMap((error) => {
+    const path = fromPointer(error.instancePath)
+    switch (error.keyword) {
+      case 'required':
+        return error.params.requiredProperties.map((name) => missing([...path, name]))
+      case 'additionalProperties':
+        return error.params.additionalProperties.map((name) => unknown(path, name))
+      case 'boolean':
+        // The same unknown setting once more, from within.
+        return []
+      default:
+        return [wrong(path, schemaAt(path)?.expected, valueAt(value, path))]
+    }
+  })
+}
+
+function wrong(path: readonly string[], expected: string | undefined, found: unknown): Problem {
+  return { path, says: `expected ${expected}, found ${showFound(found)}` }
+}
+
+function missing(path: readonly string[]): Problem {
+  return { path, says: `is missing: expected ${schemaAt(path)?.expected}` }
+}
+
+function unknown(parent: readonly string[], name: string): Problem {
+  const names = Object.keys(schemaAt(parent)?.properties ?? {})
+  return { path: [...parent, name], says: `unknown setting: expected one of ${names.join(', ')}` }
+}
+
+/** The names of a JSON pointer (RFC 6901, section 4). */
+function fromPointer(pointer: string): readonly string[] {
+  const names = pointer.split('/').slice(1)
+  return names.map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((at, name) => (at as Readonly<Record<string, unknown>>)[name], value)
+}
+
+/** What can be wrong only together with something else. */
+interface Rule {
+  readonly path: readonly string[]
+  readonly isMet: (checked: Settings, folder: string) => boolean
+  readonly expected: string
+}
+
+const rules: readonly Rule[] = [
+  {
+    path: ['server', 'url'],
+    isMet: ({ server }) => server.allowInsecure || isPrivateWay(new URL(server.url)),
+    expected: 'https:// (http:// needs a loopback address, or server.allowInsecure: true)',
+  },
+  {
+    path: ['control'],
+    isMet: ({ control }, folder) => Buffer.byteLength(resolve(folder, control)) <= maxSocketPathBytes,
+    expected: `a path of at most ${maxSocketPathBytes} bytes, its folder included`,
+  },
+  {
+    path: ['queue', 'maxBytes'],
+    isMet: ({ queue, chunks }) => bytesOf(queue.maxBytes) >= 2 * bytesOf(chunks.maxBytes),
+    expected: 'at least twice chunks.maxBytes',
+  },
+  {
+    path: ['queue', 'whenFull'],
+    isMet: ({ queue }) => queue.whenFull === 'pause',
+    expected: 'pause (evict is not built yet: use pause)',
+  },
+  {
+    path: ['delivery', 'retry', 'max'],
+    isMet: ({ delivery: { retry } }) => msOf(retry.max) >= msOf(retry.min),
+    expected: 'at least delivery.retry.min',
+  },
+]
+
+function findConflicts(checked: Settings, folder: string): readonly Problem[] {
+  const broken = rules.filter((rule) => !rule.isMet(checked, folder))
+  return broken.map(({ path, expected }) => wrong(path, expected, valueAt(checked, path)))
+}
+
+function isPrivateWay({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(hostname)
+}
+
+function throwIfAny(problems: readonly Problem[], file: ConfigFile, overrides: OverrideMap): void {
+  if (problems.length === 0) return
+  const inFlags = problems.filter(({ path }) => overrides.get(path.join('.'))?.isFlag)
+  const lines = (inFlags.length > 0 ? inFlags : problems).map((problem) => toLine(problem, file, overrides))
+  throw inFlags.length > 0 ? agentFault('USAGE', lines.join('\n')) : invalid(lines)
+}
+
+function toLine({ path, says }: Problem, file: ConfigFile, overrides: OverrideMap): string {
+  const override = overrides.get(path.join('.'))
+  if (override) return `${override.name}: ${says}`
+  return [file.where(path), ...(path.length > 0 ? [showPath(path)] : []), says].join(': ')
+}
+
+/** "sources[0].paths" */
+function showPath(path: readonly string[]): string {
+  const steps = path.map((name) => (/^\d+$/.test(name) ? `[${name}]` : `.${showText(name).slice(0, 80)}`))
+  return steps.join('').replace(/^\./, '')
+}
+
+function toConfig(checked: Settings, folder: string): AgentConfig {
+  const { server, chunks, queue, delivery } = checked
+  const { requestMaxBytes, requestTimeout, retry } = delivery
+  return {
+    device: deviceOf(checked.device),
+    server: { url: new URL(server.url), publicKeys: [server.publicKey].flat().map(keyOf) },
+    keyFile: resolve(folder, checked.key),
+    stateDirectory: resolve(folder, checked.state),
+    controlSocket: resolve(folder, checked.control),
+    sources: checked.sources.map(toSource),
+    chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
+    queue: { maxBytes: bytesOf(queue.maxBytes), whenFull: 'pause' },
+    delivery: {
+      requestMaxBytes: bytesOf(requestMaxBytes),
+      requestTimeoutMs: msOf(requestTimeout),
+      retry: { minMs: msOf(retry.min), maxMs: msOf(retry.max) },
+    },
+    shutdownGraceMs: msOf(checked.shutdownGrace),
+    rescanMs: msOf(checked.rescanInterval),
+  }
+}
+
+function toSource({ paths, exclude, format, tags }: Settings['sources'][number]): SourceConfig {
+  return { paths, exclude, format, tags: new Map(Object.entries(tags)) }
+}
+
+const deviceOf = (text: string): DeviceId => sure(parseDeviceId(text))
+const keyOf = (text: string) => sure(serverKeyOf(text))
+const bytesOf = (value: unknown): number => sure(sizeOf(value))
+const msOf = (text: string): number => sure(parseDuration(text))
+
+/** What was checked parses; anything else is a bug. */
+function sure<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('a checked setting does not parse')
+  return value
+}

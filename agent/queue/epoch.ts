@@ -1,0 +1,37 @@
+import { parseEpoch, type Epoch } from '../../protocol/ids.ts'
+import type { Chance, Clock, Files } from '../world.ts'
+
+const randomValues = 2 ** 20
+
+/**
+ * The number of a new chain: the wall clock's seconds × 2^20 plus 20 random bits, always larger than the last one this
+ * drone remembers. It is remembered outside of the queue, so that a queue that was lost does not lose it too.
+ */
+export async function newEpoch(
+  stateDirectory: string,
+  files: Files,
+  clock: Clock,
+  chance: Chance,
+): Promise<Epoch> {
+  const path = `${stateDirectory}/epoch`
+  const text = await files.readWhole(path)
+  const last = parseEpoch(Number(Buffer.from(text ?? []).toString() || -1)) ?? -1
+  const byClock = Math.floor(clock.wallMs() / 1000) * randomValues + chance.below(randomValues)
+  const epoch = Math.max(byClock, last + 1) as Epoch
+  await replaceFile(path, Buffer.from(`${epoch}\n`), stateDirectory, files)
+  return epoch
+}
+
+async function replaceFile(path: string, bytes: Uint8Array, directory: string, files: Files): Promise<void> {
+  const next = `${path}.new`
+  await files.remove(next).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause
+  })
+  {
+    await using file = await files.create(next)
+    await file.write(bytes, 0)
+    await file.sync()
+  }
+  await files.rename(next, path)
+  await files.syncDirectory(directory)
+}

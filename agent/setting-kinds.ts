@@ -1,0 +1,70 @@
+import { Type } from 'typebox'
+import { parseDuration, parseSize } from './units.ts'
+
+/** How the text of a variable or a flag becomes the value that a file would hold. */
+export type TextForm = 'text' | 'list' | 'boolean' | 'path'
+
+export interface SettingOptions {
+  readonly description: string
+  /** Ends "expected …" in an error, and says in the documentation what may stand here. */
+  readonly expected: string
+  readonly default?: unknown
+  readonly form?: TextForm
+}
+
+/** A setting of type T as the file holds it, where `accepts` is true. */
+export function setting<T>(options: SettingOptions, accepts: (value: unknown) => boolean) {
+  return Type.Refine(Type.Unsafe<T>({ ...options }), accepts, () => options.expected)
+}
+
+export function text(options: SettingOptions, accepts: (value: string) => boolean) {
+  return setting<string>(options, (value) => typeof value === 'string' && accepts(value))
+}
+
+export function texts(options: SettingOptions, accepts: (value: string) => boolean, least = 0) {
+  const isText = (value: unknown): boolean => typeof value === 'string' && accepts(value)
+  return setting<string[]>(
+    options,
+    (value) => Array.isArray(value) && value.length >= least && value.every(isText),
+  )
+}
+
+export function oneOf<const T extends string>(words: readonly T[], description: string) {
+  const options = { description, expected: words.join(' or '), default: words[0] }
+  return setting<T>(options, (value) => words.some((word) => word === value))
+}
+
+export function filePath(description: string) {
+  const options = { description, expected: 'a path', form: 'path' } as const
+  return text(options, (value) => value !== '' && !value.includes('\0'))
+}
+
+export interface Range {
+  readonly from: string
+  readonly to: string
+  readonly default: string
+}
+
+export function size(description: string, range: Range) {
+  const [from, to] = [parseSize(range.from) ?? 0, parseSize(range.to) ?? 0]
+  const expected = `a size from ${range.from} to ${range.to}`
+  return setting<string | number>({ description, expected, default: range.default }, (value) => {
+    const bytes = sizeOf(value)
+    return bytes !== undefined && bytes >= from && bytes <= to
+  })
+}
+
+/** Timers of Node count to 24 days; no setting comes near. */
+export function duration(description: string, range: Range) {
+  const [from, to] = [parseDuration(range.from) ?? 0, parseDuration(range.to) ?? 0]
+  const expected = `a duration from ${range.from} to ${range.to}`
+  return text({ description, expected, default: range.default }, (value) => {
+    const ms = parseDuration(value)
+    return ms !== undefined && ms >= from && ms <= to
+  })
+}
+
+/** A size is a text with a unit or a plain number of bytes. */
+export function sizeOf(value: unknown): number | undefined {
+  return parseSize(typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '')
+}

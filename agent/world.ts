@@ -1,0 +1,227 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { constants, readFileSync, type BigIntStats } from 'node:fs'
+import {
+  access,
+  mkdir,
+  open,
+  opendir,
+  readFile,
+  rename,
+  stat,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import type { ClockState } from '../protocol/manifest.ts'
+import { logfmtJournal, type Journal } from './journal.ts'
+
+/** Time, as the drone can know it. */
+export interface Clock {
+  /** Milliseconds since some moment of this boot; never goes back. Decides every pause and age. */
+  monotonicMs(): number
+  /** Milliseconds since 1970 by a clock that may be wrong. A label, and the start of an epoch's number. */
+  wallMs(): number
+  wallState(): Promise<ClockState>
+  /** 16 bytes, new at every boot. */
+  readonly bootId: Uint8Array
+  /** Resolves after `ms`, or quietly when the signal fires. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+export interface Chance {
+  bytes(count: number): Uint8Array
+  /** An integer from 0 up to, not including, `limit`. */
+  below(limit: number): number
+}
+
+/** What a file system says of a file. */
+export interface FileFacts {
+  readonly device: bigint
+  readonly inode: bigint
+  /** Nanoseconds; 0 where the file system does not know. */
+  readonly birthNs: bigint
+  readonly size: number
+  readonly links: number
+  readonly isFile: boolean
+}
+
+export interface DirectoryEntry {
+  /** As bytes: a name need not be UTF-8. */
+  readonly name: Uint8Array
+  readonly is: 'directory' | 'other'
+}
+
+export interface OpenFile extends AsyncDisposable {
+  facts(): Promise<FileFacts>
+  /** Reads up to `into.length` bytes from `position`; 0 at the end. */
+  read(into: Uint8Array, position: number): Promise<number>
+  /** Writes all of `bytes` at `position`. */
+  write(bytes: Uint8Array, position: number): Promise<void>
+  /** When it resolves, what was written survives a power cut (fdatasync). */
+  sync(): Promise<void>
+}
+
+/** A path as text, or as bytes where it need not be UTF-8. */
+export type Path = string | Uint8Array
+
+export interface Files {
+  openToRead(path: Path): Promise<OpenFile>
+  /** A new, empty file; fails where one exists. */
+  create(path: Path): Promise<OpenFile>
+  /** Follows symbolic links. */
+  facts(path: Path): Promise<FileFacts>
+  entries(directory: Path): AsyncIterable<DirectoryEntry>
+  readWhole(path: Path): Promise<Uint8Array | undefined>
+  makeDirectory(path: Path): Promise<void>
+  remove(path: Path): Promise<void>
+  rename(from: Path, to: Path): Promise<void>
+  /** When it resolves, names made, renamed and removed in the folder survive a power cut. */
+  syncDirectory(path: Path): Promise<void>
+}
+
+/** LevelDB, as the queue uses it. */
+export type Index = Level
+
+/** Everything that the agent finds outside of itself. */
+export interface World {
+  readonly clock: Clock
+  readonly chance: Chance
+  readonly files: Files
+  readonly journal: Journal
+  /** How this process is named to another one that finds the state in use. */
+  readonly processId: number
+  openIndex(directory: string): Promise<Index>
+}
+
+export function realWorld(): World {
+  const clock = realClock()
+  return {
+    clock,
+    chance: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit) },
+    files: realFiles,
+    journal: logfmtJournal((line) => process.stderr.write(line), clock),
+    processId: process.pid,
+    openIndex,
+  }
+}
+
+/** Before it, a wall clock was plainly never set: the release of this program. */
+const plausibleFromMs = Date.UTC(2025, 0, 1)
+/** systemd-timesyncd makes this file once it has set the clock. */
+const synchronizedMark = '/run/systemd/timesync/synchronized'
+const longestTimeoutMs = 2 ** 31 - 1
+
+function realClock(): Clock {
+  return {
+    monotonicMs: () => performance.now(),
+    wallMs: () => Math.max(0, Date.now()),
+    wallState,
+    bootId: Buffer.from(
+      readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').replace(/[^0-9a-f]/g, ''),
+      'hex',
+    ),
+    sleep,
+  }
+}
+
+async function wallState(): Promise<ClockState> {
+  if (Date.now() < plausibleFromMs) return 'unset'
+  const isSynchronized = await access(synchronizedMark).then(
+    () => true,
+    () => false,
+  )
+  return isSynchronized ? 'synchronized' : 'set'
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const wake = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', wake)
+      resolve()
+    }
+    const timer = setTimeout(wake, Math.min(ms, longestTimeoutMs))
+    signal.addEventListener('abort', wake)
+  })
+}
+
+const realFiles: Files = {
+  openToRead: async (path) =>
+    new RealFile(await open(toFsPath(path), constants.O_RDONLY | constants.O_NONBLOCK)),
+  create: async (path) => new RealFile(await open(toFsPath(path), 'wx+', 0o600)),
+  facts: async (path) => toFacts(await stat(toFsPath(path), { bigint: true })),
+  entries: listEntries,
+  readWhole: (path) => readFile(toFsPath(path)).catch(unlessMissing),
+  makeDirectory: async (path) => void (await mkdir(toFsPath(path), { recursive: true, mode: 0o700 })),
+  remove: (path) => unlink(toFsPath(path)),
+  rename: (from, to) => rename(toFsPath(from), toFsPath(to)),
+  syncDirectory: async (path) => {
+    await using directory = await open(toFsPath(path), 'r')
+    await directory.sync()
+  },
+}
+
+class RealFile implements OpenFile {
+  readonly #handle: FileHandle
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  async facts(): Promise<FileFacts> {
+    return toFacts(await this.#handle.stat({ bigint: true }))
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    const { bytesRead } = await this.#handle.read(into, 0, into.length, position)
+    return bytesRead
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done)
+      done += bytesWritten
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {
+  // With `encoding: 'buffer'` names come as bytes, which the types do not know.
+  const entries = await opendir(toFsPath(directory), { encoding: 'buffer' as 'utf8' })
+  for await (const entry of entries) {
+    yield { name: entry.name as unknown as Uint8Array, is: entry.isDirectory() ? 'directory' : 'other' }
+  }
+}
+
+function toFacts(stats: BigIntStats): FileFacts {
+  const { dev, ino, birthtimeNs, size, nlink } = stats
+  const identity = { device: dev, inode: ino, birthNs: birthtimeNs }
+  return { ...identity, size: Number(size), links: Number(nlink), isFile: stats.isFile() }
+}
+
+function toFsPath(path: Path): string | Buffer {
+  return typeof path === 'string' ? path : Buffer.from(path.buffer, path.byteOffset, path.length)
+}
+
+function unlessMissing(cause: NodeJS.ErrnoException): undefined {
+  if (cause.code !== 'ENOENT') throw cause
+}
+
+/** Small, because the index is small and the drone's memory is the autopilot's. */
+const indexOptions = { writeBufferSize: 1024 * 1024, cacheSize: 1024 * 1024, maxOpenFiles: 64 }
+
+async function openIndex(directory: string): Promise<Index> {
+  const index: Index = new Level(join(directory), indexOptions)
+  await index.open()
+  return index
+}

@@ -1,0 +1,87 @@
+/**
+ * Makes one binary of pkg.config.json: `node scripts/build-binary.ts NAME`, started by build.ts with HOME set to the
+ * folder in which pkg finds the base Node.
+ */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pkg from '@yao-pkg/pkg/lib-es5/sea.js'
+import { build, type Plugin } from 'esbuild'
+import manifest from '../package.json' with { type: 'json' }
+import config from '../pkg.config.json' with { type: 'json' }
+import { pkgHome } from './base-node.ts'
+
+type Binary = {
+  /** The source file that starts the program. */
+  input: string
+  /** `linux-ARCH`, which is also the npm package of its base Node: `node-linux-ARCH`. */
+  target: string
+  /** What goes into Node's own sea-config.json beside the program. */
+  seaConfig: { execArgv?: string[]; assets?: Record<string, string> }
+}
+
+const root = join(import.meta.dirname, '..')
+const binaries: Record<string, Binary> = config
+const nodeVersions: Record<string, string> = manifest.optionalDependencies
+
+const addonFromBinary: Plugin = {
+  name: 'addon-from-binary',
+  setup: (esbuild) => {
+    const loader = JSON.stringify(join(import.meta.dirname, 'native-addon.ts'))
+    const contents = `module.exports = require(${loader}).loadAddon()`
+    esbuild.onLoad({ filter: /\/classic-level\/binding\.js$/ }, () => ({ contents }))
+  },
+}
+
+/** A SEA runs one CommonJS file: no top-level await, no package of node_modules, no file beside it. */
+async function bundle(input: string, output: string): Promise<void> {
+  const { warnings } = await build({
+    entryPoints: [join(root, input)],
+    outfile: output,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    // A true import() fails in a SEA with a code cache, even of a built-in module.
+    supported: { 'dynamic-import': false },
+    plugins: [addonFromBinary],
+    // yargs looks for its translations beside itself and, not finding them, speaks English.
+    define: { 'import.meta.url': 'binaryUrl' },
+    banner: { js: "const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;" },
+  })
+  if (warnings.length > 0) throw new Error(`what esbuild warns of would fail in the binary: ${input}`)
+}
+
+/**
+ * The simple SEA mode of pkg, called below its command line. The command line adds a virtual file system (half as
+ * much start-up time again, and addons unpacked into a home that a daemon may not have) and cannot pass execArgv.
+ */
+async function pack(program: string, output: string, { target, seaConfig }: Binary): Promise<void> {
+  const [, arch = ''] = target.split('-')
+  await pkg.default(program, {
+    targets: [{ nodeRange: `node${nodeVersions[`node-${target}`]}`, platform: 'linux', arch, output }],
+    seaConfig: {
+      disableExperimentalSEAWarning: true,
+      useSnapshot: false,
+      // V8 accepts a code cache only on the architecture that made it.
+      useCodeCache: arch === process.arch,
+      ...seaConfig,
+      assets: absolute(seaConfig.assets ?? {}),
+    },
+  })
+}
+
+/** pkg works in a folder of its own. */
+function absolute(assets: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(assets).map(([key, path]) => [key, join(root, path)]))
+}
+
+const [, , name = ''] = process.argv
+const binary = binaries[name]
+if (binary === undefined) throw new Error(`no binary "${name}" in pkg.config.json`)
+/** Stays after the build: a stack trace from the field names its lines. */
+const program = join(pkgHome, `${name}.cjs`)
+const output = join(root, 'dist', name)
+await bundle(binary.input, program)
+// A running program cannot be overwritten, but its file can be removed.
+await rm(output, { force: true })
+await pack(program, output, binary)
