@@ -3,16 +3,7 @@ import { limits } from '../protocol/contract.ts'
 import { parsePublicKey, publicKeyBytes, type PublicKey } from '../protocol/ed25519-policy.ts'
 import { parseBase64url, parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { areTags } from '../protocol/manifest.ts'
-import {
-  duration,
-  filePath,
-  oneOf,
-  setting,
-  size,
-  text,
-  texts,
-  type SettingOptions,
-} from './setting-kinds.ts'
+import { duration, filePath, oneOf, setting, size, text, texts } from './setting-kinds.ts'
 import { showSize } from './units.ts'
 
 export interface SourceConfig {

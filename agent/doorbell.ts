@@ -1,4 +1,4 @@
-import type { Clock } from './world.ts'
+import type { Clock } from './clock.ts'
 
 /**
  * Wakes whoever waits for a change. A waiter reads `rings` before it looks at the thing that may change and waits beyond

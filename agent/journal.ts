@@ -1,5 +1,5 @@
 import { showText } from '../protocol/show-text.ts'
-import type { Clock } from './world.ts'
+import type { Clock } from './clock.ts'
 
 /**
  * What happens, told as facts. The first six are the steps of a record's way: each is told exactly when the step is

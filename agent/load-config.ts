@@ -74,10 +74,11 @@ function findProblems(value: unknown): readonly Problem[] {
     switch (error.keyword) {
       case 'required':
         return error.params.requiredProperties.map((name) => missing([...path, name]))
-      case 'additionalProperties':
-        return error.params.additionalProperties.map((name) => unknown(path, name))
       case 'boolean':
-        // The same unknown setting once more, from within.
+        // Nothing matches the schema `false` of what is not declared.
+        return [unknown(path)]
+      case 'additionalProperties':
+        // The same once more, for all of a map; where there are too many errors, only the ones above come.
         return []
       default:
         return [wrong(path, schemaAt(path)?.expected, valueAt(value, path))]
@@ -93,9 +94,9 @@ function missing(path: readonly string[]): Problem {
   return { path, says: `is missing: expected ${schemaAt(path)?.expected}` }
 }
 
-function unknown(parent: readonly string[], name: string): Problem {
-  const names = Object.keys(schemaAt(parent)?.properties ?? {})
-  return { path: [...parent, name], says: `unknown setting: expected one of ${names.join(', ')}` }
+function unknown(path: readonly string[]): Problem {
+  const names = Object.keys(schemaAt(path.slice(0, -1))?.properties ?? {})
+  return { path, says: `unknown setting: expected one of ${names.join(', ')}` }
 }
 
 /** The names of a JSON pointer (RFC 6901, section 4). */

@@ -1,5 +1,5 @@
 import type { Queue } from './queue/queue.ts'
-import type { Clock } from './world.ts'
+import type { Clock } from './clock.ts'
 
 /** Resolves when the signal fires. */
 export function fired(signal: AbortSignal): Promise<void> {

@@ -14,20 +14,8 @@ import {
 import { join } from 'node:path'
 import { Level } from 'level'
 import type { ClockState } from '../protocol/manifest.ts'
+import type { Clock } from './clock.ts'
 import { logfmtJournal, type Journal } from './journal.ts'
-
-/** Time, as the drone can know it. */
-export interface Clock {
-  /** Milliseconds since some moment of this boot; never goes back. Decides every pause and age. */
-  monotonicMs(): number
-  /** Milliseconds since 1970 by a clock that may be wrong. A label, and the start of an epoch's number. */
-  wallMs(): number
-  wallState(): Promise<ClockState>
-  /** 16 bytes, new at every boot. */
-  readonly bootId: Uint8Array
-  /** Resolves after `ms`, or quietly when the signal fires. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>
-}
 
 export interface Chance {
   bytes(count: number): Uint8Array
@@ -56,8 +44,8 @@ export interface OpenFile extends AsyncDisposable {
   facts(): Promise<FileFacts>
   /** Reads up to `into.length` bytes from `position`; 0 at the end. */
   read(into: Uint8Array, position: number): Promise<number>
-  /** Writes all of `bytes` at `position`. */
-  write(bytes: Uint8Array, position: number): Promise<void>
+  /** Writes all of the pieces, one behind the other, from `position` on. */
+  write(pieces: readonly Uint8Array[], position: number): Promise<void>
   /** When it resolves, what was written survives a power cut (fdatasync). */
   sync(): Promise<void>
 }
@@ -179,7 +167,15 @@ class RealFile implements OpenFile {
     return bytesRead
   }
 
-  async write(bytes: Uint8Array, position: number): Promise<void> {
+  async write(pieces: readonly Uint8Array[], position: number): Promise<void> {
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const { bytesWritten } = await this.#handle.writev([...pieces], position)
+    // A disk that fills up takes a part, without an error; trying the rest brings the error.
+    if (bytesWritten < length)
+      await this.#writeRest(Buffer.concat(pieces).subarray(bytesWritten), position + bytesWritten)
+  }
+
+  async #writeRest(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done)
       done += bytesWritten

@@ -101,7 +101,7 @@ function decodeEntry(value: unknown): ReceiptEntry | undefined {
   const outcome = isCount(outcomeField) ? outcomes[outcomeField] : undefined
   const place = decodePlace(epochField, seqField)
   if (!digest || !outcome || place === undefined) return undefined
-  if (outcome !== 'refused') return code === null ? { place, digest, outcome } : undefined
+  if (outcome !== 'refused') return place && code === null ? { place, digest, outcome } : undefined
   return typeof code === 'string' && isRefusalCode(code)
     ? { place, digest, outcome, refusal: code }
     : undefined

@@ -90,7 +90,7 @@ export async function* readRecords(
   if (!input.isEmpty) throw new BatchError('cut')
 }
 
-/** What arrived and is not cut into records yet. Pieces are joined once the next record is whole: each byte is copied at most twice. */
+/** What arrived and is not cut into records yet. Pieces are joined only where more can be said than before. */
 class UncutInput {
   #pieces: Uint8Array[] = []
   #length = 0

@@ -41,6 +41,9 @@ async function bundle(input: string, output: string): Promise<void> {
     platform: 'node',
     format: 'cjs',
     target: 'node24',
+    // Less source to hold in memory; names stay for stack traces.
+    minify: true,
+    keepNames: true,
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
     plugins: [addonFromBinary],

@@ -1,5 +1,5 @@
 import { Doorbell } from '../doorbell.ts'
-import type { Clock } from '../world.ts'
+import type { Clock } from '../clock.ts'
 
 const untilWoken = Infinity
 
@@ -39,6 +39,7 @@ export class ChunkBuffers {
   #make(): Uint8Array | undefined {
     if (this.#unmade === 0) return undefined
     this.#unmade--
-    return Buffer.allocUnsafeSlow(this.size)
+    // Not a Buffer: a slice of it has to be a copy.
+    return new Uint8Array(this.size)
   }
 }

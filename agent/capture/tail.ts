@@ -1,5 +1,6 @@
 import type { Doorbell } from '../doorbell.ts'
-import type { Clock, OpenFile } from '../world.ts'
+import type { Clock } from '../clock.ts'
+import type { OpenFile } from '../world.ts'
 
 /** What a look at a growing file found. */
 export type Slice =

@@ -42,7 +42,7 @@ export async function* flush(
     if (isOver) return yield isDone ? report : { ...report, remaining: tellRemaining(running, targets) }
     yield report
     await queue.changed.waitBeyond(seen, reportEveryMs, clock, signal)
-    await clock.sleep(Math.min(reportEveryMs, deadlineMs - clock.monotonicMs()), signal)
+    await clock.sleep(Math.max(0, Math.min(reportEveryMs, deadlineMs - clock.monotonicMs())), signal)
   }
 }
 

@@ -3,6 +3,7 @@ import { limits } from '../../protocol/contract.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import type { LinkReport } from '../control/report.ts'
 import { Doorbell } from '../doorbell.ts'
+import { placeText, type AsideEntry } from '../queue/index-entry.ts'
 import type { Batch } from '../queue/outflow.ts'
 import type { Queue } from '../queue/queue.ts'
 import { sayCause } from '../say-cause.ts'
@@ -27,6 +28,9 @@ class Undelivered extends Error {
   }
 }
 
+/** How often in a row the server must refuse a record before it is set aside. */
+const believedRefusals = 3
+
 type DeliveryState =
   | { readonly is: 'idle' }
   | { readonly is: 'sending'; readonly records: number; readonly bytes: number }
@@ -41,6 +45,8 @@ export class Delivery {
   readonly #hurry = new Doorbell()
   #state: DeliveryState = { is: 'idle' }
   #maxBytes: number
+  /** How often the server has refused records of the last batch, by place. */
+  #refusals: ReadonlyMap<string, number> = new Map()
   /** Since the last success. */
   #failures = 0
 
@@ -114,9 +120,20 @@ export class Delivery {
     this.#world.journal.receiptVerified(meaning.safe.length)
     for (const place of meaning.forked) this.#world.journal.recordForked(place)
     if (meaning.safe.length > 0) await this.#queue.forget(meaning.safe)
-    if (meaning.refused.length > 0) await this.#queue.setAside(meaning.refused)
+    await this.#settleRefused(meaning.refused)
     if (this.#failures > 0) this.#world.journal.deliveryRecovered(this.#failures)
     this.#failures = 0
+  }
+
+  /** What was whole when it left may have been damaged on the way: only a refusal that repeats itself is believed. */
+  async #settleRefused(refused: readonly AsideEntry[]): Promise<void> {
+    const count = (entry: AsideEntry): number => (this.#refusals.get(placeText(entry)) ?? 0) + 1
+    const counted = refused.map((entry) => ({ entry, times: count(entry) }))
+    this.#refusals = new Map(counted.map(({ entry, times }) => [placeText(entry), times]))
+    const believed = counted.filter(({ times }) => times >= believedRefusals).map(({ entry }) => entry)
+    if (believed.length > 0) await this.#queue.setAside(believed)
+    const doubted = counted.find(({ times }) => times < believedRefusals)
+    if (doubted) throw new Undelivered(doubted.entry.why)
   }
 
   async #pause(error: Error, signal: AbortSignal): Promise<void> {

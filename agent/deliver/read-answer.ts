@@ -37,7 +37,7 @@ export function readAnswer(
     return nothing(`not our server: status 200 without a receipt by the pinned key (${answer.mediaType})`)
   const meaning = sortOut(receipt.value, entries)
   const isAbout = meaning.safe.length + meaning.refused.length > 0
-  return isAbout ? meaning : nothing('the receipt is for other records than were sent')
+  return isAbout ? meaning : nothing('the receipt does not say that the server has what was sent')
 }
 
 function sortOut(receipt: Receipt, entries: readonly IndexEntry[]): Extract<Meaning, { is: 'receipt' }> {
@@ -50,7 +50,8 @@ function sortOut(receipt: Receipt, entries: readonly IndexEntry[]): Extract<Mean
   for (const entry of entries) {
     const said = byDigest.get(base64url(entry.digest))
     if (said?.outcome === 'refused') refused.push({ ...entry, why: `refused by the server: ${said.refusal}` })
-    else if (said) safe.push(entry)
+    // The drone sent a body: somebody on the way took it off, and the record is to be sent again.
+    else if (said && said.outcome !== 'storedWithoutBody') safe.push(entry)
     if (said?.outcome === 'forked') forked.push(placeText(entry))
   }
   return { is: 'receipt', safe, forked, refused }

@@ -1,5 +1,6 @@
 import { parseEpoch, type Epoch } from '../../protocol/ids.ts'
-import type { Chance, Clock, Files } from '../world.ts'
+import type { Clock } from '../clock.ts'
+import type { Chance, Files } from '../world.ts'
 
 const randomValues = 2 ** 20
 
@@ -29,7 +30,7 @@ async function replaceFile(path: string, bytes: Uint8Array, directory: string, f
   })
   {
     await using file = await files.create(next)
-    await file.write(bytes, 0)
+    await file.write([bytes], 0)
     await file.sync()
   }
   await files.rename(next, path)

@@ -127,7 +127,11 @@ export class Intake {
 
   async #waitForRoom(seen: number): Promise<void> {
     const before = this.#opened.segments.bytes
-    await this.#opened.segments.removeDead(true)
+    try {
+      await this.#opened.segments.removeDead(true)
+    } catch (cause) {
+      return this.#block(cause)
+    }
     if (this.#opened.segments.bytes < before) return
     this.#setState({ is: 'full' })
     await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
@@ -137,7 +141,7 @@ export class Intake {
     const sealed = this.#seal(group, await this.#timeLabel())
     const extents = await this.#writeSegment(sealed)
     if (!extents) return
-    if (!(await this.#writeIndex(writesOf(group, sealed, extents)))) return
+    if (!(await this.#writeIndex(writesOf(group, sealed, extents), group))) return
     this.#world.journal.indexWritten(sealed.length)
     this.#count(group, sealed)
     this.#waiting.splice(0, group.length)
@@ -171,6 +175,8 @@ export class Intake {
       this.#world.journal.segmentSynced()
       return extents
     } catch (cause) {
+      // Each failure leaves a segment behind: on a full disk they would become many.
+      await segments.removeDead(false).catch(() => undefined)
       await this.#block(cause)
       return undefined
     }
@@ -178,10 +184,10 @@ export class Intake {
 
   /**
    * A write that failed may have happened all the same, so the very same one is tried until it succeeds: then it does not
-   * matter which of them did. False when the queue is closed first.
+   * matter which of them did. False when the queue is closed, or nobody waits for it any more.
    */
-  async #writeIndex(writes: readonly IndexWrite[]): Promise<boolean> {
-    while (!this.#closing.signal.aborted) {
+  async #writeIndex(writes: readonly IndexWrite[], group: readonly Waiting[]): Promise<boolean> {
+    while (!this.#closing.signal.aborted && !group.every(({ signal }) => signal.aborted)) {
       try {
         await this.#opened.index.write(writes)
         return true

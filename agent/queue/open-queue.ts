@@ -87,7 +87,7 @@ async function openIndex(stateDirectory: string, world: World): Promise<IndexSto
 async function writeHolder(path: string, world: World): Promise<void> {
   await world.files.remove(path).catch(() => undefined)
   await using file = await world.files.create(path)
-  await file.write(Buffer.from(`${world.processId}\n`), 0)
+  await file.write([Buffer.from(`${world.processId}\n`)], 0)
 }
 
 function isLocked(cause: unknown): boolean {

@@ -42,6 +42,8 @@ export class SegmentLog implements AsyncDisposable {
   #next = 1
   /** The segment that grows. */
   #active: number | undefined
+  /** Whether the name of the segment that grows survives a power cut. */
+  #isNamed = true
   #bytes = 0
 
   private constructor(directory: string, files: Files, maxSegmentBytes: number) {
@@ -86,12 +88,13 @@ export class SegmentLog implements AsyncDisposable {
   async append(records: readonly Uint8Array[]): Promise<Extent[]> {
     const { number, segment } = await this.#segmentWithRoom()
     const extents = layOut(number, segment.end, records)
-    const bytes = Buffer.concat(records)
+    const start = segment.end
+    const length = records.reduce((sum, record) => sum + record.length, 0)
     segment.live += records.length
-    this.#bytes += bytes.length
-    segment.end += bytes.length
+    segment.end += length
+    this.#bytes += length
     try {
-      await segment.file.write(bytes, segment.end - bytes.length)
+      await segment.file.write(records, start)
     } catch (cause) {
       this.#giveUp(extents)
       throw cause
@@ -107,14 +110,21 @@ export class SegmentLog implements AsyncDisposable {
   async #segmentWithRoom(): Promise<{ readonly number: number; readonly segment: Segment }> {
     const active = this.#active === undefined ? undefined : this.#segments.get(this.#active)
     if (this.#active !== undefined && active && active.end < this.#maxSegmentBytes) {
+      await this.#syncNames()
       return { number: this.#active, segment: active }
     }
     const number = this.#next++
     const segment = { file: await this.#files.create(this.#path(number)), end: 0, live: 0 }
     this.#segments.set(number, segment)
     this.#active = number
-    await this.#files.syncDirectory(this.#directory)
+    this.#isNamed = false
+    await this.#syncNames()
     return { number, segment }
+  }
+
+  async #syncNames(): Promise<void> {
+    if (!this.#isNamed) await this.#files.syncDirectory(this.#directory)
+    this.#isNamed = true
   }
 
   /** When it resolves, the records of this append survive a power cut; a failure takes the append back. */
@@ -172,8 +182,12 @@ export class SegmentLog implements AsyncDisposable {
     for (const [number, segment] of this.#segments) {
       if (segment.live > 0 || (number === this.#active && !evenActive)) continue
       if (number === this.#active) this.#active = undefined
-      await this.#files.remove(this.#path(number))
+      // Taken out first: intake and outflow may both be here.
       this.#segments.delete(number)
+      await this.#files.remove(this.#path(number)).catch((cause: unknown) => {
+        this.#segments.set(number, segment)
+        throw cause
+      })
       this.#bytes -= segment.end
       await segment.file[Symbol.asyncDispose]()
     }

@@ -1,0 +1,70 @@
+import { fastify, type FastifyInstance } from 'fastify'
+import type { ServerConfig, ServerLimits } from './config.ts'
+import { serverFault } from './faults.ts'
+import { chunkRoutes } from './http/chunks.ts'
+import { answerErrors, answerNoRequest } from './http/errors.ts'
+import { healthRoutes } from './http/health.ts'
+import { metricsRoutes } from './http/metrics.ts'
+import { adoptBlobs } from './ingest/adopt.ts'
+import { Settler } from './ingest/settle.ts'
+import type { Parts } from './parts.ts'
+
+/** Serves until the signal fires: adopts what a crash left, listens, and stops when what is in flight is done. */
+export async function runServer(config: ServerConfig, parts: Parts, signal: AbortSignal): Promise<void> {
+  const settler = new Settler(parts)
+  const agrees = await adoptBlobs(parts)
+  await parts.catalog.keepSetting('agrees', 'no')
+  const app = buildApp(parts, settler, config.limits)
+  parts.journal.listening(await listen(app, config))
+  await aborted(signal)
+  await stop(app, parts, config.limits)
+  if (agrees && !settler.hasLeftovers) await parts.catalog.keepSetting('agrees', 'yes')
+  parts.journal.stopped()
+}
+
+/** The HTTP side as a value: it listens when it is told to. */
+export function buildApp(parts: Parts, settler: Settler, limits: ServerLimits): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    connectionTimeout: limits.idleMs,
+    http: { headersTimeout: limits.headersMs },
+    // No limit on the whole of a request: an upload over a slow link may take hours.
+    requestTimeout: 0,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    clientErrorHandler: answerNoRequest,
+  })
+  app.removeAllContentTypeParsers()
+  answerErrors(app, parts.journal)
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+    const route = routeOptions.url ?? 'unknown'
+    parts.journal.requestEnded({ method, route, status: statusCode, durationMs: elapsedTime })
+  })
+  void app.register(chunkRoutes, { parts: { ...parts, settler }, limits })
+  void app.register(healthRoutes, { parts, limits })
+  void app.register(metricsRoutes, { metrics: parts.metrics })
+  return app
+}
+
+async function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw serverFault('PORT_UNAVAILABLE', `cannot listen on ${host}:${port} (${why})`, { cause })
+  }
+}
+
+/** Waits for what is in flight, and at the end of its patience cuts it off: whole records are kept even then. */
+async function stop(app: FastifyInstance, { clock }: Parts, { stopGraceMs }: ServerLimits): Promise<void> {
+  const closed = new AbortController()
+  const patience = clock.sleep(stopGraceMs, closed.signal).then(() => app.server.closeAllConnections())
+  await app.close()
+  closed.abort()
+  await patience
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

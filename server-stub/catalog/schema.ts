@@ -1,0 +1,66 @@
+/** The one version so far; a later one is reached by steps from here. */
+export const schemaVersion = 1
+
+export const schema = `
+CREATE TABLE IF NOT EXISTS settings (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS devices (
+  device TEXT PRIMARY KEY,
+  key BLOB NOT NULL,
+  addedMs INTEGER NOT NULL,
+  revokedMs INTEGER,
+  lastSeenMs INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS blobs (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS streams (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  path BLOB NOT NULL,
+  tags TEXT NOT NULL,
+  firstEpoch INTEGER NOT NULL,
+  firstSeq INTEGER NOT NULL,
+  labelEpoch INTEGER NOT NULL,
+  labelSeq INTEGER NOT NULL,
+  firstSeenMs INTEGER NOT NULL,
+  lastSeenMs INTEGER NOT NULL,
+  hashedRecords INTEGER,
+  hashedSha256 BLOB,
+  UNIQUE (device, stream)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS records (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  role INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  prev BLOB NOT NULL,
+  kind TEXT NOT NULL,
+  stream INTEGER NOT NULL REFERENCES streams (id),
+  start INTEGER NOT NULL,
+  length INTEGER,
+  reason TEXT,
+  sha256 BLOB,
+  hasBody INTEGER NOT NULL,
+  blob INTEGER NOT NULL REFERENCES blobs (id),
+  blobOffset INTEGER NOT NULL,
+  blobBytes INTEGER NOT NULL
+) STRICT;
+
+-- One record holds a place in the chain, and one manifest is stored once: the backstop of ingest's own judgement.
+CREATE UNIQUE INDEX IF NOT EXISTS firstAtPlace ON records (device, epoch, seq) WHERE role = 0;
+CREATE UNIQUE INDEX IF NOT EXISTS manifestOnce ON records (device, epoch, seq, digest) WHERE role < 2;
+CREATE INDEX IF NOT EXISTS recordsOfStream ON records (stream, epoch, seq);
+CREATE INDEX IF NOT EXISTS recordsInBlob ON records (blob, blobOffset);
+`

@@ -1,0 +1,119 @@
+import type { SQLOutputValue } from 'node:sqlite'
+import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
+import {
+  isCount,
+  parseByteOffset,
+  parseDeviceId,
+  parseDigest,
+  parseEpoch,
+  parseSequence,
+  parseStreamId,
+} from '../../protocol/ids.ts'
+import { logPathFromBytes } from '../../protocol/log-path.ts'
+import { lossReasons } from '../../protocol/manifest.ts'
+import { serverFault } from '../faults.ts'
+import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
+import { roles, type DeviceRow, type RecordRow, type StreamRow } from './catalog.ts'
+
+/** A row as SQLite gives it: the file may be damaged, so every field is parsed like one from outside. */
+export type Row = Record<string, SQLOutputValue>
+
+const kinds = ['data', 'loss', 'close'] as const
+
+export function recordRow(row: Row): RecordRow {
+  const text = (name: string): string => textIn(row, name)
+  return {
+    device: sound(parseDeviceId(text('device')), 'records.device'),
+    epoch: sound(parseEpoch(row['epoch']), 'records.epoch'),
+    seq: sound(parseSequence(row['seq']), 'records.seq'),
+    prev: sound(parseDigest(row['prev']), 'records.prev'),
+    digest: sound(parseDigest(row['digest']), 'records.digest'),
+    stream: sound(parseStreamId(text('streamId')), 'streams.stream'),
+    kind: sound(
+      kinds.find((kind) => kind === row['kind']),
+      'records.kind',
+    ),
+    offset: sound(parseByteOffset(row['start']), 'records.start'),
+    length: nullOr(row['length'], (value) => countIn(value, 'records.length')),
+    reason: nullOr(row['reason'], (value) =>
+      sound(
+        lossReasons.find((reason) => reason === value),
+        'records.reason',
+      ),
+    ),
+    sha256: nullOr(row['sha256'], (value) => sound(parseDigest(value), 'records.sha256')),
+    hasBody: row['hasBody'] === 1,
+    role: sound(roles[countIn(row['role'], 'records.role')], 'records.role'),
+    at: {
+      blob: text('blobKey') as BlobKey,
+      offset: countIn(row['blobOffset'], 'records.blobOffset'),
+      bytes: countIn(row['blobBytes'], 'records.blobBytes'),
+    },
+  }
+}
+
+export function deviceRow(row: Row): DeviceRow {
+  const key = row['key'] instanceof Uint8Array ? parsePublicKey(row['key']) : undefined
+  return {
+    device: sound(parseDeviceId(textIn(row, 'device')), 'devices.device'),
+    key: sound(key, 'devices.key'),
+    addedMs: countIn(row['addedMs'], 'devices.addedMs'),
+    revokedMs: nullOr(row['revokedMs'], (value) => countIn(value, 'devices.revokedMs')),
+    lastSeenMs: nullOr(row['lastSeenMs'], (value) => countIn(value, 'devices.lastSeenMs')),
+  }
+}
+
+export function streamRow(row: Row): StreamRow {
+  const path = row['path'] instanceof Uint8Array ? logPathFromBytes(row['path']) : undefined
+  return {
+    device: sound(parseDeviceId(textIn(row, 'device')), 'streams.device'),
+    stream: sound(parseStreamId(textIn(row, 'stream')), 'streams.stream'),
+    path: sound(path, 'streams.path'),
+    tags: sound(parseTags(textIn(row, 'tags')), 'streams.tags'),
+    firstEpoch: sound(parseEpoch(row['firstEpoch']), 'streams.firstEpoch'),
+    firstSeq: sound(parseSequence(row['firstSeq']), 'streams.firstSeq'),
+    firstSeenMs: countIn(row['firstSeenMs'], 'streams.firstSeenMs'),
+    lastSeenMs: countIn(row['lastSeenMs'], 'streams.lastSeenMs'),
+    forks: countIn(row['forks'], 'records'),
+  }
+}
+
+export function blobRow(row: Row): Pick<BlobInfo, 'key' | 'bytes'> {
+  return { key: textIn(row, 'key') as BlobKey, bytes: countIn(row['bytes'], 'blobs.bytes') }
+}
+
+export function tagsToText(tags: StreamRow['tags']): string {
+  return JSON.stringify([...tags])
+}
+
+function parseTags(text: string): ReadonlyMap<string, string> | undefined {
+  try {
+    const pairs: unknown = JSON.parse(text)
+    return Array.isArray(pairs) && pairs.every(isPair) ? new Map(pairs) : undefined
+  } catch {
+    // JSON.parse throws on a damaged field; which character it was helps nobody.
+    return undefined
+  }
+}
+
+function isPair(value: unknown): value is [string, string] {
+  return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')
+}
+
+function nullOr<T>(value: SQLOutputValue | undefined, parse: (value: SQLOutputValue) => T): T | null {
+  return value === null || value === undefined ? null : parse(value)
+}
+
+export function countIn(value: unknown, column: string): number {
+  return sound(isCount(value) ? value : undefined, column)
+}
+
+function textIn(row: Row, name: string): string {
+  const value = row[name]
+  return sound(typeof value === 'string' ? value : undefined, name)
+}
+
+function sound<T>(value: T | undefined, column: string): T {
+  if (value === undefined) throw serverFault('CATALOG_DAMAGED', `the catalog has a damaged ${column}`)
+  return value
+}

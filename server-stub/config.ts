@@ -1,0 +1,69 @@
+import Type, { type Static, type TSchema } from 'typebox'
+import Value from 'typebox/value'
+import { showText } from '../protocol/show-text.ts'
+import { serverFault } from './faults.ts'
+
+/** Every setting, once: what the flags, the environment variables and the validation are made of. */
+export const settings = {
+  data: Type.String({
+    minLength: 1,
+    description: 'folder of the embedded store: catalog, records, receipt key',
+  }),
+  host: Type.String({ minLength: 1, description: 'address to listen on', default: '127.0.0.1' }),
+  port: Type.Integer({
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port to listen on; 0 lets the kernel choose',
+    default: 8443,
+  }),
+} as const
+
+export type SettingName = keyof typeof settings
+export type Settings = { [Name in SettingName]: Static<(typeof settings)[Name]> }
+
+/** What stands in no flag because nobody had to change it yet. */
+export const serverLimits = {
+  /** Requests with records that are worked on at once; each holds at most one record and one piece of its body. */
+  maxRequests: 64,
+  retryAfterSeconds: 5,
+  /** A connection on which nothing moves for this long is closed. One that moves is never cut, however slow. */
+  idleMs: 60_000,
+  headersMs: 20_000,
+  /** How long a stop waits for what is in flight; whole records that arrived are kept even then. */
+  stopGraceMs: 10_000,
+  /** For how long /readyz repeats what it found. */
+  readyMs: 1000,
+} as const
+
+export type ServerLimits = { readonly [Name in keyof typeof serverLimits]: number }
+
+export interface ServerConfig extends Settings {
+  readonly limits: ServerLimits
+}
+
+export const variableOf = (name: SettingName): string => `LOGBOX_SERVER_${name.toUpperCase()}`
+
+/** The settings that a command takes, from its flags, else the environment, else the defaults. */
+export function readSettings<Name extends SettingName>(
+  names: readonly Name[],
+  flags: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
+): Pick<Settings, Name> {
+  const found = names.map((name) => [name, readSetting(name, flags[name], env[variableOf(name)])])
+  return Object.fromEntries(found) as Pick<Settings, Name>
+}
+
+function readSetting(name: SettingName, flag: unknown, variable: string | undefined): unknown {
+  const schema: TSchema = settings[name]
+  if (flag !== undefined) return checked(schema, flag, 'USAGE_WRONG', `--${name}`)
+  if (variable !== undefined) return checked(schema, variable, 'SETTING_INVALID', variableOf(name))
+  if ('default' in schema) return schema.default
+  throw serverFault('USAGE_WRONG', `--${name} is missing`)
+}
+
+function checked(schema: TSchema, text: unknown, fault: 'USAGE_WRONG' | 'SETTING_INVALID', name: string): unknown {
+  const value = Type.IsInteger(schema) && /^\d+$/.test(String(text)) ? Number(text) : text
+  if (Value.Check(schema, value)) return value
+  const [error] = Value.Errors(schema, value)
+  throw serverFault(fault, `${name} "${showText(String(text))}" ${error?.message ?? 'is wrong'}`)
+}

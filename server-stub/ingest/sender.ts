@@ -1,0 +1,35 @@
+import { keyIdOfEnvelope } from '../../protocol/cose.ts'
+import { decodeManifest } from '../../protocol/manifest.ts'
+import type { RecordFrame } from '../../protocol/record.ts'
+import type { RefusalCode } from '../../protocol/refusal.ts'
+import type { KeyRing } from '../../protocol/verify.ts'
+import type { Catalog, DeviceRow } from '../catalog/catalog.ts'
+import { ingestKeys } from './key-ring.ts'
+
+export interface Sender {
+  readonly device: DeviceRow['device']
+  readonly keys: KeyRing
+}
+
+export type SenderVerdict =
+  | { readonly is: 'known'; readonly sender: Sender }
+  | { readonly is: 'turnedAway'; readonly code: 'DEVICE_UNKNOWN' | 'KEY_UNKNOWN' | 'KEY_REVOKED' }
+  /** The record does not say whose it is. */
+  | { readonly is: 'unnamed'; readonly refusal: RefusalCode }
+
+/**
+ * Who sends a batch, as its first readable record claims. The keys are asked for with every batch, so that a device
+ * that was added or revoked a moment ago counts at once.
+ */
+export async function senderOf(frame: RecordFrame, catalog: Catalog): Promise<SenderVerdict> {
+  const keyId = keyIdOfEnvelope(frame.envelope, 'logbox-manifest')
+  if (!keyId.ok) return { is: 'unnamed', refusal: keyId.refusal }
+  const manifest = decodeManifest(frame.envelope.payload)
+  if (!manifest.ok) return { is: 'unnamed', refusal: manifest.refusal }
+  const row = await catalog.device(manifest.value.device)
+  if (!row) return { is: 'turnedAway', code: 'DEVICE_UNKNOWN' }
+  const keys = ingestKeys(row)
+  const key = keys(row.device, keyId.value)
+  if (key.ok) return { is: 'known', sender: { device: row.device, keys } }
+  return { is: 'turnedAway', code: key.refusal === 'KEY_REVOKED' ? 'KEY_REVOKED' : 'KEY_UNKNOWN' }
+}

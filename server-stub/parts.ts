@@ -1,0 +1,114 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { Signer } from '../protocol/ed25519-policy.ts'
+import { base64url } from '../protocol/ids.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import { SqliteCatalog } from './catalog/sqlite-catalog.ts'
+import type { Clock } from './clock.ts'
+import { serverFault } from './faults.ts'
+import { writingJournal, type Journal } from './journal.ts'
+import { openMetrics, type Metrics } from './metrics.ts'
+import { openReceiptKey, readReceiptKey } from './receipt-key.ts'
+import type { BlobStore } from './store/blob-store.ts'
+import { lockData } from './store/data-lock.ts'
+import { DiskStore } from './store/disk-store.ts'
+import { makeFolder, syncFolder } from './store/durable.ts'
+
+/** All that a server needs of the world. */
+export interface Parts {
+  readonly clock: Clock
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly signer: Signer
+  readonly journal: Journal
+  readonly metrics: Metrics
+}
+
+export const realClock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await setTimeout(ms, undefined, { signal }).catch(stopQuietly)
+  },
+}
+
+const stopQuietly = (): void => undefined
+
+/** The embedded parts of the one server of a data folder, made on the first start and held until disposed of. */
+export async function openParts(
+  data: string,
+  write: (line: string) => void,
+): Promise<Parts & AsyncDisposable> {
+  await using opening = new AsyncDisposableStack()
+  await disk(data, () => makeFolder(data))
+  opening.use(await disk(data, () => lockData(data, `process ${process.pid}`)))
+  const catalog = opening.use(SqliteCatalog.open(catalogFile(data)))
+  const store = new DiskStore(data)
+  await store.removeDrafts()
+  const signer = await disk(data, () => openReceiptKey(data))
+  await pinReceiptKey(signer, catalog)
+  await disk(data, () => syncFolder(data))
+  const metrics = openMetrics(catalog)
+  const journal = writingJournal(write, metrics.meters, realClock)
+  const open = opening.move()
+  return {
+    ...{ clock: realClock, store, catalog, signer, journal, metrics },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** A receipt key that is not the one of before would make every drone refuse its receipts: say so at the start. */
+async function pinReceiptKey(signer: Signer, catalog: Catalog): Promise<void> {
+  const key = base64url(signer.publicKey.bytes)
+  const before = await catalog.setting('receiptKey')
+  if (before === undefined) return catalog.keepSetting('receiptKey', key)
+  if (before !== key) throw serverFault('RECEIPT_KEY_CHANGED', `receipt.key is not the key ${before} of before`)
+}
+
+/** What the admin commands work on, beside a running server or without one. */
+export interface StoreParts {
+  readonly clock: Clock
+  readonly store: BlobStore
+  readonly catalog: Catalog
+}
+
+export async function openStore(data: string): Promise<StoreParts & AsyncDisposable> {
+  if (!(await isStore(data))) throw serverFault('STORE_MISSING', `no store at ${data}`)
+  const catalog = SqliteCatalog.open(catalogFile(data))
+  return {
+    ...{ clock: realClock, store: new DiskStore(data), catalog },
+    [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose](),
+  }
+}
+
+/** The same, for what may come before the first start of the server. */
+export async function makeStore(data: string): Promise<StoreParts & AsyncDisposable> {
+  await disk(data, () => makeFolder(data))
+  await SqliteCatalog.open(catalogFile(data))[Symbol.asyncDispose]()
+  return openStore(data)
+}
+
+export async function openSigner(data: string): Promise<Signer> {
+  const signer = await readReceiptKey(data)
+  if (!signer) throw serverFault('STORE_MISSING', `no receipt key at ${data}`)
+  return signer
+}
+
+const catalogFile = (data: string): string => join(data, 'catalog.db')
+
+async function isStore(data: string): Promise<boolean> {
+  return stat(catalogFile(data)).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+}
+
+/** Runs what opens the data folder; what the system refuses is a fault that names it. */
+async function disk<T>(data: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('code' in cause) || 'kind' in cause) throw cause
+    throw serverFault('STORE_UNWRITABLE', `cannot open ${data}: ${cause.message}`, { cause })
+  }
+}

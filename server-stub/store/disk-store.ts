@@ -1,0 +1,189 @@
+import type { Dirent } from 'node:fs'
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Fault } from '../../protocol/fault.ts'
+import { serverFault, type FaultCode } from '../faults.ts'
+import type { BlobDraft, BlobInfo, BlobKey, BlobStore } from './blob-store.ts'
+import { makeFolder, syncFolder, writeAll } from './durable.ts'
+
+const draftsFolder = 'drafts'
+/** How many folders are remembered as durable; after that they are made sure of again. */
+const maxKnownFolders = 10_000
+/** What says that these bytes are not to be had, and not that the store as a whole is not. */
+const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'])
+
+/** Blobs as files below one folder, written under a temporary name and renamed once they are on the disk. */
+export class DiskStore implements BlobStore {
+  readonly #root: string
+  /** Folders whose names this process has seen safely on the disk. */
+  readonly #durable = new Set<string>()
+  #drafts = 0
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  async draft(): Promise<BlobDraft> {
+    const file = join(this.#root, draftsFolder, `${++this.#drafts}.part`)
+    return storing(async () => {
+      await makeFolder(dirname(file))
+      return new DiskDraft(file, await open(file, 'w+', 0o640), (key) => this.#publish(file, key))
+    })
+  }
+
+  async #publish(file: string, key: BlobKey): Promise<void> {
+    const target = join(this.#root, key)
+    await this.#makeDurable(dirname(target))
+    await rename(file, target)
+    await syncFolder(dirname(target))
+  }
+
+  /** A folder that was made by a process that crashed may be there and not be durable: so each is synced once. */
+  async #makeDurable(folder: string): Promise<void> {
+    if (this.#durable.has(folder)) return
+    await makeFolder(folder)
+    for (let name = folder; name !== this.#root; name = dirname(name)) await syncFolder(dirname(name))
+    if (this.#durable.size >= maxKnownFolders) this.#durable.clear()
+    this.#durable.add(folder)
+  }
+
+  async has(key: BlobKey): Promise<boolean> {
+    return storing(async () => (await ifPresent(stat(join(this.#root, key)))) !== undefined)
+  }
+
+  async read(key: BlobKey, offset: number, bytes: number): Promise<Uint8Array | undefined> {
+    try {
+      await using handle = await open(join(this.#root, key), 'r')
+      return await readExactly(handle, offset, bytes)
+    } catch (cause) {
+      if (unreadable.has(errorCode(cause))) return undefined
+      throw serverFault('STORE_UNREADABLE', `cannot read ${key}: ${errorCode(cause)}`, { cause })
+    }
+  }
+
+  async *list(prefix: string): AsyncGenerator<BlobInfo, void, undefined> {
+    for (const entry of await this.#entries(prefix)) {
+      const key = `${prefix}/${entry.name}`
+      if (entry.isDirectory()) yield* this.list(key)
+      else yield* this.#infoOf(key as BlobKey)
+    }
+  }
+
+  async #entries(folder: string): Promise<Dirent[]> {
+    try {
+      const entries = await ifPresent(readdir(join(this.#root, folder), { withFileTypes: true }))
+      return (entries ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    } catch (cause) {
+      throw serverFault('STORE_UNREADABLE', `cannot list ${folder}: ${errorCode(cause)}`, { cause })
+    }
+  }
+
+  async *#infoOf(key: BlobKey): AsyncGenerator<BlobInfo, void, undefined> {
+    const info = await ifPresent(stat(join(this.#root, key)))
+    if (info) yield { key, bytes: info.size, modifiedMs: Math.floor(info.mtimeMs) }
+  }
+
+  async removeDrafts(): Promise<void> {
+    await storing(() => rm(join(this.#root, draftsFolder), { recursive: true, force: true }))
+  }
+
+  async probe(): Promise<void> {
+    await using draft = await this.draft()
+    await draft.append(new Uint8Array(probeBytes))
+    await storing(() => (draft as DiskDraft).sync())
+  }
+}
+
+/** More than a filesystem keeps inside an inode, so that the probe needs a block as a record would. */
+const probeBytes = 4096
+
+class DiskDraft implements BlobDraft {
+  readonly #file: string
+  readonly #handle: FileHandle
+  readonly #publish: (key: BlobKey) => Promise<void>
+  #bytes = 0
+  #isSealed = false
+
+  constructor(file: string, handle: FileHandle, publish: (key: BlobKey) => Promise<void>) {
+    this.#file = file
+    this.#handle = handle
+    this.#publish = publish
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    await storing(() => writeAll(this.#handle, bytes, this.#bytes))
+    this.#bytes += bytes.length
+  }
+
+  async read(offset: number, bytes: number): Promise<Uint8Array> {
+    const found = await storing(() => readExactly(this.#handle, offset, bytes))
+    if (!found) throw serverFault('STORE_UNREADABLE', `a draft does not give back what was written to it`)
+    return found
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.sync()
+  }
+
+  async seal(key: BlobKey): Promise<void> {
+    await storing(async () => {
+      await this.sync()
+      await this.#publish(key)
+    })
+    this.#isSealed = true
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle.close()
+    if (!this.#isSealed) await rm(this.#file, { force: true }).catch(leaveForNextStart)
+  }
+}
+
+/** A draft that cannot be removed now, as on a disk that turned read-only, is removed by the next start. */
+const leaveForNextStart = (): void => undefined
+
+async function readExactly(
+  handle: FileHandle,
+  offset: number,
+  bytes: number,
+): Promise<Uint8Array | undefined> {
+  const buffer = Buffer.allocUnsafe(bytes)
+  for (let done = 0; done < bytes; ) {
+    const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done)
+    if (bytesRead === 0) return undefined
+    done += bytesRead
+  }
+  return buffer
+}
+
+/** Runs what needs the disk; whatever the system refuses is a fault of the store. */
+async function storing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    const code = errorCode(cause)
+    if (cause instanceof Fault || code === '') throw cause
+    throw serverFault(storeFaultOf(code), `cannot store: ${code}`, { cause })
+  }
+}
+
+function storeFaultOf(code: string): FaultCode {
+  return code === 'ENOSPC' || code === 'EDQUOT' ? 'STORE_FULL' : 'STORE_UNWRITABLE'
+}
+
+async function ifPresent<T>(pending: Promise<T>): Promise<T | undefined> {
+  try {
+    return await pending
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}

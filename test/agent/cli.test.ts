@@ -1,0 +1,171 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, describe, expect, test } from 'vitest'
+import pkg from '../../package.json' with { type: 'json' }
+
+const main = join(import.meta.dirname, '../../agent/main.ts')
+const folder = mkdtempSync(join(tmpdir(), 'logbox-cli-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const environment = { PATH: '/usr/bin', HOME: folder }
+
+interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the agent's program as a shell would, to its end. */
+function agent(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    const options = { env: { ...environment, ...env }, cwd: folder }
+    const child = execFile(process.execPath, [main, ...args], options, (_error, stdout, stderr) => {
+      resolve({ status: child.exitCode, stdout, stderr })
+    })
+  })
+}
+
+const publicKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
+
+function configFile(name: string, lines = ''): string {
+  const path = join(folder, `${name}.yaml`)
+  const settings = {
+    device: 'drone',
+    server: { url: 'http://127.0.0.1:9', publicKey },
+    key: `${name}.key`,
+    state: `${name}-state`,
+    control: `${name}.sock`,
+    sources: [{ paths: [join(folder, `${name}-*.log`)] }],
+  }
+  writeFileSync(
+    path,
+    `${Object.entries(settings)
+      .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
+      .join('')}${lines}`,
+  )
+  return path
+}
+
+const escapeCharacter = '\u001b'
+
+describe.concurrent('help', () => {
+  test.for(['', 'keygen', 'run', 'flush', 'status'])(
+    'of "%s" has an example',
+    async (command, { expect }) => {
+      const { status, stdout, stderr } = await agent([...command.split(' ').filter(Boolean), '--help'])
+      expect([status, stderr]).toEqual([0, ''])
+      expect(stdout).toMatch(new RegExp(`Examples:\n  logbox-agent ${command}.*--`))
+      expect(stdout).not.toContain(escapeCharacter)
+    },
+  )
+
+  test('is not needed to learn the version', async ({ expect }) => {
+    expect(await agent(['--version'])).toEqual({ status: 0, stdout: `${pkg.version}\n`, stderr: '' })
+  })
+})
+
+describe.concurrent('an error is one line with the exit status of the contract', () => {
+  const config = configFile('errors')
+  const invalid = configFile('invalid', 'chunks: { maxBytes: 1KiB }\n')
+  const cases: [string, string[], number, string][] = [
+    ['an unknown flag', ['status', '--config', config, '--bogus'], 64, 'Unknown argument: bogus'],
+    ['a missing configuration', ['run', '--config', join(folder, 'none.yaml')], 66, 'no configuration at'],
+    ['a missing key', ['run', '--config', config], 66, 'run "logbox-agent keygen --out FILE"'],
+    [
+      'an invalid configuration',
+      ['run', '--config', invalid],
+      78,
+      'invalid.yaml:7:11: chunks.maxBytes: expected',
+    ],
+    ['no agent', ['flush', '--config', config], 69, 'no agent is running at'],
+  ]
+  test.for(cases)('%s', async ([, args, status, says], { expect }) => {
+    const ended = await agent(args)
+    expect(ended).toMatchObject({ status, stdout: '' })
+    expect(ended.stderr).toMatch(/^logbox-agent: [^\n]*\n$/)
+    expect(ended.stderr).toContain(says)
+  })
+})
+
+describe.concurrent('keygen', () => {
+  test('makes a private file and prints its public half', async ({ expect }) => {
+    const file = join(folder, 'new.key')
+    const { status, stdout, stderr } = await agent(['keygen', '--out', 'new.key', '--json'])
+    const facts = JSON.parse(stdout) as Record<string, string>
+    expect([status, stderr]).toEqual([0, ''])
+    expect(Object.keys(facts)).toEqual(['publicKey', 'fingerprint', 'file'])
+    expect(facts['publicKey']).toMatch(/^[\w-]{43}$/)
+    expect(facts['fingerprint']).toMatch(/^[\w-]{43}$/)
+    expect(facts['file']).toBe(file)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  test('refuses to overwrite', async ({ expect }) => {
+    writeFileSync(join(folder, 'old.key'), 'old')
+    const { status, stderr } = await agent(['keygen', '--out', 'old.key'])
+    expect(status).toBe(77)
+    expect(stderr).toMatch(/^logbox-agent: \S*old.key exists: a key is never overwritten.*\n$/)
+    expect(readFileSync(join(folder, 'old.key'), 'utf8')).toBe('old')
+  })
+
+  test('does not mind a reader that has gone', async ({ expect }) => {
+    const child = spawn(process.execPath, [main, 'keygen', '--out', 'quiet.key'], {
+      env: environment,
+      cwd: folder,
+    })
+    child.stdout.destroy()
+    const complaints = child.stderr.toArray()
+    const [status] = (await once(child, 'close')) as [number]
+    expect([status, (await complaints).join('')]).toEqual([0, ''])
+  })
+
+  test.skipIf(process.platform !== 'linux')('says that the output was lost', async ({ expect }) => {
+    const command = `exec ${process.execPath} ${main} keygen --out full.key > /dev/full`
+    const child = spawn('/bin/sh', ['-c', command], { env: environment, cwd: folder })
+    const complaints = child.stderr.toArray()
+    const [status] = (await once(child, 'close')) as [number]
+    expect(status).toBe(74)
+    expect((await complaints).join('')).toMatch(/^logbox-agent: cannot write the output \(ENOSPC\).*\n$/)
+  })
+})
+
+describe('run', () => {
+  test('answers status and flush, ends at SIGTERM with 0, and at once at a second one', async () => {
+    const config = configFile(
+      'running',
+      'shutdownGrace: 1h\nrescanInterval: 100ms\nchunks: { maxAge: 10ms }\n',
+    )
+    writeFileSync(join(folder, 'running-1.log'), 'a line\n')
+    await agent(['keygen', '--out', join(folder, 'running.key')])
+    const daemon = spawn(process.execPath, [main, 'run', '--config', config], {
+      env: environment,
+      cwd: folder,
+    })
+    const ended = once(daemon, 'close')
+    const journal = createInterface({ input: daemon.stderr })[Symbol.asyncIterator]()
+    while (!String((await journal.next()).value).includes('agentStarted'));
+
+    const flushed = await agent(['flush', '--config', config, '--timeout', '2s'])
+    expect([flushed.status, flushed.stdout]).toMatchObject([
+      75,
+      expect.stringContaining('running-1.log: 7 B queued'),
+    ])
+    expect(flushed.stderr).toMatch(/logbox-agent: not everything has receipts yet: .*\n$/)
+    const shown = await agent(['status', '--control', 'running.sock'])
+    expect(shown).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^device +drone, epoch \d+/) as string,
+    })
+    expect(shown.stdout).not.toContain(escapeCharacter)
+
+    daemon.kill('SIGTERM')
+    const early = await Promise.race([ended, agent(['status', '--control', 'running.sock'])])
+    expect(Array.isArray(early)).toBe(false)
+    daemon.kill('SIGINT')
+    expect(await ended).toEqual([0, null])
+  })
+})

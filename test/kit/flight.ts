@@ -1,0 +1,361 @@
+import { mkdir, readdir, readFile, writeFile, appendFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fetchStatus } from '../../agent/control/control-client.ts'
+import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
+import { loadSigner, makeKeyFile } from '../../agent/key-file.ts'
+import { Queue } from '../../agent/queue/queue.ts'
+import { realWorld } from '../../agent/world.ts'
+import type { PublicKey } from '../../protocol/ed25519-policy.ts'
+import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { StreamRow } from '../../server-stub/catalog/catalog.ts'
+import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
+import { makeStore, openStore, type StoreParts } from '../../server-stub/parts.ts'
+import { Audit } from '../../server-stub/query/audit.ts'
+import { layOut } from '../../server-stub/query/layout.ts'
+import { readStream } from '../../server-stub/query/read-stream.ts'
+import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
+import { Program, run, type Ended, type Ending } from './program.ts'
+import { tempFolder } from './temp-folder.ts'
+
+export interface FlightOptions {
+  /** Settings of agent.yaml, over the kit's, group by group. */
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly link?: Omit<LinkOptions, 'port'>
+  /** Without it the server knows the device. */
+  readonly isUnregistered?: boolean
+  /** Where the agent's state is; by default in the flight's folder. */
+  readonly state?: string
+}
+
+/** Small, so that a test crosses every boundary within a few hundred kilobytes and tries again within a blink. */
+const quick = {
+  chunks: { maxBytes: '32KiB', maxAge: '50ms' },
+  queue: { maxBytes: '64MiB' },
+  delivery: { requestMaxBytes: '128KiB', requestTimeout: '5s', retry: { min: '10ms', max: '100ms' } },
+  shutdownGrace: '200ms',
+  rescanInterval: '200ms',
+}
+
+const deviceName = 'hexa-7'
+
+/** A drone, the air and a server: real processes, a real disk, and a link that does what it is told. */
+export class Flight implements AsyncDisposable {
+  readonly device: DeviceId
+  readonly logs: string
+  readonly state: string
+  /** The server's data folder. */
+  readonly data: string
+  readonly configFile: string
+  readonly link: LossyLink
+  readonly deviceKey: PublicKey
+  agent: Program | undefined
+  server: Program | undefined
+  readonly #folder: string
+  readonly #disposal: AsyncDisposableStack
+
+  /** The server is up and knows the device, the link is good, the agent is not started. */
+  static async start(options: FlightOptions = {}): Promise<Flight> {
+    await using disposal = new AsyncDisposableStack()
+    const { path: folder } = disposal.use(await tempFolder())
+    await mkdir(join(folder, 'logs'))
+    const deviceKey = makeKeyFile(join(folder, 'device.key'))
+    const data = join(folder, 'server')
+    if (!options.isUnregistered) await register(data, deviceKey)
+    const { server, port, publicKey } = await serve(data)
+    const link = disposal.use(await openLossyLink({ ...options.link, port }))
+    const state = options.state ?? join(folder, 'state')
+    const facts = { folder, state, publicKey, port: link.port }
+    const configFile = join(folder, 'agent.yaml')
+    await writeFile(configFile, JSON.stringify(configOf(facts, options.settings ?? {})))
+    return new Flight({ folder, state, data, configFile, deviceKey }, link, server, disposal.move())
+  }
+
+  private constructor(
+    places: Pick<Flight, 'state' | 'data' | 'configFile' | 'deviceKey'> & { readonly folder: string },
+    link: LossyLink,
+    server: Program,
+    disposal: AsyncDisposableStack,
+  ) {
+    this.device = asDevice(deviceName)
+    this.#folder = places.folder
+    this.logs = join(places.folder, 'logs')
+    this.state = places.state
+    this.data = places.data
+    this.configFile = places.configFile
+    this.deviceKey = places.deviceKey
+    this.link = link
+    this.server = server
+    this.#disposal = disposal
+    disposal.defer(async () => {
+      await this.agent?.kill()
+      await this.server?.kill()
+    })
+  }
+
+  get folder(): string {
+    return this.#folder
+  }
+
+  /** Of a log, by its name. */
+  path(name: string): string {
+    return join(this.logs, name)
+  }
+
+  append(name: string, bytes: Uint8Array | string): Promise<void> {
+    return appendFile(this.path(name), bytes)
+  }
+
+  /** The agent, once it has its queue and its socket. */
+  async startAgent(args: readonly string[] = []): Promise<Program> {
+    return this.#launch(Program.start('agent/main.ts', ['run', '--config', this.configFile, ...args]))
+  }
+
+  /** The agent that kills itself when it has told `step` for the `nth` time. */
+  async startDyingAgent(step: string, nth: number): Promise<Program> {
+    return this.#launch(Program.start('test/kit/dying-agent.ts', [this.configFile, step, String(nth)]))
+  }
+
+  async #launch(agent: Program): Promise<Program> {
+    if (this.agent?.isRunning) throw new Error('an agent is running')
+    this.agent = agent
+    await agent.line(/ agentStarted /)
+    return agent
+  }
+
+  /** SIGTERM, and how it ended. */
+  async stopAgent(): Promise<Ending | undefined> {
+    this.agent?.signal('SIGTERM')
+    return this.agent?.exited
+  }
+
+  async killAgent(): Promise<void> {
+    await this.agent?.kill()
+  }
+
+  /** The server again; drones see it where it was. */
+  async startServer(args: readonly string[] = []): Promise<Program> {
+    return this.#serve(Program.start('server-stub/main.ts', [...serveArguments(this.data), ...args]))
+  }
+
+  /** The server that kills itself when it has told `step` for the `nth` time. */
+  async startDyingServer(step: string, nth: number): Promise<Program> {
+    return this.#serve(Program.start('test/kit/dying-server.ts', [this.data, step, String(nth)]))
+  }
+
+  async #serve(server: Program): Promise<Program> {
+    if (this.server?.isRunning) throw new Error('a server is running')
+    this.server = server
+    const { port } = await listening(server)
+    this.link.retarget(port)
+    return server
+  }
+
+  async killServer(): Promise<void> {
+    await this.server?.kill()
+  }
+
+  async stopServer(): Promise<Ending | undefined> {
+    this.server?.signal('SIGTERM')
+    return this.server?.exited
+  }
+
+  agentCommand(...args: readonly string[]): Promise<Ended> {
+    const [command = '', ...rest] = args
+    return run('agent/main.ts', [command, '--config', this.configFile, ...rest])
+  }
+
+  serverCommand(...args: readonly string[]): Promise<Ended> {
+    return run('server-stub/main.ts', [...args, '--data', this.data])
+  }
+
+  /** `logbox-agent flush --json`: its exit status and its last line. */
+  async flush(timeout = '30s'): Promise<{ readonly status: number | null; readonly report: FlushReport }> {
+    const { status, stdout, stderr } = await this.agentCommand('flush', '--json', '--timeout', timeout)
+    const last = stdout.trimEnd().split('\n').at(-1)
+    if (!last) throw new Error(`flush ended with ${status} and said nothing: ${stderr}\n${this.#journals()}`)
+    return { status, report: JSON.parse(last) as FlushReport }
+  }
+
+  /** Flushes; throws where not everything has a receipt. */
+  async land(timeout = '30s'): Promise<FlushReport> {
+    const { status, report } = await this.flush(timeout)
+    if (status !== 0)
+      throw new Error(`flush ended with ${status}: ${JSON.stringify(report)}\n${this.#journals()}`)
+    return report
+  }
+
+  /** What the agent says over its control socket. */
+  status(): Promise<StatusReport> {
+    return fetchStatus(join(this.#folder, 'agent.sock'))
+  }
+
+  /** The first status that fits, asked for again at once. */
+  async statusUntil(fits: (report: StatusReport) => boolean): Promise<StatusReport> {
+    for (;;) {
+      const report = await this.status()
+      if (fits(report)) return report
+    }
+  }
+
+  /** `logbox-server files --json` */
+  async files(): Promise<readonly { path: string; bytes: number; whole: boolean; stream: string }[]> {
+    const { stdout } = await this.serverCommand('files', '--json')
+    return JSON.parse(stdout) as { path: string; bytes: number; whole: boolean; stream: string }[]
+  }
+
+  /** `logbox-server cat`, by the path on the drone or the stream. */
+  async cat(name: string): Promise<Uint8Array> {
+    const args = ['cat', this.device, name, '--data', this.data]
+    await using program = Program.start('server-stub/main.ts', args)
+    await program.exited
+    return program.stdout
+  }
+
+  /** `logbox-server verify --json` */
+  async verify(): Promise<{ readonly status: number | null; readonly problems: readonly unknown[] }> {
+    const { status, stdout } = await this.serverCommand('verify', '--json')
+    const { problems } = JSON.parse(stdout) as { problems: readonly unknown[] }
+    return { status, problems }
+  }
+
+  async register(): Promise<void> {
+    await register(this.data, this.deviceKey)
+  }
+
+  /** Throws unless the server has every file of the drone byte for byte, nothing twice, and all of it verifies. */
+  async expectWhole(): Promise<void> {
+    const wrong = await this.whatIsWrong()
+    if (wrong.length > 0) throw new Error(`${wrong.join('\n')}\n${this.#journals()}`)
+  }
+
+  /** A line for each thing that breaks the promise. */
+  async whatIsWrong(): Promise<string[]> {
+    await using store = await openStore(this.data)
+    const keys = auditKeys(await store.catalog.devices())
+    const wrong: string[] = []
+    for await (const finding of new Audit({ ...store, keys }).findings()) wrong.push(JSON.stringify(finding))
+    const streams = await store.catalog.streams(this.device)
+    for (const name of await readdir(this.logs)) wrong.push(...(await this.#compare(name, streams, store)))
+    return wrong
+  }
+
+  async #compare(name: string, streams: readonly StreamRow[], store: StoreParts): Promise<string[]> {
+    const here = await readFile(this.path(name))
+    const path = Buffer.from(this.path(name))
+    const own = streams.filter((stream) => path.equals(logPathToBytes(stream.path)))
+    const [stream, ...others] = own
+    if (!stream) return here.length === 0 ? [] : [`${name}: the server has none of its ${here.length} bytes`]
+    const wrong = others.map((other) => `${name}: a second stream ${other.stream}`)
+    const stored = await storedBytes(stream, store)
+    if (stored.twice.length > 0) wrong.push(`${name}: stored twice: ${stored.twice.join(', ')}`)
+    if (stored.lengths !== here.length)
+      wrong.push(`${name}: records of ${stored.lengths} bytes for a file of ${here.length}`)
+    if (!here.equals(stored.bytes)) wrong.push(`${name}: ${differenceOf(here, stored.bytes)}`)
+    return wrong
+  }
+
+  /** Stops the agent and looks into its queue: nothing waits, nothing is set aside, no segment is left. */
+  async expectQueueEmpty(): Promise<void> {
+    const ending = await this.stopAgent()
+    if (ending?.status !== 0)
+      throw new Error(`the agent ended with ${JSON.stringify(ending)}\n${this.#journals()}`)
+    const options = { device: this.device, stateDirectory: this.state, maxBytes: 1 << 30 }
+    const signer = loadSigner(join(this.#folder, 'device.key'))
+    await using queue = await Queue.open(options, signer, realWorld())
+    const left = await readdir(join(this.state, 'segments'))
+    if (queue.ledger.records > 0 || queue.aside.length > 0 || left.length > 0) {
+      throw new Error(
+        `${queue.ledger.records} records, ${queue.aside.length} aside, and segments ${left.join(' ')}`,
+      )
+    }
+  }
+
+  #journals(): string {
+    const tail = (program: Program | undefined): string => program?.lines.slice(-15).join('\n') ?? 'none'
+    return `agent:\n${tail(this.agent)}\nserver:\n${tail(this.server)}`
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposal.disposeAsync()
+  }
+}
+
+interface ConfigFacts {
+  readonly folder: string
+  readonly state: string
+  readonly publicKey: string
+  readonly port: number
+}
+
+function configOf({ folder, state, publicKey, port }: ConfigFacts, settings: object): object {
+  const logs = join(folder, 'logs')
+  return {
+    device: deviceName,
+    server: { url: `http://127.0.0.1:${port}`, publicKey },
+    key: join(folder, 'device.key'),
+    state,
+    control: join(folder, 'agent.sock'),
+    sources: [
+      { paths: [join(logs, '*.bin')], format: 'binary', tags: { kind: 'blackbox' } },
+      { paths: [join(logs, '*')], tags: { vehicle: deviceName } },
+    ],
+    ...quick,
+    ...settings,
+  }
+}
+
+const serveArguments = (data: string): string[] => ['serve', '--data', data, '--port', '0']
+
+async function serve(data: string): Promise<Awaited<ReturnType<typeof listening>> & { server: Program }> {
+  const server = Program.start('server-stub/main.ts', serveArguments(data))
+  return { server, ...(await listening(server)) }
+}
+
+/** What the server says of itself once it is there. */
+async function listening(server: Program): Promise<{ readonly port: number; readonly publicKey: string }> {
+  const line = await server.line(/^\{"listening":/)
+  const { listening: url, publicKey } = JSON.parse(line) as { listening: string; publicKey: string }
+  return { port: Number(new URL(url).port), publicKey }
+}
+
+async function register(data: string, key: PublicKey): Promise<void> {
+  await using store = await makeStore(data)
+  await store.catalog.addDevice(asDevice(deviceName), key, store.clock.now())
+}
+
+function asDevice(name: string): DeviceId {
+  const device = parseDeviceId(name)
+  if (device === undefined) throw new Error(`${name} is no name of a device`)
+  return device
+}
+
+interface Stored {
+  readonly bytes: Uint8Array
+  /** Of all data records together. */
+  readonly lengths: number
+  /** Ranges that a record brings although another one did before. */
+  readonly twice: readonly string[]
+}
+
+async function storedBytes(stream: StreamRow, store: StoreParts): Promise<Stored> {
+  const keys = auditKeys(await store.catalog.devices())
+  const layout = await layOut(store.catalog.recordsOf(stream.device, stream.stream))
+  const pieces: Uint8Array[] = []
+  for await (const piece of readStream(layout, { ...store, keys })) {
+    pieces.push(piece.is === 'bytes' ? piece.bytes : Buffer.from(`<${JSON.stringify(piece.gap)}>`))
+  }
+  const ranges: (readonly [number, number])[] = []
+  for await (const row of store.catalog.recordsOf(stream.device, stream.stream)) {
+    if (row.kind === 'data') ranges.push([row.offset, row.offset + (row.length ?? 0)])
+  }
+  const sorted = ranges.toSorted(([a], [b]) => a - b)
+  const twice = sorted.filter(([from], index) => from < (sorted[index - 1]?.[1] ?? 0)).map(String)
+  const lengths = ranges.reduce((sum, [from, to]) => sum + to - from, 0)
+  return { bytes: Buffer.concat(pieces), lengths, twice }
+}
+
+function differenceOf(here: Uint8Array, there: Uint8Array): string {
+  const first = here.findIndex((byte, index) => byte !== there[index])
+  return `${here.length} bytes here, ${there.length} there, which differ from ${first < 0 ? here.length : first} on`
+}

@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { signEnvelope } from '../../protocol/cose.ts'
+import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
+import { hex, parseDeviceId } from '../../protocol/ids.ts'
+import { encodeManifest } from '../../protocol/manifest.ts'
+import { signReceipt, verifyReceipt } from '../../protocol/receipt.ts'
+import { BatchError, encodeRecord, readRecords } from '../../protocol/record.ts'
+import { refusals } from '../../protocol/refusal.ts'
+import { digestOf } from '../../protocol/verify.ts'
+import { batches } from '../vectors/chains.ts'
+import { entryToJson, manifestToJson, vectorFiles } from '../vectors/files.ts'
+import { goodRecordHex, goodRecords } from '../vectors/good-records.ts'
+import { testKeys } from '../vectors/keys.ts'
+import { receipts } from '../vectors/receipts.ts'
+import { judge, keyRingOf, outcomeOf, type Registration } from './judge.ts'
+
+/** The tests read the files, as another implementation would. */
+function fileOf(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8'))
+}
+
+const bytesOf = (digits: string): Uint8Array => Uint8Array.from(Buffer.from(digits, 'hex'))
+
+interface GoodFile {
+  readonly register: readonly Registration[]
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: {
+      readonly digest: string
+      readonly manifest: object
+      readonly contentHex: string | null
+    }
+  }[]
+}
+
+interface HostileFile {
+  readonly register: readonly Registration[]
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly refusal: string }
+  }[]
+}
+
+interface BatchFile {
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly digests: readonly string[]; readonly end: string }
+  }[]
+}
+
+interface ReceiptFile {
+  readonly device: string
+  readonly serverKeyHex: string
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly entries?: object }
+  }[]
+}
+
+interface KeyFile {
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly accepted: boolean }
+  }[]
+}
+
+test('the vector files are what scripts/make-vectors.ts makes', () => {
+  for (const [name, made] of vectorFiles) {
+    const kept = readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8')
+    expect(kept === made, `${name} is out of date: node scripts/make-vectors.ts`).toBe(true)
+  }
+})
+
+describe('good records', () => {
+  const file = fileOf('records-good.json') as GoodFile
+  test.each(file.vectors)(
+    '$id is accepted with the content it should have',
+    ({ hex: digits, expect: expected }) => {
+      const verdict = judge(bytesOf(digits), keyRingOf(file.register))
+      if (!verdict.ok) throw new Error(verdict.refusal)
+      const { manifest, digest, content } = verdict.value
+      expect(hex(digest)).toBe(expected.digest)
+      expect(manifestToJson(manifest)).toEqual(expected.manifest)
+      expect(content && hex(content)).toBe(expected.contentHex)
+    },
+  )
+
+  test('protocol/ makes the same bytes', () => {
+    const made = goodRecords.map(({ id, manifest, body }) => {
+      const { signer } = manifest.device === 'quad-2' ? testKeys.quad : testKeys.hexa
+      return {
+        id,
+        hex: hex(encodeRecord(signEnvelope(encodeManifest(manifest), 'logbox-manifest', signer), body)),
+      }
+    })
+    expect(made).toEqual(goodRecords.map((record) => ({ id: record.id, hex: goodRecordHex(record) })))
+  })
+})
+
+describe('hostile records', () => {
+  const file = fileOf('records-hostile.json') as HostileFile
+  test.each(file.vectors)('$id is refused: $expect.refusal', ({ hex: digits, expect: expected }) => {
+    expect(outcomeOf(judge(bytesOf(digits), keyRingOf(file.register)))).toBe(expected.refusal)
+  })
+
+  test('no two vectors have one name', () => {
+    const names = [...file.vectors, ...(fileOf('records-good.json') as GoodFile).vectors].map(
+      (vector) => vector.id,
+    )
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  test('every refusal has a vector', () => {
+    const ofRecords = file.vectors.map((vector) => vector.expect.refusal)
+    const ofBatches = batches.flatMap((batch) => batch.expect.outcomes ?? [])
+    const others = [...ofBatches.map((outcome) => outcome.replace('refused ', '')), 'RECEIPT_INVALID']
+    expect(Object.keys(refusals).filter((code) => ![...ofRecords, ...others].includes(code))).toEqual([])
+  })
+})
+
+describe('batches', () => {
+  test.each((fileOf('batches.json') as BatchFile).vectors)(
+    '$id ends: $expect.end',
+    async ({ hex: digits, expect: expected }) => {
+      expect(await readAll(bytesOf(digits))).toEqual({ digests: expected.digests, end: expected.end })
+    },
+  )
+})
+
+async function readAll(batch: Uint8Array): Promise<{ digests: string[]; end: string }> {
+  const digests: string[] = []
+  try {
+    for await (const frame of readRecords(piecesOf(batch))) digests.push(hex(digestOf(frame)))
+    return { digests, end: 'whole' }
+  } catch (error) {
+    if (!(error instanceof BatchError)) throw error
+    return { digests, end: error.reason }
+  }
+}
+
+async function* piecesOf(batch: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < batch.length; start += 50) yield batch.subarray(start, start + 50)
+}
+
+describe('receipts', () => {
+  const file = fileOf('receipts.json') as ReceiptFile
+  const pinned = parsePublicKey(bytesOf(file.serverKeyHex))
+  const device = parseDeviceId(file.device)
+  test.each(file.vectors)('$id: accepted is $expect.accepted', ({ hex: digits, expect: expected }) => {
+    if (!pinned || device === undefined) throw new Error('the file is wrong')
+    const verdict = verifyReceipt(bytesOf(digits), [pinned], device)
+    expect(outcomeOf(verdict)).toBe(expected.entries ? 'accepted' : 'RECEIPT_INVALID')
+    expect(verdict.ok ? verdict.value.entries.map(entryToJson) : undefined).toEqual(expected.entries)
+  })
+
+  test('protocol/ makes the same bytes', () => {
+    if (device === undefined) throw new Error('the file is wrong')
+    for (const { entries, hex: digits } of receipts) {
+      if (!entries) continue
+      const made = signReceipt({ device, timeMs: 1_795_298_401_000, entries }, testKeys.server.signer)
+      expect(hex(made)).toBe(digits)
+    }
+  })
+})
+
+test.each((fileOf('keys.json') as KeyFile).vectors)(
+  'public key $id: accepted is $expect.accepted',
+  (vector) => {
+    expect(parsePublicKey(bytesOf(vector.hex)) !== undefined).toBe(vector.expect.accepted)
+  },
+)

@@ -1,0 +1,48 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { RecordRow } from '../../server-stub/catalog/catalog.ts'
+import { layOut, stretches } from '../../server-stub/query/layout.ts'
+
+interface Write {
+  readonly offset: number
+  readonly length: number
+  readonly kind: 'data' | 'withheld' | 'loss'
+}
+
+const write: fc.Arbitrary<Write> = fc.record({
+  offset: fc.nat(60),
+  length: fc.integer({ min: 1, max: 25 }),
+  kind: fc.constantFrom('data', 'data', 'data', 'withheld', 'loss'),
+})
+
+/** Only what a layout looks at. */
+function rowOf({ offset, length, kind }: Write, seq: number): RecordRow {
+  const shape = { kind: kind === 'loss' ? 'loss' : 'data', hasBody: kind === 'data' }
+  return { ...shape, seq, role: 'first', offset, length, reason: kind === 'loss' ? 'deleted' : null } as RecordRow
+}
+
+async function* inOrder(writes: readonly Write[]): AsyncGenerator<RecordRow> {
+  for (const [seq, one] of writes.entries()) yield rowOf(one, seq)
+}
+
+test('the content is what writing the records one after the other gives, byte by byte', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(write, { maxLength: 25 }), async (writes) => {
+      const expected: string[] = []
+      for (const [seq, { offset, length, kind }] of writes.entries()) {
+        while (expected.length < offset + length) expected.push('missing')
+        expected.fill(kind === 'data' ? `${seq}` : 'lost', offset, offset + length)
+      }
+
+      const found: string[] = []
+      for (const stretch of stretches(await layOut(inOrder(writes)))) {
+        const { from, to } = stretch.is === 'data' ? stretch.span : stretch.gap
+        const name = stretch.is === 'data' ? `${stretch.span.record.seq}` : stretch.gap.why
+        expect(from).toBe(found.length)
+        found.push(...Array<string>((to ?? from) - from).fill(name))
+      }
+      expect(found).toEqual(expected)
+    }),
+    { numRuns: 500 },
+  )
+})
