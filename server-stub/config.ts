@@ -1,5 +1,5 @@
-import Type, { type Static, type TSchema } from 'typebox'
-import Value from 'typebox/value'
+import { Type, type Static, type TSchema } from 'typebox'
+import { Value } from 'typebox/value'
 import { showText } from '../protocol/show-text.ts'
 import { serverFault } from './faults.ts'
 
@@ -61,7 +61,12 @@ function readSetting(name: SettingName, flag: unknown, variable: string | undefi
   throw serverFault('USAGE_WRONG', `--${name} is missing`)
 }
 
-function checked(schema: TSchema, text: unknown, fault: 'USAGE_WRONG' | 'SETTING_INVALID', name: string): unknown {
+function checked(
+  schema: TSchema,
+  text: unknown,
+  fault: 'USAGE_WRONG' | 'SETTING_INVALID',
+  name: string,
+): unknown {
   const value = Type.IsInteger(schema) && /^\d+$/.test(String(text)) ? Number(text) : text
   if (Value.Check(schema, value)) return value
   const [error] = Value.Errors(schema, value)

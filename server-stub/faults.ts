@@ -20,7 +20,10 @@ export const faultKinds = {
   NAME_TAKEN: { exit: exits.notAllowed, hint: 'a name keeps its key: register the new key under a new name' },
   KEY_IS_REVOKED: { exit: exits.notAllowed, hint: 'make a new key and register it under a new name' },
   RECEIPT_KEY_EXPOSED: { exit: exits.notAllowed, hint: 'chmod 600 it, and consider it known to others' },
-  RECEIPT_KEY_MALFORMED: { exit: exits.config, hint: 'restore it from the backup: drones trust no other key' },
+  RECEIPT_KEY_MALFORMED: {
+    exit: exits.config,
+    hint: 'restore it from the backup: drones trust no other key',
+  },
   RECEIPT_KEY_CHANGED: { exit: exits.config, hint: 'restore it from the backup: drones trust no other key' },
 } as const satisfies Record<string, FaultKind>
 
@@ -34,7 +37,10 @@ export function serverFault(code: FaultCode, message: string, options?: ErrorOpt
 export const problems = {
   REQUEST_MALFORMED: { status: 400, title: 'the request is not HTTP/1.1 as this server reads it' },
   BATCH_EMPTY: { status: 400, title: 'the request has no record' },
-  BATCH_MALFORMED: { status: 400, title: 'the body is not a sequence of records; those before the damage were kept' },
+  BATCH_MALFORMED: {
+    status: 400,
+    title: 'the body is not a sequence of records; those before the damage were kept',
+  },
   BATCH_CUT: { status: 400, title: 'the body ends within a record; those before it were kept' },
   DEVICE_UNNAMED: { status: 400, title: 'no record of the batch names its device' },
   DEVICE_UNKNOWN: { status: 401, title: 'no device of this name is registered' },
@@ -42,10 +48,16 @@ export const problems = {
   KEY_REVOKED: { status: 403, title: 'the key was revoked' },
   NOT_FOUND: { status: 404, title: 'nothing is here' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'this address does not know the method' },
-  BATCH_TOO_LARGE: { status: 413, title: 'a record or the batch is over the limits; those before it were kept' },
+  BATCH_TOO_LARGE: {
+    status: 413,
+    title: 'a record or the batch is over the limits; those before it were kept',
+  },
   BATCH_TOO_MANY: { status: 413, title: 'the batch has too many records; those within the limit were kept' },
   MEDIA_TYPE_WRONG: { status: 415, title: 'a batch is application/cbor-seq' },
-  CODING_UNSUPPORTED: { status: 415, title: 'a batch travels without a content coding: records are compressed' },
+  CODING_UNSUPPORTED: {
+    status: 415,
+    title: 'a batch travels without a content coding: records are compressed',
+  },
   HEADERS_TOO_LARGE: { status: 431, title: 'the headers are too large' },
   SERVER_BROKEN: { status: 500, title: 'the server has a bug' },
   NOT_READY: { status: 503, title: 'the server cannot store now' },

@@ -5,16 +5,8 @@ import { showText } from '../protocol/show-text.ts'
 import type { Commit } from './catalog/catalog.ts'
 import type { Clock } from './clock.ts'
 import type { ProblemCode } from './faults.ts'
-import type { Meters } from './metrics.ts'
+import type { Meters, RequestFacts } from './metrics.ts'
 import type { BlobKey } from './store/blob-store.ts'
-
-export interface RequestFacts {
-  readonly method: string
-  /** The pattern that the address fits, not the address. */
-  readonly route: string
-  readonly status: number
-  readonly durationMs: number
-}
 
 /** What happens, told at the moment it has happened. A test may put its own in place of it. */
 export interface Journal {

@@ -3,7 +3,14 @@ import type { Receipt } from '../protocol/receipt.ts'
 import type { RefusalCode } from '../protocol/refusal.ts'
 import type { Catalog, Commit } from './catalog/catalog.ts'
 import type { ProblemCode } from './faults.ts'
-import type { RequestFacts } from './journal.ts'
+
+export interface RequestFacts {
+  readonly method: string
+  /** The pattern that the address fits, not the address. */
+  readonly route: string
+  readonly status: number
+  readonly durationMs: number
+}
 
 /** The counters that the journal moves. */
 export interface Meters {

@@ -51,10 +51,8 @@ export async function openParts(
   const metrics = openMetrics(catalog)
   const journal = writingJournal(write, metrics.meters, realClock)
   const open = opening.move()
-  return {
-    ...{ clock: realClock, store, catalog, signer, journal, metrics },
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  }
+  const parts = { clock: realClock, store, catalog, signer, journal, metrics }
+  return { ...parts, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
 /** A receipt key that is not the one of before would make every drone refuse its receipts: say so at the start. */
@@ -62,7 +60,8 @@ async function pinReceiptKey(signer: Signer, catalog: Catalog): Promise<void> {
   const key = base64url(signer.publicKey.bytes)
   const before = await catalog.setting('receiptKey')
   if (before === undefined) return catalog.keepSetting('receiptKey', key)
-  if (before !== key) throw serverFault('RECEIPT_KEY_CHANGED', `receipt.key is not the key ${before} of before`)
+  if (before !== key)
+    throw serverFault('RECEIPT_KEY_CHANGED', `receipt.key is not the key ${before} of before`)
 }
 
 /** What the admin commands work on, beside a running server or without one. */
@@ -75,10 +74,8 @@ export interface StoreParts {
 export async function openStore(data: string): Promise<StoreParts & AsyncDisposable> {
   if (!(await isStore(data))) throw serverFault('STORE_MISSING', `no store at ${data}`)
   const catalog = SqliteCatalog.open(catalogFile(data))
-  return {
-    ...{ clock: realClock, store: new DiskStore(data), catalog },
-    [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose](),
-  }
+  const parts = { clock: realClock, store: new DiskStore(data), catalog }
+  return { ...parts, [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose]() }
 }
 
 /** The same, for what may come before the first start of the server. */

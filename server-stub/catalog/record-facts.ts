@@ -1,4 +1,4 @@
-import type { ByteOffset, Digest } from '../../protocol/ids.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { VerifiedRecord } from '../../protocol/verify.ts'
 import type { Label, RecordFacts } from './catalog.ts'
@@ -18,7 +18,7 @@ function extentOf(manifest: Manifest): Pick<RecordFacts, 'offset' | 'length' | '
     case 'loss':
       return { offset: manifest.offset, length, reason: manifest.reason, sha256: null }
     case 'close':
-      return { offset: 0 as ByteOffset, length, reason: null, sha256: manifest.sha256 as Digest }
+      return { offset: 0 as ByteOffset, length, reason: null, sha256: manifest.sha256 }
   }
 }
 

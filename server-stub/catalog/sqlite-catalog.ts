@@ -1,9 +1,15 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import { Fault } from '../../protocol/fault.ts'
-import { equalBytes, type DeviceId, type Epoch, type Sequence, type StreamId } from '../../protocol/ids.ts'
+import {
+  equalBytes,
+  parseDigest,
+  type DeviceId,
+  type Epoch,
+  type Sequence,
+  type StreamId,
+} from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import { parseDigest } from '../../protocol/ids.ts'
 import { serverFault, type FaultCode } from '../faults.ts'
 import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
 import {
@@ -142,10 +148,9 @@ export class SqliteCatalog implements Catalog {
   #add({ row, label, supersedes }: NewRecord, nowMs: number): void {
     const { device, epoch, seq, digest, prev, kind, offset, length, reason, sha256, hasBody, at } = row
     if (supersedes) this.#run('supersede', device, epoch, seq, digest)
-    const [stream] = this.#allNamed('putStream', {
-      ...{ device, stream: row.stream, epoch, seq, nowMs, labelEpoch: row.role === 'fork' ? -1 : epoch },
-      ...{ path: logPathToBytes(label.path), tags: tagsToText(label.tags) },
-    })
+    const labelEpoch = row.role === 'fork' ? -1 : epoch
+    const shown = { path: logPathToBytes(label.path), tags: tagsToText(label.tags), labelEpoch }
+    const [stream] = this.#allNamed('putStream', { device, stream: row.stream, epoch, seq, nowMs, ...shown })
     const place = [device, epoch, seq, roles.indexOf(row.role), digest, prev, kind, stream?.['id'] ?? null]
     const extent = [offset, length, reason, sha256, hasBody ? 1 : 0]
     this.#run('addRecord', ...place, ...extent, at.blob, at.offset, at.bytes)

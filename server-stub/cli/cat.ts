@@ -8,7 +8,14 @@ import { openStore, type StoreParts } from '../parts.ts'
 import { findStream, type FoundStream } from '../query/find-stream.ts'
 import { layOut, type Gap, type Layout } from '../query/layout.ts'
 import { readStream } from '../query/read-stream.ts'
-import { dataFolder, deviceArgument, settingFlag, textArgument, type Arguments, type Command } from './command.ts'
+import {
+  dataFolder,
+  deviceArgument,
+  settingFlag,
+  textArgument,
+  type Arguments,
+  type Command,
+} from './command.ts'
 import type { Terminal } from './terminal.ts'
 
 export const cat: Command = {

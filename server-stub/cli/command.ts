@@ -31,14 +31,14 @@ export function moduleOf(
 /** The flag of a setting. Its default is applied by config.ts, which also asks the environment. */
 export function settingFlag(yargs: Argv, name: SettingName): Argv {
   const { description, default: value } = settings[name] as unknown as Described
-  const preset = value === undefined ? '' : `, default ${String(value)}`
+  const preset = value === undefined ? '' : `, default ${value}`
   const describe = `${description} [${variableOf(name)}${preset}]`
   return yargs.option(name, { type: 'string', requiresArg: true, describe })
 }
 
 interface Described {
   readonly description: string
-  readonly default?: unknown
+  readonly default?: string | number
 }
 
 export const jsonFlag = (yargs: Argv): Argv =>

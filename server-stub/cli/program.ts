@@ -37,7 +37,9 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
 function commandLine(args: readonly string[], terminal: Terminal, end: (status: number) => void): Argv {
   const add = (yargs: Argv, command: Command): Argv => yargs.command(moduleOf(command, terminal, end))
   const device = (yargs: Argv): Argv =>
-    [addDevice, listDevices, revokeDevice].reduce(add, yargs).demandCommand(1, 'name one of add, list, revoke')
+    [addDevice, listDevices, revokeDevice]
+      .reduce(add, yargs)
+      .demandCommand(1, 'name one of add, list, revoke')
   const start: Argv = yargs(args.map(guardDashedId))
     .scriptName(name)
     .usage('$0 <command>\n\nTakes in the logs of drones, and gives them back byte for byte.')
@@ -73,7 +75,8 @@ function guardDashedId(arg: string): string {
 
 /** The library throws its own where a builder is awaited, past `fail`. */
 function toFault(error: unknown): unknown {
-  if (error instanceof Error && error.name === 'YError') return serverFault('USAGE_WRONG', showText(error.message))
+  if (error instanceof Error && error.name === 'YError')
+    return serverFault('USAGE_WRONG', showText(error.message))
   return error
 }
 

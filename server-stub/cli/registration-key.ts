@@ -13,7 +13,10 @@ export function parseRegistrationKey(text: string): PublicKey {
   const key = parsePublicKey(bytes)
   if (!key) throw serverFault('KEY_UNUSABLE', 'the key is weak: not canonical, or of small order')
   if (!isTorsionFree(bytes)) {
-    throw serverFault('KEY_UNUSABLE', 'the key is weak: no point of the curve, or not in its prime-order group')
+    throw serverFault(
+      'KEY_UNUSABLE',
+      'the key is weak: no point of the curve, or not in its prime-order group',
+    )
   }
   return key
 }

@@ -4,7 +4,7 @@ export interface Terminal {
   /** Facts, on stdout. Resolves once they are taken, so that a slow reader holds the writer back. */
   print(facts: string | Uint8Array): Promise<void>
   /** The journal and errors, on stderr. */
-  tell(text: string): void
+  readonly tell: (text: string) => void
   columns(): number
   /** Fires when the process is asked to stop. A command that does not ask for it is just ended. */
   untilStopped(): AbortSignal

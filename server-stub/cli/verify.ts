@@ -9,7 +9,8 @@ import { dataFolder, jsonFlag, settingFlag, type Command } from './command.ts'
 export const verify: Command = {
   usage: 'verify',
   describe: 'read every stored record again: signatures, hashes, chain, catalog against store',
-  flags: (yargs) => jsonFlag(settingFlag(yargs, 'data')).example('$0 verify --data /var/lib/logbox-server', ''),
+  flags: (yargs) =>
+    jsonFlag(settingFlag(yargs, 'data')).example('$0 verify --data /var/lib/logbox-server', ''),
   run: async (args, terminal) => {
     const data = dataFolder(args, terminal)
     const isJson = args['json'] === true
@@ -22,7 +23,9 @@ export const verify: Command = {
     }
     for await (const finding of keyFindings(data, parts)) await report(finding)
     for await (const finding of audit.findings()) await report(finding)
-    await terminal.print(isJson ? `${showJson({ ...audit.counts, problems })}\n` : summary(audit.counts, problems))
+    await terminal.print(
+      isJson ? `${showJson({ ...audit.counts, problems })}\n` : summary(audit.counts, problems),
+    )
     return problems.length === 0 ? exits.done : exits.disk
   },
 }
@@ -33,7 +36,10 @@ async function* keyFindings(data: string, { catalog }: StoreParts): AsyncGenerat
   if (known === undefined) return
   const found = await openSigner(data).then(({ publicKey }) => base64url(publicKey.bytes), faultMessage)
   if (found !== known) {
-    yield { code: 'RECEIPT_KEY_WRONG', detail: `the receipt key is not ${known}, as at the last start: ${found}` }
+    yield {
+      code: 'RECEIPT_KEY_WRONG',
+      detail: `the receipt key is not ${known}, as at the last start: ${found}`,
+    }
   }
 }
 
@@ -49,6 +55,7 @@ function findingLine({ code, device, epoch, seq, blob, detail }: Finding): strin
 
 function summary({ records, blobs, bytes, devices, streams }: AuditCounts, problems: Finding[]): string {
   const read = `${records} records of ${devices} devices and ${streams} files, ${bytes} bytes in ${blobs} blobs`
-  const verdict = problems.length === 0 ? 'all signatures, hashes and chains hold' : `${problems.length} problems`
+  const verdict =
+    problems.length === 0 ? 'all signatures, hashes and chains hold' : `${problems.length} problems`
   return `${read}: ${verdict}\n`
 }

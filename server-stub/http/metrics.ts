@@ -4,5 +4,7 @@ import type { Metrics } from '../metrics.ts'
 
 /** GET /metrics, for Prometheus. */
 export async function metricsRoutes(app: FastifyInstance, { metrics }: { metrics: Metrics }): Promise<void> {
-  app.get(paths.metrics, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  app.get(paths.metrics, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  )
 }

@@ -1,6 +1,6 @@
-import { scanRecord } from '../../protocol/record.ts'
-import { verifyRecord, type KeyRing } from '../../protocol/verify.ts'
-import type { Catalog, NewRecord } from '../catalog/catalog.ts'
+import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
+import { verifyRecord, type KeyRing, type VerifiedRecord } from '../../protocol/verify.ts'
+import type { Catalog, Location, NewRecord } from '../catalog/catalog.ts'
 import { factsOf, labelOf } from '../catalog/record-facts.ts'
 import type { Journal } from '../journal.ts'
 import { areas } from '../store/blob-key.ts'
@@ -52,26 +52,38 @@ async function readBlob(blob: BlobInfo, keys: KeyRing, { store, catalog }: Adopt
   const known = new KnownHere()
   const records: NewRecord[] = []
   // One batch at most: a blob is never larger.
-  const bytes = await store.read(blob.key, 0, blob.bytes)
-  let start = 0
-  for (
-    let scan = bytes && scanRecord(bytes);
-    bytes && scan?.is === 'whole';
-    scan = scanRecord(bytes, start)
-  ) {
-    const at = { blob: blob.key, offset: start, bytes: scan.frame.bytes.length }
-    start = scan.end
-    const verdict = verifyRecord(scan.frame, keys)
+  const bytes = (await store.read(blob.key, 0, blob.bytes)) ?? new Uint8Array(0)
+  for (const { frame, offset } of recordsIn(bytes)) {
+    const verdict = verifyRecord(frame, keys)
     if (!verdict.ok) continue
-    const facts = factsOf(verdict.value)
-    const judgement = await known.judge(facts, catalog)
-    const label = labelOf(verdict.value.manifest)
-    if (judgement.keep) {
-      records.push({ row: { ...facts, role: judgement.role, at }, label, supersedes: judgement.supersedes })
-    } else if (!facts.hasBody) {
-      records.push({ row: { ...facts, role: 'superseded', at }, label, supersedes: false })
-    }
+    const at = { blob: blob.key, offset, bytes: frame.bytes.length }
+    const record = await judged(verdict.value, at, known, catalog)
+    if (record) records.push(record)
   }
   const adopted = records.reduce((sum, { row }) => sum + row.at.bytes, 0)
   return { records, isWhole: adopted === blob.bytes }
+}
+
+function* recordsIn(bytes: Uint8Array): Generator<{ frame: RecordFrame; offset: number }, void, undefined> {
+  let offset = 0
+  for (let scan = scanRecord(bytes); scan.is === 'whole'; scan = scanRecord(bytes, offset)) {
+    yield { frame: scan.frame, offset }
+    offset = scan.end
+  }
+}
+
+/** The row of a record that is new, or of an envelope whose body is known; undefined for a second copy. */
+async function judged(
+  record: VerifiedRecord,
+  at: Location,
+  known: KnownHere,
+  catalog: Catalog,
+): Promise<NewRecord | undefined> {
+  const facts = factsOf(record)
+  const label = labelOf(record.manifest)
+  const judgement = await known.judge(facts, catalog)
+  if (judgement.keep) {
+    return { row: { ...facts, role: judgement.role, at }, label, supersedes: judgement.supersedes }
+  }
+  return facts.hasBody ? undefined : { row: { ...facts, role: 'superseded', at }, label, supersedes: false }
 }

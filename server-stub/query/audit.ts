@@ -109,7 +109,11 @@ export class Audit {
     for await (const { key } of this.#parts.catalog.blobs()) {
       if (await this.#parts.store.has(key)) continue
       for (const row of await this.#parts.catalog.recordsIn(key)) {
-        yield { code: 'BLOB_MISSING', ...placeOf(row), detail: 'the store does not have the blob of this record' }
+        yield {
+          code: 'BLOB_MISSING',
+          ...placeOf(row),
+          detail: 'the store does not have the blob of this record',
+        }
       }
     }
   }

@@ -50,8 +50,8 @@ function overlay(spans: Span[], span: Span): void {
   let end = start
   while ((spans[end]?.from ?? Infinity) < span.to) end++
   const covered = spans.slice(start, end)
-  const before = covered.slice(0, 1).map((old) => ({ ...old, to: span.from }))
-  const after = covered.slice(-1).map((old) => ({ ...old, from: span.to }))
+  const before = covered.slice(0, 1).map(({ from, record }) => ({ from, to: span.from, record }))
+  const after = covered.slice(-1).map(({ to, record }) => ({ from: span.to, to, record }))
   spans.splice(start, end - start, ...[...before, span, ...after].filter(({ from, to }) => from < to))
 }
 

@@ -3,8 +3,7 @@ import { stretches, type Gap, type Layout, type Span } from './layout.ts'
 import { loadRecord, type Loaded, type RecordSource } from './load-record.ts'
 
 export type Piece =
-  | { readonly is: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly is: 'gap'; readonly gap: Gap }
+  { readonly is: 'bytes'; readonly bytes: Uint8Array } | { readonly is: 'gap'; readonly gap: Gap }
 
 /**
  * The bytes of a stream in their order, and every range that is not to be had. Each record is verified again before a

@@ -152,7 +152,7 @@ async function readExactly(
   bytes: number,
 ): Promise<Uint8Array | undefined> {
   const buffer = Buffer.allocUnsafe(bytes)
-  for (let done = 0; done < bytes; ) {
+  for (let done = 0; done < bytes;) {
     const { bytesRead } = await handle.read(buffer, done, bytes - done, offset + done)
     if (bytesRead === 0) return undefined
     done += bytesRead

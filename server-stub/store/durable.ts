@@ -18,7 +18,7 @@ export async function makeFolder(folder: string): Promise<void> {
 
 /** Appends all of `bytes` at `position`, however many writes that takes. */
 export async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
     done += bytesWritten
   }

@@ -27,7 +27,12 @@ async function inMemory(): Promise<Opened> {
 }
 
 const key = (name: string): BlobKey => `records/hexa-7/1/000000000/${name}.logb` as BlobKey
-const text = async (store: BlobStore, name: string, offset: number, bytes: number): Promise<string | undefined> => {
+const text = async (
+  store: BlobStore,
+  name: string,
+  offset: number,
+  bytes: number,
+): Promise<string | undefined> => {
   const found = await store.read(key(name), offset, bytes)
   return found && Buffer.from(found).toString()
 }
@@ -90,7 +95,8 @@ describe.each([
     for (const name of ['c', 'a', 'b']) await put(opened.store, name, name.repeat(3))
 
     const listed = await Array.fromAsync(opened.store.list('records'))
-    expect(listed.map((blob) => [blob.key, blob.bytes]).toSorted()).toEqual(['a', 'b', 'c'].map((name) => [key(name), 3]))
+    const found = listed.map((blob) => `${blob.key} ${blob.bytes}`).toSorted()
+    expect(found).toEqual(['a', 'b', 'c'].map((name) => `${key(name)} 3`))
     expect(await Array.fromAsync(opened.store.list('forks'))).toEqual([])
   })
 

@@ -2,7 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { sha256, type ByteOffset, type DeviceId, type Digest, type Epoch, type Sequence, type StreamId } from '../../protocol/ids.ts'
+import {
+  sha256,
+  type ByteOffset,
+  type DeviceId,
+  type Digest,
+  type Epoch,
+  type Sequence,
+  type StreamId,
+} from '../../protocol/ids.ts'
 import type { Catalog, NewRecord, RecordRow } from '../../server-stub/catalog/catalog.ts'
 import { SqliteCatalog } from '../../server-stub/catalog/sqlite-catalog.ts'
 import type { BlobKey } from '../../server-stub/store/blob-store.ts'
@@ -43,16 +51,31 @@ const blob = (name: string): BlobKey => `records/${name}.logb` as BlobKey
 function record(seq: number, change: Partial<RecordRow> = {}, path = '/a', supersedes = false): NewRecord {
   const digest = digestOf(`${seq}`)
   const row: RecordRow = {
-    ...{ device, epoch, seq: seq as Sequence, prev: digest, digest, stream, kind: 'data', role: 'first' },
-    ...{ offset: (seq * 10) as ByteOffset, length: 10, reason: null, sha256: null, hasBody: true },
+    device,
+    epoch,
+    seq: seq as Sequence,
+    prev: digest,
+    digest,
+    stream,
+    kind: 'data',
+    role: 'first',
+    offset: (seq * 10) as ByteOffset,
+    length: 10,
+    reason: null,
+    sha256: null,
+    hasBody: true,
     at: { blob: blob('a'), offset: seq * 100, bytes: 100 },
     ...change,
   }
   return { row, label: { path, tags: new Map([['vehicle', 'hexa-7']]) }, supersedes }
 }
 
-const commit = (catalog: Catalog, nowMs: number, name: string, ...records: readonly NewRecord[]): Promise<void> =>
-  catalog.commit({ device, nowMs, blobs: [{ key: blob(name), bytes: 1000 }], records })
+const commit = (
+  catalog: Catalog,
+  nowMs: number,
+  name: string,
+  ...records: readonly NewRecord[]
+): Promise<void> => catalog.commit({ device, nowMs, blobs: [{ key: blob(name), bytes: 1000 }], records })
 
 describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => {
   test('gives back the rows of a commit, in the order of the chain and in the order of the blob', async () => {
@@ -74,7 +97,7 @@ describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => 
     await commit(opened.catalog, 5, 'a', record(0))
     const again = record(0, { at: { blob: blob('b'), offset: 0, bytes: 100 } })
 
-    await expect(commit(opened.catalog, 6, 'b', record(1), again)).rejects.toThrow()
+    await expect(commit(opened.catalog, 6, 'b', record(1), again)).rejects.toThrow('UNIQUE')
 
     expect(await opened.catalog.hasBlob(blob('b'))).toBe(false)
     expect(await Array.fromAsync(opened.catalog.recordsOf(device))).toHaveLength(1)
@@ -85,11 +108,16 @@ describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => 
     await commit(opened.catalog, 5, 'a', record(0))
     const other = { digest: digestOf('other'), at: { blob: blob('b'), offset: 0, bytes: 9 } }
 
-    await expect(commit(opened.catalog, 6, 'b', record(0, other))).rejects.toThrow()
-    await expect(commit(opened.catalog, 6, 'b', record(0, { ...other, ...record(0).row, role: 'fork' }))).rejects.toThrow()
+    await expect(commit(opened.catalog, 6, 'b', record(0, other))).rejects.toThrow('UNIQUE')
+    await expect(
+      commit(opened.catalog, 6, 'b', record(0, { ...other, ...record(0).row, role: 'fork' })),
+    ).rejects.toThrow('UNIQUE')
     await commit(opened.catalog, 7, 'b', record(0, { ...other, role: 'fork' }))
 
-    expect((await opened.catalog.recordsAt(device, epoch, 0 as Sequence)).map(({ role }) => role)).toEqual(['first', 'fork'])
+    expect((await opened.catalog.recordsAt(device, epoch, 0 as Sequence)).map(({ role }) => role)).toEqual([
+      'first',
+      'fork',
+    ])
     expect(await opened.catalog.streams()).toMatchObject([{ forks: 1 }])
   })
 
@@ -110,7 +138,13 @@ describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => 
     await commit(opened.catalog, 9, 'b', early)
 
     expect(await opened.catalog.streams(device)).toMatchObject([
-      { path: '/renamed', firstSeq: 1, firstSeenMs: 5, lastSeenMs: 9, tags: new Map([['vehicle', 'hexa-7']]) },
+      {
+        path: '/renamed',
+        firstSeq: 1,
+        firstSeenMs: 5,
+        lastSeenMs: 9,
+        tags: new Map([['vehicle', 'hexa-7']]),
+      },
     ])
     expect(await opened.catalog.streams('other' as DeviceId)).toEqual([])
   })
@@ -127,7 +161,11 @@ describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => 
     expect(await catalog.revokeDevice(device, 5)).toBe(true)
     expect(await catalog.revokeDevice(device, 6)).toBe(true)
     expect(await catalog.addDevice(device, key, 7)).toBe('revoked')
-    expect(await (await opened.again()).device(device)).toMatchObject({ addedMs: 1, revokedMs: 5, lastSeenMs: null })
+    expect(await (await opened.again()).device(device)).toMatchObject({
+      addedMs: 1,
+      revokedMs: 5,
+      lastSeenMs: null,
+    })
   })
 
   test('another process sees at once what was committed', async () => {

@@ -12,10 +12,9 @@ import type { StreamRow } from '../../server-stub/catalog/catalog.ts'
 import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
 import { makeStore, openStore, type StoreParts } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
-import { layOut } from '../../server-stub/query/layout.ts'
-import { readStream } from '../../server-stub/query/read-stream.ts'
 import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
 import { Program, run, type Ended, type Ending } from './program.ts'
+import { storedBytes } from './stored-bytes.ts'
 import { tempFolder } from './temp-folder.ts'
 
 export interface FlightOptions {
@@ -328,31 +327,6 @@ function asDevice(name: string): DeviceId {
   const device = parseDeviceId(name)
   if (device === undefined) throw new Error(`${name} is no name of a device`)
   return device
-}
-
-interface Stored {
-  readonly bytes: Uint8Array
-  /** Of all data records together. */
-  readonly lengths: number
-  /** Ranges that a record brings although another one did before. */
-  readonly twice: readonly string[]
-}
-
-async function storedBytes(stream: StreamRow, store: StoreParts): Promise<Stored> {
-  const keys = auditKeys(await store.catalog.devices())
-  const layout = await layOut(store.catalog.recordsOf(stream.device, stream.stream))
-  const pieces: Uint8Array[] = []
-  for await (const piece of readStream(layout, { ...store, keys })) {
-    pieces.push(piece.is === 'bytes' ? piece.bytes : Buffer.from(`<${JSON.stringify(piece.gap)}>`))
-  }
-  const ranges: (readonly [number, number])[] = []
-  for await (const row of store.catalog.recordsOf(stream.device, stream.stream)) {
-    if (row.kind === 'data') ranges.push([row.offset, row.offset + (row.length ?? 0)])
-  }
-  const sorted = ranges.toSorted(([a], [b]) => a - b)
-  const twice = sorted.filter(([from], index) => from < (sorted[index - 1]?.[1] ?? 0)).map(String)
-  const lengths = ranges.reduce((sum, [from, to]) => sum + to - from, 0)
-  return { bytes: Buffer.concat(pieces), lengths, twice }
 }
 
 function differenceOf(here: Uint8Array, there: Uint8Array): string {

@@ -12,7 +12,8 @@ import { readRecords } from '../../protocol/record.ts'
 import { accept } from '../../protocol/refusal.ts'
 import { verifyRecord, type VerifiedRecord } from '../../protocol/verify.ts'
 import { makeSigner, labelOf } from './drone.ts'
-import { fakeWorld, type FakeWorld } from './fake-world.ts'
+import type { World } from '../../agent/world.ts'
+import { fakeWorld } from './fake-world.ts'
 import { tempFolder } from './temp-folder.ts'
 
 export const never = new AbortController().signal
@@ -37,7 +38,7 @@ export class QueueKit implements AsyncDisposable {
     this.#disposal = disposal
   }
 
-  open(world: FakeWorld = fakeWorld(), maxBytes = 1 << 30, state = this.state): Promise<Queue> {
+  open(world: World = fakeWorld(), maxBytes = 1 << 30, state = this.state): Promise<Queue> {
     return Queue.open({ device: device as never, stateDirectory: state, maxBytes }, this.signer, world)
   }
 

@@ -16,9 +16,16 @@ test.for(commands)('%s rejects a flag that it does not know with 64 and one line
 
 test('what has no store is 66, and what names no store is 64', async () => {
   await using folder = await temporaryFolder()
-  for (const args of [['key'], ['files'], ['verify'], ['cat', 'a', '/b'], ['device', 'list'], ['device', 'revoke', 'a']]) {
-    expect((await run(...args, '--data', folder.path)).status, args[0]).toBe(66)
-    expect((await run(...args)).status, args[0]).toBe(64)
+  for (const args of [
+    ['key'],
+    ['files'],
+    ['verify'],
+    ['cat', 'a', '/b'],
+    ['device', 'list'],
+    ['device', 'revoke', 'a'],
+  ]) {
+    expect([args, (await run(...args, '--data', folder.path)).status]).toEqual([args, 66])
+    expect([args, (await run(...args)).status]).toEqual([args, 64])
   }
 })
 
@@ -26,13 +33,19 @@ test('a device is registered once, by one strong key, until it is revoked for go
   await using folder = await temporaryFolder()
   const data = ['--data', folder.path]
   const [drone, other] = [new Drone('hexa-7'), new Drone('hexa-7')]
-  const add = async (key: string): Promise<number> => (await run('device', 'add', 'hexa-7', '--key', key, ...data)).status
+  const add = async (key: string): Promise<number> =>
+    (await run('device', 'add', 'hexa-7', '--key', key, ...data)).status
 
   expect(await add(drone.publicKey)).toBe(0)
   expect(await add(drone.publicKey)).toBe(0)
   expect(await add(other.publicKey)).toBe(77)
   const [listed] = await json<Record<string, unknown>[]>('device', 'list', ...data)
-  expect(listed).toMatchObject({ device: 'hexa-7', publicKey: drone.publicKey, state: 'active', lastSeen: null })
+  expect(listed).toMatchObject({
+    device: 'hexa-7',
+    publicKey: drone.publicKey,
+    state: 'active',
+    lastSeen: null,
+  })
   expect((await run('device', 'revoke', 'hexa-8', ...data)).status).toBe(66)
   expect((await run('device', 'revoke', 'hexa-7', ...data)).status).toBe(0)
   expect(await add(drone.publicKey)).toBe(77)
@@ -90,7 +103,8 @@ test('a receipt key that others may read, that is damaged, or that is another on
   await using elsewhere = await temporaryFolder()
   for (const { path } of [folder, elsewhere]) await (await TestServer.start(path))[Symbol.asyncDispose]()
   const file = join(folder.path, 'receipt.key')
-  const status = async (): Promise<number> => (await run('serve', '--port', '0', '--data', folder.path)).status
+  const status = async (): Promise<number> =>
+    (await run('serve', '--port', '0', '--data', folder.path)).status
 
   await chmod(file, 0o644)
   expect(await status()).toBe(77)
@@ -107,7 +121,11 @@ test('a receipt key that others may read, that is damaged, or that is another on
 
 test('a flag wins over the environment, and each says where it is wrong', () => {
   const env = { LOGBOX_SERVER_DATA: '/env', LOGBOX_SERVER_PORT: '1' }
-  expect(readSettings(['data', 'host', 'port'], { port: '2' }, env)).toEqual({ data: '/env', host: '127.0.0.1', port: 2 })
+  expect(readSettings(['data', 'host', 'port'], { port: '2' }, env)).toEqual({
+    data: '/env',
+    host: '127.0.0.1',
+    port: 2,
+  })
   expect(() => readSettings(['port'], { port: '65536' }, {})).toThrow(/--port "65536"/)
   expect(() => readSettings(['port'], {}, { LOGBOX_SERVER_PORT: '-1' })).toThrow(/LOGBOX_SERVER_PORT "-1"/)
 })
@@ -126,8 +144,14 @@ test('what is not here is named with 66', async () => {
   await using folder = await temporaryFolder()
   await using server = await TestServer.start(folder.path)
   await server.register(new Drone('hexa-7'))
-  expect(await server.cat('hexa-8', '/a')).toMatchObject({ status: 66, err: expect.stringContaining('no device hexa-8') })
-  expect(await server.cat('hexa-7', '/a\n')).toMatchObject({ status: 66, err: expect.stringContaining(String.raw`no file /a\x0a`) })
+  expect(await server.cat('hexa-8', '/a')).toMatchObject({
+    status: 66,
+    err: expect.stringContaining('no device hexa-8'),
+  })
+  expect(await server.cat('hexa-7', '/a\n')).toMatchObject({
+    status: 66,
+    err: expect.stringContaining(String.raw`no file /a\x0a`),
+  })
   expect((await run('files', '--device', 'hexa-8', '--data', folder.path)).status).toBe(66)
 })
 

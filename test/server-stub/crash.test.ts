@@ -10,7 +10,7 @@ const file = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 
 /** A real process, and the first line that it prints. */
 async function start(...args: string[]): Promise<{ child: ChildProcess; line: string } & AsyncDisposable> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return { child, line: line.toString().trim(), ...endedWithTest(child) }
 }
@@ -54,7 +54,8 @@ test('however often the server is killed while it takes records in, each is ther
   const text = Array.from({ length: 4000 }, (_, at) => `${line}${at}\n`).join('')
   const size = 2048
   const records = []
-  for (let at = 0; at < text.length; at += size) records.push(await drone.data(label, at, text.slice(at, at + size)))
+  for (let at = 0; at < text.length; at += size)
+    records.push(await drone.data(label, at, text.slice(at, at + size)))
 
   let next = 0
   for (let round = 0; next < records.length; round++) {
@@ -79,7 +80,8 @@ test('however often the server is killed while it takes records in, each is ther
       // The connection died with the server: the batch is sent again.
       if (lastRound) throw error
     }
-    if (child.exitCode === null && child.signalCode === null) await kill(child, lastRound ? 'SIGTERM' : 'SIGKILL')
+    if (child.exitCode === null && child.signalCode === null)
+      await kill(child, lastRound ? 'SIGTERM' : 'SIGKILL')
   }
 
   const { status, out } = await run('cat', 'hexa-7', '/log', ...data)
@@ -98,7 +100,9 @@ test('a second server on the same data exits 75 and says who holds it, and a kil
 
   await kill(first.child, 'SIGKILL')
   await using second = await start(...serve)
-  expect(JSON.parse(second.line)).toMatchObject({ listening: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) })
+  expect(JSON.parse(second.line)).toMatchObject({
+    listening: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+  })
   expect(await kill(second.child, 'SIGTERM')).toEqual([0, null])
 })
 
@@ -108,7 +112,8 @@ test('a reader that leaves early is no error', async () => {
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const label = labelOf('/log')
-  for (let at = 0; at < 4; at++) await server.send(drone, await drone.data(label, at * 2 ** 20, Buffer.alloc(2 ** 20, 'x')))
+  for (let at = 0; at < 4; at++)
+    await server.send(drone, await drone.data(label, at * 2 ** 20, Buffer.alloc(2 ** 20, 'x')))
   const args = [file('../../server-stub/main.ts'), 'cat', 'hexa-7', '/log', '--data', folder.path]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''

@@ -69,44 +69,52 @@ function bound(catalog: Catalog): Catalog {
   })
 }
 
-const mayMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', '/mnt']).status === 0
+const mayMount =
+  spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', '/mnt']).status === 0
 if (!mayMount) console.warn('skipped the test with a real full disk: mounting a tmpfs is not permitted here')
 
-test.skipIf(!mayMount)('a disk that is really full gives 507, and the server recovers when there is room', async () => {
-  await using folder = await temporaryFolder()
-  const main = fileURLToPath(new URL('../../server-stub/main.ts', import.meta.url))
-  const script = `mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" serve --data "$1/data" --port 0`
-  const args = ['-rm', 'sh', '-c', script, 'sh', folder.path, process.execPath, main]
-  const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  await using _child = endedWithTest(child)
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const { listening } = JSON.parse(line.toString()) as { listening: string }
-  // The mount is in the server's own namespace; this is how it is seen from here.
-  const disk = `/proc/${child.pid}/root${folder.path}`
-  const drone = new Drone('hexa-7')
-  // SQLite resolves the link that `disk` goes through, so commands run where the server runs.
-  const inside = ['--preserve-credentials', '-U', '-m', '-t', `${child.pid}`, process.execPath, main]
-  const runInside = (...args: string[]): { readonly status: number | null; readonly stderr: Buffer } =>
-    spawnSync('nsenter', [...inside, ...args, '--data', join(folder.path, 'data')])
-  expect(runInside('device', 'add', drone.device, '--key', drone.publicKey).status).toBe(0)
-  const label = labelOf('/a')
+test.skipIf(!mayMount)(
+  'a disk that is really full gives 507, and the server recovers when there is room',
+  async () => {
+    await using folder = await temporaryFolder()
+    const main = fileURLToPath(new URL('../../server-stub/main.ts', import.meta.url))
+    const script = `mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" serve --data "$1/data" --port 0`
+    const args = ['-rm', 'sh', '-c', script, 'sh', folder.path, process.execPath, main]
+    const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    await using _child = endedWithTest(child)
+    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    const { listening } = JSON.parse(line.toString()) as { listening: string }
+    // The mount is in the server's own namespace; this is how it is seen from here.
+    const disk = `/proc/${child.pid}/root${folder.path}`
+    const drone = new Drone('hexa-7')
+    // SQLite resolves the link that `disk` goes through, so commands run where the server runs.
+    const inside = ['--preserve-credentials', '-U', '-m', '-t', `${child.pid}`, process.execPath, main]
+    const runInside = (...args: string[]): { readonly status: number | null; readonly stderr: Buffer } =>
+      spawnSync('nsenter', [...inside, ...args, '--data', join(folder.path, 'data')])
+    expect(runInside('device', 'add', drone.device, '--key', drone.publicKey).status).toBe(0)
+    const label = labelOf('/a')
 
-  let answer = await post(listening, batchOf(await drone.data(label, 0, Buffer.alloc(1000, 'x'))))
-  expect(answer.status).toBe(200)
-  expect(spawnSync('dd', ['if=/dev/zero', `of=${join(disk, 'ballast')}`, 'bs=4k']).status).not.toBe(0)
-  const last = await drone.data(label, 1000, Buffer.from(Array.from({ length: 50_000 }, (_, at) => (at * at) >> 3)))
-  answer = await post(listening, batchOf(last))
-  expect([answer.status, problemCode(answer)]).toEqual([507, 'STORE_FULL'])
-  expect((await fetch(`${listening}/readyz`)).status).toBe(503)
-  expect((await fetch(`${listening}/healthz`)).status).toBe(200)
-  expect(await readdir(join(disk, 'data', 'drafts'))).toEqual([])
+    let answer = await post(listening, batchOf(await drone.data(label, 0, Buffer.alloc(1000, 'x'))))
+    expect(answer.status).toBe(200)
+    expect(spawnSync('dd', ['if=/dev/zero', `of=${join(disk, 'ballast')}`, 'bs=4k']).status).not.toBe(0)
+    const last = await drone.data(
+      label,
+      1000,
+      Buffer.from(Array.from({ length: 50_000 }, (_, at) => (at * at) >> 3)),
+    )
+    answer = await post(listening, batchOf(last))
+    expect([answer.status, problemCode(answer)]).toEqual([507, 'STORE_FULL'])
+    expect((await fetch(`${listening}/readyz`)).status).toBe(503)
+    expect((await fetch(`${listening}/healthz`)).status).toBe(200)
+    expect(await readdir(join(disk, 'data', 'drafts'))).toEqual([])
 
-  await rm(join(disk, 'ballast'))
-  expect((await post(listening, batchOf(last))).status).toBe(200)
-  await expect.poll(async () => (await fetch(`${listening}/readyz`)).status, { timeout: 5000 }).toBe(200)
-  const verify = runInside('verify')
-  expect([verify.status, verify.stderr.toString()]).toEqual([0, ''])
-  const exit = once(child, 'exit')
-  child.kill('SIGTERM')
-  expect(await exit).toEqual([0, null])
-})
+    await rm(join(disk, 'ballast'))
+    expect((await post(listening, batchOf(last))).status).toBe(200)
+    await expect.poll(async () => (await fetch(`${listening}/readyz`)).status, { timeout: 5000 }).toBe(200)
+    const verify = runInside('verify')
+    expect([verify.status, verify.stderr.toString()]).toEqual([0, ''])
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    expect(await exit).toEqual([0, null])
+  },
+)

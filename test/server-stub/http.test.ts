@@ -34,9 +34,17 @@ test('every answer that is an error is a problem with a stable code', async () =
     [await fetch(chunks, { method: 'POST' }), 400, 'BATCH_EMPTY'],
     [await fetch(chunks, { method: 'POST', headers: typed }), 400, 'BATCH_EMPTY'],
     [await fetch(chunks, { method: 'POST', body: '{}' }), 415, 'MEDIA_TYPE_WRONG'],
-    [await fetch(chunks, { method: 'POST', body: 'x', headers: { ...typed, 'content-encoding': 'gzip' } }), 415, 'CODING_UNSUPPORTED'],
+    [
+      await fetch(chunks, { method: 'POST', body: 'x', headers: { ...typed, 'content-encoding': 'gzip' } }),
+      415,
+      'CODING_UNSUPPORTED',
+    ],
     [await fetch(chunks, { method: 'POST', body: 'garbage', headers: typed }), 400, 'BATCH_MALFORMED'],
-    [await fetch(chunks, { method: 'POST', body: Buffer.from(record.bytes), headers: typed }), 401, 'DEVICE_UNKNOWN'],
+    [
+      await fetch(chunks, { method: 'POST', body: Buffer.from(record.bytes), headers: typed }),
+      401,
+      'DEVICE_UNKNOWN',
+    ],
   ] as const
 
   for (const [response, status, code] of answers) {
@@ -77,7 +85,9 @@ test('garbage of every length, before and after a good record, is never an error
   const garbage = fc.oneof(
     fc.uint8Array({ minLength: 1, maxLength: 600 }),
     fc.nat(bytes.length - 1).map((length) => bytes.subarray(0, length + 1)),
-    fc.tuple(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, bits]) => flipped(bytes, at, bits)),
+    fc
+      .tuple(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }))
+      .map(([at, bits]) => flipped(bytes, at, bits)),
   )
 
   await fc.assert(
@@ -154,6 +164,7 @@ test('a client that goes on sending after its answer is cut off', async () => {
   send()
 
   await closed
+  expect((await fetch(`${server.url}${paths.health}`)).status).toBe(200)
 })
 
 test('a connection on which nothing moves is closed, and what had arrived is kept', async () => {
@@ -227,7 +238,9 @@ test('ready says whether a record could be stored, and healthy that the server l
       await real.probe()
     },
   })
-  await using server = await TestServer.start(folder.path, (parts) => ({ store: store(parts.store) }), { readyMs: 0 })
+  await using server = await TestServer.start(folder.path, (parts) => ({ store: store(parts.store) }), {
+    readyMs: 0,
+  })
   const status = async (path: string): Promise<number> => (await fetch(`${server.url}${path}`)).status
 
   expect(await status(paths.ready)).toBe(200)
@@ -257,5 +270,7 @@ test('the metrics count records, refusals, forks, losses and bytes', async () =>
   expect(text).toContain('logbox_loss_bytes_total{reason="deleted"} 41')
   expect(text).toMatch(/logbox_stored_bytes_total [1-9]/)
   expect(text).toContain('logbox_devices{state="active"} 1')
-  expect(text).toMatch(/logbox_request_duration_seconds_count\{method="POST",route="\/v1\/chunks",status="200"\} 2/)
+  expect(text).toMatch(
+    /logbox_request_duration_seconds_count\{method="POST",route="\/v1\/chunks",status="200"\} 2/,
+  )
 })

@@ -25,9 +25,20 @@ test('what was sent comes back byte for byte, and the receipt names every record
   expect(receipt.entries.map(({ outcome }) => outcome)).toEqual(['stored', 'stored', 'stored'])
   expect(receipt.entries.map(({ place }) => place?.seq)).toEqual([0, 1, 2])
   expect(Buffer.from(receipt.entries[0]?.digest ?? [])).toEqual(Buffer.from(first.digest))
-  expect(await server.cat('hexa-7', '/var/log/flight/42.log')).toMatchObject({ status: 0, out: content, err: '' })
+  expect(await server.cat('hexa-7', '/var/log/flight/42.log')).toMatchObject({
+    status: 0,
+    out: content,
+    err: '',
+  })
   expect(await server.files()).toMatchObject([
-    { device: 'hexa-7', path: '/var/log/flight/42.log', bytes: content.length, whole: true, missing: [], lost: [] },
+    {
+      device: 'hexa-7',
+      path: '/var/log/flight/42.log',
+      bytes: content.length,
+      whole: true,
+      missing: [],
+      lost: [],
+    },
   ])
   expect((await server.verify()).status).toBe(0)
 })
@@ -88,7 +99,7 @@ test('an envelope without its body is stored as lost, until the body comes', asy
   const [head, tail] = [await drone.data(label, 0, 'head'), await drone.data(label, 4, 'tail')]
 
   expect(await server.send(drone, withheld(head), tail)).toEqual(['storedWithoutBody', 'stored'])
-  expect(await server.send(drone, withheld(head))).toEqual(['duplicate'])
+  expect(await server.send(drone, withheld(head))).toEqual(['storedWithoutBody'])
   expect(await server.files()).toMatchObject([
     { bytes: 4, whole: false, missing: [], lost: [{ from: 0, to: 4, reason: 'evicted' }] },
   ])
@@ -139,10 +150,8 @@ test('good records are stored beside bad ones, and each bad one is refused with 
   const long = await drone.altered(label, 'x', (manifest) => manifest, Buffer.from('xy'))
   const last = await drone.data(label, 4, ' too')
 
-  const outcomes = await server.send(
-    drone,
-    ...[first, wrongHash, await other.data(label, 0, 'x'), await stranger.data(label, 0, 'x'), bomb, long, last],
-  )
+  const [alien, unsigned] = [await other.data(label, 0, 'x'), await stranger.data(label, 0, 'x')]
+  const outcomes = await server.send(drone, first, wrongHash, alien, unsigned, bomb, long, last)
 
   expect(outcomes).toEqual([
     'stored',
@@ -201,7 +210,8 @@ test('paths are labels: none of them reaches the disk of the server', async () =
     '/right\u202eleft',
   ]
   const records = []
-  for (const [index, path] of paths.entries()) records.push(await drone.data(labelOf(path), 0, `file ${index}`))
+  for (const [index, path] of paths.entries())
+    records.push(await drone.data(labelOf(path), 0, `file ${index}`))
 
   await server.send(drone, ...records)
 
@@ -214,7 +224,7 @@ test('paths are labels: none of them reaches the disk of the server', async () =
   ])
   expect(files[3]?.pathBytes).toBe(Buffer.from([0x2f, 0xff, 0xfe, 0x62, 0x0a]).toString('base64url'))
   const listed = (await run('files', '--data', folder.path)).out.toString('utf8')
-  expect(listed).not.toMatch(/[\p{Bidi_Control}\u001b]/u)
+  expect(listed).not.toMatch(/[\p{Bidi_Control}]|(?!\n|\t)\p{Cc}/u)
   expect(listed.trimEnd().split('\n')).toHaveLength(paths.length)
   for (const [index, { path }] of files.entries()) {
     expect((await server.cat('hexa-7', path)).out.toString()).toBe(`file ${index}`)

@@ -18,7 +18,14 @@ const write: fc.Arbitrary<Write> = fc.record({
 /** Only what a layout looks at. */
 function rowOf({ offset, length, kind }: Write, seq: number): RecordRow {
   const shape = { kind: kind === 'loss' ? 'loss' : 'data', hasBody: kind === 'data' }
-  return { ...shape, seq, role: 'first', offset, length, reason: kind === 'loss' ? 'deleted' : null } as RecordRow
+  return {
+    ...shape,
+    seq,
+    role: 'first',
+    offset,
+    length,
+    reason: kind === 'loss' ? 'deleted' : null,
+  } as RecordRow
 }
 
 async function* inOrder(writes: readonly Write[]): AsyncGenerator<RecordRow> {

@@ -115,7 +115,15 @@ export class TestServer implements AsyncDisposable {
   }
 
   async register(drone: Drone): Promise<void> {
-    const { status, err } = await run('device', 'add', drone.device, '--key', drone.publicKey, '--data', this.data)
+    const { status, err } = await run(
+      'device',
+      'add',
+      drone.device,
+      '--key',
+      drone.publicKey,
+      '--data',
+      this.data,
+    )
     if (status !== 0) throw new Error(err)
   }
 

@@ -1,0 +1,153 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { Delivery } from '../../agent/deliver/deliver.ts'
+import { httpLink } from '../../agent/deliver/http-link.ts'
+import type { Queue } from '../../agent/queue/queue.ts'
+import { realWorld, type World } from '../../agent/world.ts'
+import { parseDeviceId } from '../../protocol/ids.ts'
+import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
+import { makeStore, openStore } from '../../server-stub/parts.ts'
+import { Audit } from '../../server-stub/query/audit.ts'
+import { RecordingJournal } from '../kit/fake-world.ts'
+import { Flight } from '../kit/flight.ts'
+import { Writers } from '../kit/kill-rounds.ts'
+import { openLossyLink, type LossyLink } from '../kit/lossy-link.ts'
+import { QueueKit } from '../kit/queue-kit.ts'
+import { chooseSeed, withSeed } from '../kit/seeded.ts'
+import { storedBytes } from '../kit/stored-bytes.ts'
+import { TestServer } from '../server-stub/test-server.ts'
+
+/** Queue, delivery, link and server in this process: an exchange takes milliseconds. */
+class Exchange implements AsyncDisposable {
+  readonly kit: QueueKit
+  readonly queue: Queue
+  readonly link: LossyLink
+  readonly told: RecordingJournal
+  readonly #data: string
+  readonly #disposal: AsyncDisposableStack
+  #written = ''
+
+  static async open(): Promise<Exchange> {
+    await using disposal = new AsyncDisposableStack()
+    const kit = disposal.use(await QueueKit.start())
+    const data = join(await kit.folder('server'), 'data')
+    await register(data, kit)
+    const server = disposal.use(await TestServer.start(data))
+    const link = disposal.use(await openLossyLink({ port: Number(new URL(server.url).port) }))
+    const told = new RecordingJournal()
+    const world: World = { ...realWorld(), journal: told.journal }
+    const queue = disposal.use(await kit.open(world))
+    const way = disposal.use(httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }))
+    const options = { requestMaxBytes: 1 << 20, retry: { minMs: 1, maxMs: 2 }, pinned: [server.key] }
+    const stopping = new AbortController()
+    const running = new Delivery(queue, way, world, options).run(stopping.signal)
+    disposal.defer(async () => {
+      stopping.abort()
+      await running
+    })
+    return new Exchange({ kit, queue, link, told, data }, disposal.move())
+  }
+
+  private constructor(
+    { kit, queue, link, told, data }: Pick<Exchange, 'kit' | 'queue' | 'link' | 'told'> & { data: string },
+    disposal: AsyncDisposableStack,
+  ) {
+    this.kit = kit
+    this.queue = queue
+    this.link = link
+    this.told = told
+    this.#data = data
+    this.#disposal = disposal
+  }
+
+  /** One record more, until it has its receipt; how many bytes that took, each way. */
+  async carry(text: string): Promise<{ readonly toServer: number; readonly toClient: number }> {
+    const { bytesToServer, bytesToClient } = this.link
+    this.#written += text
+    const next = this.told.named('forgotten').length + 1
+    await this.kit.append(this.queue, text)
+    await this.told.told('forgotten', next)
+    return {
+      toServer: this.link.bytesToServer - bytesToServer,
+      toClient: this.link.bytesToClient - bytesToClient,
+    }
+  }
+
+  async expectWhole(): Promise<void> {
+    expect(this.queue.ledger.records).toBe(0)
+    await using store = await openStore(this.#data)
+    const [stream, ...others] = await store.catalog.streams()
+    if (!stream) throw new Error('the server has nothing')
+    expect(others).toEqual([])
+    const stored = await storedBytes(stream, store)
+    expect(Buffer.from(stored.bytes).toString()).toBe(this.#written)
+    expect(stored.twice).toEqual([])
+    expect(stored.lengths).toBe(this.#written.length)
+    const findings: unknown[] = []
+    const keys = auditKeys(await store.catalog.devices())
+    for await (const finding of new Audit({ ...store, keys }).findings()) findings.push(finding)
+    expect(findings).toEqual([])
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposal.disposeAsync()
+  }
+}
+
+async function register(data: string, { signer }: QueueKit): Promise<void> {
+  await using store = await makeStore(data)
+  const device = parseDeviceId('hexa-7')
+  if (device) await store.catalog.addDevice(device, signer.publicKey, 0)
+}
+
+describe('a link that dies loses nothing and stores nothing twice', () => {
+  test.each(['toServer', 'toClient'] as const)('at any byte on its way %s', async (way) => {
+    await using exchange = await Exchange.open()
+    const whole = await exchange.carry('measures an exchange\n')
+    for (let byte = 0; byte <= whole[way]; byte++) {
+      exchange.link.cutAfter({ [way]: byte, times: 1 })
+      await exchange.carry(`the link died at byte ${byte}\n`)
+      exchange.link.restore()
+    }
+    await exchange.expectWhole()
+    // All but those where the link died after the whole answer was through.
+    expect(exchange.told.named('deliveryFailed').length).toBeGreaterThanOrEqual(whole[way] - 1)
+  })
+
+  test('at random bytes of both ways, again and again, while everything runs and files grow', async () => {
+    await withSeed(chooseSeed(), async (chance) => {
+      await using flight = await Flight.start()
+      await flight.startAgent()
+      {
+        await using _writers = new Writers(flight, chance)
+        for (let cut = 0; cut < 60; cut++) {
+          const before = flight.link.connections
+          const way = chance.pick(['toServer', 'toClient'])
+          flight.link.cutAfter({ [way]: chance.below(way === 'toServer' ? 60_000 : 600), times: 1 })
+          await flight.link.until(({ connections }) => connections > before)
+        }
+      }
+      flight.link.restore()
+      await flight.land()
+      await flight.expectWhole()
+      await flight.expectQueueEmpty()
+    })
+  })
+
+  test('in a black hole, and comes back', async () => {
+    await using flight = await Flight.start({
+      settings: {
+        delivery: { requestMaxBytes: '128KiB', requestTimeout: '1s', retry: { min: '10ms', max: '50ms' } },
+      },
+    })
+    flight.link.blackHole()
+    await flight.append('a.log', 'into the hole\n')
+    await flight.startAgent()
+    const report = await flight.statusUntil(({ link }) => link.is === 'waiting')
+    expect(report.link).toMatchObject({ why: expect.stringMatching(/ETIMEDOUT/) })
+    expect(report.queue.records).toBe(1)
+    flight.link.restore()
+    await flight.land()
+    await flight.expectWhole()
+  })
+})
