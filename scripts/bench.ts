@@ -43,7 +43,7 @@ class WatchedAgent {
   #anonymousKiB = 0
 
   constructor(configFile: string) {
-    const source = ['--max-semi-space-size=1', join(root, 'agent/main.ts')]
+    const source = ['--max-semi-space-size=1', '--optimize-for-size', join(root, 'agent/main.ts')]
     const [command, before] = options.agent === '' ? [process.execPath, source] : [options.agent, []]
     this.child = spawn(command, [...before, 'run', '--config', configFile], {
       stdio: ['ignore', 'ignore', 'pipe'],

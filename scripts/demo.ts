@@ -18,7 +18,7 @@ import { count, Stage } from './demo-stage.ts'
 const verifyFoundDamage = 74
 const catIsNotWhole = 75
 /** Time to see that flush waits. */
-const untilLinkMs = 1500
+const untilLinkMs = 1200
 
 /** All that is on the stage. */
 interface Scene {
@@ -89,7 +89,7 @@ async function linkIsCut({ options, stage, drone, link, watched, signal }: Scene
     await copyFile(source, join(watched, name))
     stage.fact('file', `${source}, ${roughSize(bytes)}, is put beside the flight log`)
   }
-  for (let look = 0; look < 4; look++) {
+  for (let look = 0; look < 3; look++) {
     await sleep(500, undefined, { signal })
     tellQueue(stage, await drone.until(() => true))
   }

@@ -17,7 +17,8 @@ const { values, positionals } = parseArgs({
   options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
 })
 if (values.help) console.log(help)
-else await soak(countOf(positionals[0] ?? '20'), values.seed === undefined ? chooseSeed() : countOf(values.seed))
+else
+  await soak(countOf(positionals[0] ?? '20'), values.seed === undefined ? chooseSeed() : countOf(values.seed))
 
 function countOf(text: string): number {
   if (/^\d+$/.test(text)) return Number(text)
@@ -37,7 +38,9 @@ async function soak(kills: number, seed: number): Promise<void> {
       const { receiptedBytes } = await flight.land()
       await flight.expectWhole()
       await flight.expectQueueEmpty()
-      console.log(`${done} kills each, ${receiptedBytes} bytes: nothing missing, nothing twice, all of it verifies`)
+      console.log(
+        `${done} kills each, ${receiptedBytes} bytes: nothing missing, nothing twice, all of it verifies`,
+      )
     }
   })
 }

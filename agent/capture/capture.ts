@@ -21,7 +21,7 @@ export interface CaptureOptions {
 }
 
 /** Enough that one chunk is read while another is encoded and a third is on its way to the disk. */
-const bufferCount = 4
+const bufferCount = 3
 
 /** Everything that is captured: finds files, follows each in a task of its own, and knows how far each is. */
 export class Capture {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { newChain, type ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { parseStreamId, type DeviceId, type StreamId } from '../../protocol/ids.ts'
@@ -56,6 +57,9 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   const segments = disposal.use(
     await SegmentLog.open(`${options.stateDirectory}/segments`, world.files, segmentBytes),
   )
+  // The folders' own names must survive a power cut, too.
+  await world.files.syncDirectory(options.stateDirectory)
+  await world.files.syncDirectory(dirname(options.stateDirectory))
   const storedHead = decodeHead(options.device, (await index.get(keys.head)) ?? '')
   await takeUp(index, segments, storedHead, ownKeys(options.device, signer))
   const head = storedHead ?? (await startChain(options, index, world))

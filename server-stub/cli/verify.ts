@@ -54,8 +54,8 @@ function findingLine({ code, device, epoch, seq, blob, detail }: Finding): strin
 }
 
 function summary({ records, blobs, bytes, devices, streams }: AuditCounts, problems: Finding[]): string {
-  const read = `${records} records of ${devices} devices and ${streams} files, ${bytes} bytes in ${blobs} blobs`
+  const read = `records ${records}, devices ${devices}, files ${streams}, blobs ${blobs}, bytes ${bytes}`
   const verdict =
-    problems.length === 0 ? 'all signatures, hashes and chains hold' : `${problems.length} problems`
+    problems.length === 0 ? 'all signatures, hashes and chains hold' : `problems ${problems.length}`
   return `${read}: ${verdict}\n`
 }

@@ -20,7 +20,7 @@ async function foundBy(
   for await (const { path } of search.find((directory) => troubled.push(Buffer.from(directory).toString()))) {
     paths.push(Buffer.from(path))
   }
-  return { paths: paths.toSorted(Buffer.compare), troubled }
+  return { paths: paths.toSorted((a, b) => Buffer.compare(a, b)), troubled }
 }
 
 async function namesBy(folder: string, from: SourceConfig): Promise<string[]> {
@@ -103,7 +103,7 @@ describe('a search', () => {
     const paths = names.map((name) => Buffer.concat([Buffer.from(`${folder.path}/`), name]))
     for (const path of paths) await writeFile(path, 'content')
     const found = await foundBy(source([`${folder.path}/*`]))
-    expect(found.paths).toEqual(paths.toSorted(Buffer.compare))
+    expect(found.paths).toEqual(paths.toSorted((a, b) => Buffer.compare(a, b)))
   })
 
   test('gives a symbolic link by its own name', async () => {

@@ -7,13 +7,10 @@ import { Seeded } from '../kit/seeded.ts'
 
 /** Fast enough for a test, and in the order in which the agent would see it: real work, then time. */
 async function skipUntil<T>(world: FakeWorld, promise: Promise<T>): Promise<T> {
-  let isOver = false
-  const done = promise.finally(() => (isOver = true))
-  while (!isOver) {
-    await Promise.race([done, world.clock.someoneSleeps()])
-    if (!isOver) await world.clock.skip()
-  }
-  return done
+  const over = promise.then(() => true)
+  const slept = async (): Promise<boolean> => world.clock.someoneSleeps().then(() => false)
+  while (!(await Promise.race([over, slept()]))) world.clock.advance(1000)
+  return promise
 }
 
 const state = (queue: Queue): string => queue.state.is
@@ -62,18 +59,15 @@ describe('the bound of the queue', () => {
     const world = fakeWorld()
     await using queue = await kit.open(world, maxBytes)
     const chance = new Seeded(2)
-    let appended = 0
-    while (state(queue) === 'open' && appended < 100) {
-      const append = kit.append(queue, chance.bytes(8000)).then(() => appended++)
-      await Promise.race([append, world.told.told('queueBlocked')])
-    }
+    const isFull = world.told.told('queueBlocked').then(() => true)
+    const append = (): Promise<boolean> => kit.append(queue, chance.bytes(8000)).then(() => false)
+    const appends = [append()]
+    while (!(await Promise.race([isFull, appends.at(-1)]))) appends.push(append())
     expect(state(queue)).toBe('full')
-    expect((appended + 1) * 8000 + limits.maxRecordOverheadBytes).toBeGreaterThan(maxBytes)
-    const waiting = appended
-    for (let batch = await queue.nextBatch(1, 1); batch && appended === waiting;) {
-      await queue.forget(batch.entries)
-      batch = await queue.nextBatch(1, 1)
-    }
+    expect(appends.length * 8000 + limits.maxRecordOverheadBytes).toBeGreaterThan(maxBytes)
+    const batch = await queue.nextBatch(1 << 20, 3)
+    await queue.forget(batch?.entries ?? [])
+    expect(await appends.at(-1)).toBe(false)
     await world.told.told('queueOpen')
     expect(state(queue)).toBe('open')
   })

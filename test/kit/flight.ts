@@ -107,15 +107,16 @@ export class Flight implements AsyncDisposable {
 
   /** The agent, once it has its queue and its socket. */
   async startAgent(args: readonly string[] = []): Promise<Program> {
-    return this.#launch(Program.start('agent/main.ts', ['run', '--config', this.configFile, ...args]))
+    return this.launch(Program.start('agent/main.ts', ['run', '--config', this.configFile, ...args]))
   }
 
   /** The agent that kills itself when it has told `step` for the `nth` time. */
   async startDyingAgent(step: string, nth: number): Promise<Program> {
-    return this.#launch(Program.start('test/kit/dying-agent.ts', [this.configFile, step, String(nth)]))
+    return this.launch(Program.start('test/kit/dying-agent.ts', [this.configFile, step, String(nth)]))
   }
 
-  async #launch(agent: Program): Promise<Program> {
+  /** Takes this process for the agent, and waits until it is there. */
+  async launch(agent: Program): Promise<Program> {
     if (this.agent?.isRunning) throw new Error('an agent is running')
     this.agent = agent
     await agent.line(/ agentStarted /)
@@ -235,13 +236,17 @@ export class Flight implements AsyncDisposable {
     const wrong: string[] = []
     for await (const finding of new Audit({ ...store, keys }).findings()) wrong.push(JSON.stringify(finding))
     const streams = await store.catalog.streams(this.device)
-    for (const name of await readdir(this.logs)) wrong.push(...(await this.#compare(name, streams, store)))
+    // A name need not be UTF-8.
+    for (const name of await readdir(this.logs, { encoding: 'buffer' })) {
+      const path = Buffer.concat([Buffer.from(`${this.logs}/`), name])
+      wrong.push(...(await this.#compare(path, streams, store)))
+    }
     return wrong
   }
 
-  async #compare(name: string, streams: readonly StreamRow[], store: StoreParts): Promise<string[]> {
-    const here = await readFile(this.path(name))
-    const path = Buffer.from(this.path(name))
+  async #compare(path: Buffer, streams: readonly StreamRow[], store: StoreParts): Promise<string[]> {
+    const here = await readFile(path)
+    const name = JSON.stringify(path.subarray(this.logs.length + 1).toString())
     const own = streams.filter((stream) => path.equals(logPathToBytes(stream.path)))
     const [stream, ...others] = own
     if (!stream) return here.length === 0 ? [] : [`${name}: the server has none of its ${here.length} bytes`]
@@ -271,14 +276,15 @@ export class Flight implements AsyncDisposable {
   }
 
   #journals(): string {
-    const tail = (program: Program | undefined): string => program?.lines.slice(-15).join('\n') ?? 'none'
-    return `agent:\n${tail(this.agent)}\nserver:\n${tail(this.server)}`
+    return `agent:\n${lastLines(this.agent)}\nserver:\n${lastLines(this.server)}`
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#disposal.disposeAsync()
   }
 }
+
+const lastLines = (program: Program | undefined): string => program?.lines.slice(-15).join('\n') ?? 'none'
 
 interface ConfigFacts {
   readonly folder: string
