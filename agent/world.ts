@@ -104,12 +104,27 @@ function realClock(): Clock {
   return {
     monotonicMs: () => performance.now(),
     wallMs: () => Math.max(0, Date.now()),
-    wallState,
+    wallState: rememberedWallState(),
     bootId: Buffer.from(
       readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').replace(/[^0-9a-f]/g, ''),
       'hex',
     ),
     sleep,
+  }
+}
+
+/** Every record asks, and the answer hardly ever changes. */
+const wallStateMs = 1000
+
+function rememberedWallState(): () => Promise<ClockState> {
+  let known: Promise<ClockState> | undefined
+  let untilMs = 0
+  return () => {
+    const nowMs = performance.now()
+    if (known && nowMs < untilMs) return known
+    untilMs = nowMs + wallStateMs
+    known = wallState()
+    return known
   }
 }
 

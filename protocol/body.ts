@@ -50,19 +50,20 @@ function compressInTurn(bytes: Uint8Array): Promise<Uint8Array> {
 function compress(bytes: Uint8Array): Promise<Uint8Array> {
   compressor ??= createZstdCompress({
     params: { [constants.ZSTD_c_compressionLevel]: compressionLevel },
+    // Every write is one whole frame.
+    flush: constants.ZSTD_e_end,
     chunkSize: 256 * 1024,
   })
   const zstd = compressor
   return new Promise((resolve, reject) => {
     const pieces: Uint8Array[] = []
     const take = (piece: Uint8Array): void => void pieces.push(piece)
-    const settle = (): void => {
-      zstd.off('data', take).off('error', reject)
-      resolve(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces))
-    }
-    zstd.on('data', take).once('error', reject)
-    zstd.write(bytes)
-    zstd.flush(constants.ZSTD_e_end, settle)
+    zstd.on('data', take)
+    zstd.write(bytes, (error) => {
+      zstd.off('data', take)
+      if (error) reject(error)
+      else resolve(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces))
+    })
   })
 }
 

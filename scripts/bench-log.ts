@@ -44,9 +44,10 @@ interface Position {
   readonly voltage: number
 }
 
+const digits = (value: number, places: number): string => value.toFixed(places)
+
 function message(chance: () => number, { latitude, longitude, altitude, voltage }: Position): string {
   const shape = Math.floor(chance() * 6)
-  const digits = (value: number, places: number): string => value.toFixed(places)
   if (shape === 0)
     return `INFO global position lat=${digits(latitude, 7)} lon=${digits(longitude, 7)} alt=${digits(altitude, 2)}`
   if (shape === 1)

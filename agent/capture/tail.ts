@@ -29,21 +29,21 @@ export async function* tail(
   signal: AbortSignal,
 ): AsyncGenerator<Slice, void, undefined> {
   let at = position
+  let size = position
   while (!signal.aborted) {
     const seen = bell.rings
-    const { size, links } = await file.facts()
-    if (size < at) return yield { is: 'shrunk', size }
-    const count = size > at ? await readInto(await room(signal), file, at) : 0
+    // While a read fills its room there is more, and nothing needs to be asked.
+    const into = await room(signal)
+    const count = into.length > 0 ? await file.read(into, at) : 0
     at += count
-    if (count > 0) {
-      yield { is: 'bytes', count, size }
-      continue
-    }
-    yield { is: 'end', size, links }
+    const isMore = count > 0 && count === into.length
+    const facts = isMore ? undefined : await file.facts()
+    size = facts?.size ?? Math.max(size, at)
+    if (count > 0) yield { is: 'bytes', count, size }
+    if (size > at) continue
+    if (size < at) return yield { is: 'shrunk', size }
+    if (!facts) continue
+    yield { is: 'end', size, links: facts.links }
     await bell.waitBeyond(seen, waitMs(), clock, signal)
   }
-}
-
-function readInto(room: Uint8Array, file: OpenFile, position: number): Promise<number> | number {
-  return room.length > 0 ? file.read(room, position) : 0
 }

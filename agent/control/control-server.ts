@@ -1,6 +1,7 @@
 import { chmod, mkdir, unlink } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
+import type { Clock } from '../clock.ts'
 import { agentFault } from '../faults.ts'
 import type { World } from '../world.ts'
 import { flush } from './flush.ts'
@@ -10,6 +11,7 @@ import { tellStatus, type Running } from './tell-status.ts'
 /** Who may talk to the agent: its user and its group. */
 const socketMode = 0o660
 const defaultFlushMs = 60_000
+const lastWordsMs = 1000
 
 /**
  * Answers `status` and `flush` over HTTP on a unix socket. A socket that a killed agent left behind is replaced; the lock
@@ -33,7 +35,7 @@ export async function openControl(path: string, running: Running, world: World):
   return {
     [Symbol.asyncDispose]: async () => {
       stopping.abort()
-      await close(server)
+      await close(server, world.clock)
     },
   }
 }
@@ -93,9 +95,11 @@ function listen(server: Server, path: string): Promise<void> {
   })
 }
 
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-  })
+/** A flush that is being answered gets its last line; a client that says or reads nothing holds nobody up. */
+async function close(server: Server, clock: Clock): Promise<void> {
+  const closed = new AbortController()
+  server.close(() => closed.abort())
+  server.closeIdleConnections()
+  await clock.sleep(lastWordsMs, closed.signal)
+  server.closeAllConnections()
 }

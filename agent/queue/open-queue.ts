@@ -87,9 +87,13 @@ async function openIndex(stateDirectory: string, world: World): Promise<IndexSto
   }
 }
 
-/** LevelDB's lock is what counts; this says to a person whose it is. */
+/** LevelDB's lock is what counts; this only says to a person whose it is, and a full disk may keep it from that. */
 async function writeHolder(path: string, world: World): Promise<void> {
   await world.files.remove(path).catch(() => undefined)
+  await writeProcessId(path, world).catch(() => undefined)
+}
+
+async function writeProcessId(path: string, world: World): Promise<void> {
   await using file = await world.files.create(path)
   await file.write([Buffer.from(`${world.processId}\n`)], 0)
 }
