@@ -1,4 +1,4 @@
-import { encodeBody } from '../../protocol/body.ts'
+import { encodeBody, type EncodedBody } from '../../protocol/body.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { Doorbell } from '../doorbell.ts'
@@ -9,7 +9,7 @@ import type { OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { Chunker, type ChunkRules, type Cut } from './chunker.ts'
 import { Conveyor } from './conveyor.ts'
-import { evidenceAfter } from './evidence.ts'
+import { evidenceAfter } from '../queue/evidence.ts'
 import { tail, type Slice } from './tail.ts'
 
 /** A file generation while it is followed: who follows it writes here, `status` and `flush` read. */
@@ -31,7 +31,7 @@ export class FileProgress {
   /** Everything before is to be cut without waiting for its age. */
   flushTo = 0
 
-  /** Nobody follows this generation any more. */
+  /** This generation has been read as far as it ever will be. */
   isOver = false
 
   constructor(label: StreamLabel, file: OpenFile, path: Uint8Array, position: number, size: number) {
@@ -68,8 +68,9 @@ export async function captureFile(
   parts: CaptureParts,
   signal: AbortSignal,
 ): Promise<Ending> {
-  const chunker = new Chunker(resume.position, rules, parts.buffers)
-  const shipping = new Shipping(resume, progress, parts)
+  using chunker = new Chunker(resume.position, rules, parts.buffers)
+  // Whatever happens, what is on its way to the queue arrives before anybody looks at the resume point again.
+  await using shipping = new Shipping(resume, progress, parts)
   const { clock } = parts
   const waitMs = (): number =>
     Math.min(chunker.dueInMs(clock.monotonicMs()), progress.isListed ? Infinity : parts.lingerMs)
@@ -123,7 +124,7 @@ class Linger {
 }
 
 /** Takes cuts into the queue, in order. */
-class Shipping {
+class Shipping implements AsyncDisposable {
   readonly #progress: FileProgress
   readonly #parts: CaptureParts
   readonly #conveyor = new Conveyor()
@@ -138,16 +139,30 @@ class Shipping {
   }
 
   async ship(cut: Cut): Promise<void> {
-    const body = await encodeBody(cut.bytes)
-    await this.#conveyor.put(async () => {
-      if (!this.isRefused) await this.#append(cut, body)
+    try {
+      const body = await encodeBody(cut.bytes)
+      await this.#conveyor.put(() => this.#take(cut, body))
+    } catch (cause) {
       cut.release()
-    })
+      throw cause
+    }
   }
 
-  async #append(cut: Cut, body: Awaited<ReturnType<typeof encodeBody>>): Promise<void> {
+  async #take(cut: Cut, body: EncodedBody): Promise<void> {
+    try {
+      if (!this.isRefused) await this.#append(cut, body)
+    } finally {
+      cut.release()
+    }
+  }
+
+  async #append(cut: Cut, body: EncodedBody): Promise<void> {
     const position = (cut.offset + cut.bytes.length) as ByteOffset
-    const resume = { ...this.#resume, position, evidence: evidenceAfter(this.#resume.evidence, cut) }
+    const resume = {
+      ...this.#resume,
+      position,
+      evidence: evidenceAfter(this.#resume.evidence, cut.offset, cut.bytes),
+    }
     const arrival = { label: this.#progress.label, offset: cut.offset, body, resume }
     const isTaken = await this.#parts.queue.append(arrival, this.#parts.patience)
     if (!isTaken) this.isRefused = true
@@ -158,5 +173,9 @@ class Shipping {
 
   done(): Promise<void> {
     return this.#conveyor.empty()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.done()
   }
 }

@@ -9,7 +9,7 @@ import { TaskGroup } from '../task-group.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { captureFile, FileProgress, type CaptureParts, type Ending } from './capture-file.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
-import { stillHolds } from './evidence.ts'
+import { stillHolds } from '../queue/evidence.ts'
 import { FileSearch, pathKey, pathOfKey, type FoundFile } from './find-files.ts'
 import { watchFolders } from './watch.ts'
 
@@ -57,10 +57,16 @@ export class Capture {
     return this.#troubles
   }
 
+  /** Nothing that comes into the files from now on is read. */
+  get isStopped(): boolean {
+    return this.#tasks.signal.aborted
+  }
+
   /** Captures until the signal fires; then every file's last chunk is queued. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => this.#tasks.stop()
     signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
     {
       await using _watching = watchFolders(this.#search, {
         changed: (path) => this.#ring(path),
@@ -165,6 +171,8 @@ export class Capture {
     try {
       const facts = await file.facts()
       const identity = identityOf(facts)
+      // Between the look at the path and its opening, a link may have been set to another file.
+      if (!facts.isFile || this.#followed.has(identityKey(identity))) return await file[Symbol.asyncDispose]()
       const resume = (await this.#resumePoint(file, facts, identity)) ?? (await this.#begin(found, identity))
       const { stream, path } = resume
       const label = { stream, path, tags: found.source.tags }
@@ -218,21 +226,17 @@ export class Capture {
       const why = sayCause(cause)
       this.#troubles.set(pathKey(progress.path), why)
       this.#world.journal.fileTrouble(showKey(pathKey(progress.path)), why)
-      this.#unfollow(resume, progress)
+      this.#followed.delete(identityKey(resume.identity))
     }
   }
 
-  #unfollow({ identity }: ResumePoint, progress: FileProgress): void {
-    this.#followed.delete(identityKey(identity))
-    progress.isOver = true
-  }
-
   async #letGo(resume: ResumePoint, progress: FileProgress, ending: Ending): Promise<void> {
-    const { stream, path } = resume
+    const { stream, path, identity } = resume
     const isDeleted = (await progress.file.facts()).links === 0
     // Renamed out of every glob, it may be renamed back: then it is read on where it was left.
     if (ending === 'truncated' || isDeleted) await this.#queue.endStream(stream)
-    this.#unfollow(resume, progress)
+    this.#followed.delete(identityKey(identity))
+    progress.isOver = true
     this.#world.journal.streamEnded(showLogPath(path), stream, ending)
     this.#rearranged.ring()
   }

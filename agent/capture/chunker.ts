@@ -21,7 +21,7 @@ const newline = 0x0a
  * Collects a file's bytes and cuts them by size and age. While bytes flow it owns one of the shared buffers; in between
  * it keeps a small copy of what is not yet cut.
  */
-export class Chunker {
+export class Chunker implements Disposable {
   readonly #rules: ChunkRules
   readonly #buffers: ChunkBuffers
   #offset: ByteOffset
@@ -98,6 +98,12 @@ export class Chunker {
 
   #giveBack(buffer: Uint8Array | undefined): void {
     if (buffer) this.#buffers.giveBack(buffer)
+  }
+
+  /** Gives the buffer back, with whatever is in it uncut. */
+  [Symbol.dispose](): void {
+    this.#giveBack(this.#buffer)
+    this.#buffer = undefined
   }
 
   /** Lets others use the buffer while no bytes come. */

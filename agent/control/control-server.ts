@@ -1,4 +1,4 @@
-import { chmod, mkdir, unlink } from 'node:fs/promises'
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import type { Clock } from '../clock.ts'
@@ -78,14 +78,22 @@ async function answerFlush(
   answer.end()
 }
 
+/** Removes what a killed agent left behind. Anything but a socket that nobody listens on stays, and listening then fails. */
 async function removeStale(path: string): Promise<void> {
-  const isStale = await new Promise<boolean>((resolve) => {
+  const stats = await lstat(path).catch(() => undefined)
+  if (stats?.isSocket() && !(await isAnswered(path))) await unlink(path)
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = request({ socketPath: path, path: controlPaths.status })
-    probe.on('error', (cause: NodeJS.ErrnoException) => resolve(cause.code === 'ECONNREFUSED'))
-    probe.on('response', () => resolve(false))
+    probe.on('error', (cause: NodeJS.ErrnoException) => resolve(cause.code !== 'ECONNREFUSED'))
+    probe.on('response', (answer) => {
+      answer.destroy()
+      resolve(true)
+    })
     probe.end()
   })
-  if (isStale) await unlink(path)
 }
 
 function listen(server: Server, path: string): Promise<void> {

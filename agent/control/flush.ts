@@ -1,3 +1,4 @@
+import type { Capture } from '../capture/capture.ts'
 import type { FileProgress } from '../capture/capture-file.ts'
 import type { Place } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -7,7 +8,7 @@ import { tellFiles, totalsOf, type Running } from './tell-status.ts'
 
 /** A file, and how much of it stood there when the flush began. */
 interface Target {
-  readonly progress: FileProgress
+  progress: FileProgress
   readonly size: number
 }
 
@@ -34,8 +35,13 @@ export async function* flush(
   let end: Place | undefined
   for (;;) {
     const seen = queue.changed.rings
+    aimAgain(targets, capture)
     if (targets.every(isTaken)) end ??= placeOfNext(queue)
-    const isDone = capture.troubles.size === 0 && end !== undefined && !(await queue.holdsBefore(end))
+    const isDone =
+      !capture.isStopped &&
+      capture.troubles.size === 0 &&
+      end !== undefined &&
+      !(await queue.holdsBefore(end))
     const isOver = isDone || signal.aborted || clock.monotonicMs() >= deadlineMs
     const report = { ...tellFlush(running, targets), done: isDone, targetBytes }
     if (isOver) journal.flushEnded(isDone)
@@ -43,6 +49,18 @@ export async function* flush(
     yield report
     await queue.changed.waitBeyond(seen, reportEveryMs, clock, signal)
     await clock.sleep(Math.max(0, Math.min(reportEveryMs, deadlineMs - clock.monotonicMs())), signal)
+  }
+}
+
+/** A file that could not be read for a moment is followed anew, from where it is safe. */
+function aimAgain(targets: readonly Target[], { followed }: Capture): void {
+  const byStream = new Map(followed.map((progress) => [progress.label.stream, progress]))
+  for (const target of targets) {
+    const progress = byStream.get(target.progress.label.stream)
+    if (!progress || progress === target.progress) continue
+    target.progress = progress
+    progress.flushTo = target.size
+    progress.bell.ring()
   }
 }
 

@@ -28,6 +28,9 @@ class Undelivered extends Error {
   }
 }
 
+const longestRetryAfterMs = 10 * 60_000
+/** After so many requests in a row that went well, the next may be twice as large again. */
+const growAfter = 16
 /** How often in a row the server must refuse a record before it is set aside. */
 const believedRefusals = 3
 
@@ -45,6 +48,8 @@ export class Delivery {
   readonly #hurry = new Doorbell()
   #state: DeliveryState = { is: 'idle' }
   #maxBytes: number
+  /** Since a request was too large. */
+  #successes = 0
   /** How often the server has refused records of the last batch, by place. */
   #refusals: ReadonlyMap<string, number> = new Map()
   /** Since the last success. */
@@ -115,14 +120,22 @@ export class Delivery {
     if (meaning.is === 'nothing') throw new Undelivered(meaning.why, meaning.retryAfterMs)
     if (meaning.is === 'tooLarge') {
       this.#maxBytes = Math.max(1, Math.floor(this.#maxBytes / 2))
+      this.#successes = 0
       throw new Undelivered('the server answered 413: the next request is smaller')
     }
     this.#world.journal.receiptVerified(meaning.safe.length)
     for (const place of meaning.forked) this.#world.journal.recordForked(place)
     if (meaning.safe.length > 0) await this.#queue.forget(meaning.safe)
     await this.#settleRefused(meaning.refused)
+    this.#growAgain()
     if (this.#failures > 0) this.#world.journal.deliveryRecovered(this.#failures)
     this.#failures = 0
+  }
+
+  #growAgain(): void {
+    this.#successes++
+    if (this.#successes % growAfter !== 0) return
+    this.#maxBytes = Math.min(this.#options.requestMaxBytes, this.#maxBytes * 2)
   }
 
   /** What was whole when it left may have been damaged on the way: only a refusal that repeats itself is believed. */
@@ -139,7 +152,8 @@ export class Delivery {
   async #pause(error: Error, signal: AbortSignal): Promise<void> {
     this.#failures++
     const seen = this.#hurry.rings
-    const least = error instanceof Undelivered ? error.retryAfterMs : 0
+    // Nobody signed a Retry-After: it may make the drone wait for a while, and not for days.
+    const least = error instanceof Undelivered ? Math.min(error.retryAfterMs, longestRetryAfterMs) : 0
     const ms = Math.max(least, pauseMs(this.#failures, this.#options.retry, this.#world.chance))
     const why = sayCause(error)
     this.#state = {

@@ -1,22 +1,21 @@
 import { parseEpoch, type Epoch } from '../../protocol/ids.ts'
-import type { Clock } from '../clock.ts'
-import type { Chance, Files } from '../world.ts'
+import type { Files, World } from '../world.ts'
 
 const randomValues = 2 ** 20
 
 /**
  * The number of a new chain: the wall clock's seconds × 2^20 plus 20 random bits, always larger than the last one this
- * drone remembers. It is remembered outside of the queue, so that a queue that was lost does not lose it too.
+ * drone remembers or finds. It is remembered outside of the queue, so that a queue that was lost does not lose it too.
  */
 export async function newEpoch(
   stateDirectory: string,
-  files: Files,
-  clock: Clock,
-  chance: Chance,
+  { files, clock, chance }: Pick<World, 'files' | 'clock' | 'chance'>,
+  newestFound: Epoch | undefined,
 ): Promise<Epoch> {
   const path = `${stateDirectory}/epoch`
   const text = await files.readWhole(path)
-  const last = parseEpoch(Number(Buffer.from(text ?? []).toString() || -1)) ?? -1
+  const remembered = parseEpoch(Number(Buffer.from(text ?? []).toString() || -1)) ?? -1
+  const last = Math.max(remembered, newestFound ?? -1)
   const byClock = Math.floor(clock.wallMs() / 1000) * randomValues + chance.below(randomValues)
   const epoch = Math.max(byClock, last + 1) as Epoch
   await replaceFile(path, Buffer.from(`${epoch}\n`), stateDirectory, files)

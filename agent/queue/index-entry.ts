@@ -18,6 +18,8 @@ import type { Extent } from './segment-log.ts'
 
 /** The keys of LevelDB. Records sort in the order of the chain. */
 export const keys = {
+  /** Whose records these are: the device and its key's id. */
+  owner: 'owner',
   /** The chain's head. */
   head: 'head',
   /** Before it in the chain, every record either has its receipt or stands under `record/` or `aside/`. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { EncodedBody } from '../../protocol/body.ts'
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
@@ -51,7 +52,8 @@ export class Intake {
   #waiting: Waiting[] = []
   #head: ChainHead
   #state: QueueState = { is: 'open' }
-  #writing: Promise<void> | undefined
+  #writing: Promise<void> = Promise.resolve()
+  #isWriting = false
 
   constructor(opened: OpenedQueue, maxBytes: number, signer: Signer, world: World, changed: Doorbell) {
     this.#opened = opened
@@ -81,7 +83,7 @@ export class Intake {
       }
       signal.addEventListener('abort', wake)
       this.#waiting.push({ arrival, signal, taken })
-      this.#writing ??= this.#writeWaiting().finally(() => (this.#writing = undefined))
+      if (!this.#isWriting) this.#writing = this.#writeWaiting()
     })
   }
 
@@ -93,6 +95,7 @@ export class Intake {
   }
 
   async #writeWaiting(): Promise<void> {
+    this.#isWriting = true
     while (this.#waiting.length > 0) {
       const seen = this.#changed.rings
       this.#giveUpStopped()
@@ -100,6 +103,8 @@ export class Intake {
       if (group.length > 0) await this.#store(group)
       else if (this.#waiting.length > 0) await this.#waitForRoom(seen)
     }
+    // In the same tick as the look at what waits: what comes later starts anew.
+    this.#isWriting = false
   }
 
   #giveUpStopped(): void {
@@ -114,15 +119,15 @@ export class Intake {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
       bytes += arrival.body.body.length + limits.maxRecordOverheadBytes
-      return !this.#fits(bytes) || (index > 0 && bytes > maxGroupBytes)
+      return !this.#fits(bytes, index) || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
   }
 
   /** A record larger than the bound passes when it is alone, or nothing would ever move again. */
-  #fits(bytes: number): boolean {
+  #fits(bytes: number, index: number): boolean {
     const held = this.#opened.segments.bytes
-    return held === 0 || held + bytes <= this.#maxBytes
+    return (held === 0 && index === 0) || held + bytes <= this.#maxBytes
   }
 
   async #waitForRoom(seen: number): Promise<void> {
@@ -205,7 +210,7 @@ export class Intake {
 
   #setState(state: QueueState): void {
     const { journal } = this.#world
-    if (state.is === this.#state.is) return
+    if (isDeepStrictEqual(state, this.#state)) return
     if (state.is === 'open') journal.queueOpen()
     else journal.queueBlocked(state.is === 'full' ? 'the queue is full' : state.why)
     this.#state = state

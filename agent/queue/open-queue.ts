@@ -1,9 +1,7 @@
 import { dirname } from 'node:path'
 import { newChain, type ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import { parseStreamId, type DeviceId, type StreamId } from '../../protocol/ids.ts'
-import { scanRecord, recordOpening } from '../../protocol/record.ts'
-import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
+import { base64url, parseStreamId, type DeviceId, type Epoch, type StreamId } from '../../protocol/ids.ts'
 import { agentFault } from '../faults.ts'
 import type { World } from '../world.ts'
 import { newEpoch } from './epoch.ts'
@@ -11,20 +9,17 @@ import {
   decodeAside,
   decodeEntry,
   decodeHead,
-  encodeEntry,
   encodeHead,
   keys,
-  placeText,
-  recordKey,
   type AsideEntry,
   type IndexEntry,
-  type Place,
 } from './index-entry.ts'
 import { allUnder, IndexStore, put } from './index-store.ts'
 import { Ledger } from './ledger.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
 import { SegmentLog } from './segment-log.ts'
+import { takeUp } from './take-up.ts'
 
 export interface QueueOptions {
   readonly device: DeviceId
@@ -60,14 +55,15 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   // The folders' own names must survive a power cut, too.
   await world.files.syncDirectory(options.stateDirectory)
   await world.files.syncDirectory(dirname(options.stateDirectory))
-  const storedHead = decodeHead(options.device, (await index.get(keys.head)) ?? '')
-  await takeUp(index, segments, storedHead, ownKeys(options.device, signer))
-  const head = storedHead ?? (await startChain(options, index, world))
+  const stored = await readHead(options, signer, index)
+  const resumePoints = await readResumePoints(index)
+  const own = ownKeys(options.device, signer)
+  const { head: found, newestEpoch } = await takeUp(index, segments, stored, resumePoints, own)
+  const head = found ?? (await startChain(options, signer, index, world, newestEpoch))
   const ledger = new Ledger()
   await countRecords(index, segments, ledger)
   const aside = await readAside(index, segments, ledger)
   await readReceipted(index, ledger)
-  const resumePoints = await readResumePoints(index)
   await segments.removeDead(true)
   return { index, segments, ledger, head, resumePoints, aside, disposal: disposal.move() }
 }
@@ -103,81 +99,36 @@ function isLocked(cause: unknown): boolean {
   return ('code' in cause && cause.code === 'LEVEL_LOCKED') || isLocked(cause.cause)
 }
 
-async function startChain(options: QueueOptions, index: IndexStore, world: World): Promise<ChainHead> {
-  const epoch = await newEpoch(options.stateDirectory, world.files, world.clock, world.chance)
-  const head = newChain(options.device, epoch)
-  await index.write([put(keys.head, encodeHead(head))])
-  return head
-}
-
-/**
- * LevelDB can lose entries without an error. Every record in the segments that is this device's own, has no receipt as
- * far as the index knows, and is not in the index, is put back there. One that had its receipt all the same is sent
- * again and answered "duplicate": nothing is lost and nothing is stored twice.
- */
-async function takeUp(
+/** The stored head. Records that another device, or another key, has sealed are not this agent's to send or to drop. */
+async function readHead(
+  options: QueueOptions,
+  signer: Signer,
   index: IndexStore,
-  segments: SegmentLog,
-  head: ChainHead | undefined,
-  own: KeyRing,
-): Promise<void> {
-  const acknowledged = (await index.get(keys.acknowledged)) ?? ''
-  if (head && (await countKnown(index)) === placesWithoutReceipt(head, acknowledged)) return
-  const known = new Set<string>()
-  for await (const place of knownPlaces(index)) known.add(place)
-  for (const segment of segments.segments) {
-    const found = ownRecords(await segments.readWhole(segment), segment, own)
-    const lost = found.filter((entry) => {
-      const place = placeText(entry)
-      return isPromised(entry, head) && place >= acknowledged && !known.has(place)
-    })
-    if (lost.length > 0) await index.write(lost.map((entry) => put(recordKey(entry), encodeEntry(entry))))
-  }
+): Promise<ChainHead | undefined> {
+  const text = await index.get(keys.head)
+  const owner = (await index.get(keys.owner)) ?? ownerOf(options.device, signer)
+  if (owner === ownerOf(options.device, signer)) return decodeHead(options.device, text ?? '')
+  const [device, key] = owner.split(' ')
+  throw agentFault(
+    'STATE_FOREIGN',
+    `${options.stateDirectory} is the queue of device ${device} with key id ${key}`,
+  )
 }
 
-/** What comes after the head was never promised: its bytes are still to be read from their file. */
-function isPromised({ epoch, seq }: Place, head: ChainHead | undefined): boolean {
-  return !head || epoch !== head.epoch || seq < head.next
+function ownerOf(device: DeviceId, signer: Signer): string {
+  return `${device} ${base64url(signer.publicKey.id)}`
 }
 
-async function* knownPlaces(index: IndexStore): AsyncGenerator<string> {
-  for (const prefix of [keys.records, keys.aside]) {
-    for await (const [key] of allUnder(index, prefix)) yield key.slice(prefix.length)
-  }
-}
-
-async function countKnown(index: IndexStore): Promise<number> {
-  let count = 0
-  for await (const _ of knownPlaces(index)) count++
-  return count
-}
-
-/** How many records the index must know, if no receipt skipped one; -1 where that cannot be said. */
-function placesWithoutReceipt(head: ChainHead, acknowledged: string): number {
-  const [epoch, seq] = acknowledged === '' ? [head.epoch, 0] : acknowledged.split('/').map(Number)
-  return epoch === head.epoch && seq !== undefined ? head.next - seq : -1
-}
-
-function ownRecords(bytes: Uint8Array, segment: number, own: KeyRing): IndexEntry[] {
-  const found: IndexEntry[] = []
-  for (let start = nextOpening(bytes, 0); start >= 0;) {
-    const scan = scanRecord(bytes, start)
-    const checked = scan.is === 'whole' ? checkRecord(scan.frame, own) : undefined
-    if (scan.is === 'whole' && checked?.ok) {
-      found.push(entryOf(checked.value, { segment, offset: start, length: scan.end - start }))
-    }
-    start = nextOpening(bytes, scan.is === 'whole' && checked?.ok ? scan.end : start + 1)
-  }
-  return found
-}
-
-function nextOpening(bytes: Uint8Array, from: number): number {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(recordOpening, from)
-}
-
-function entryOf({ manifest, digest }: CheckedRecord, extent: IndexEntry['extent']): IndexEntry {
-  const { epoch, seq, stream } = manifest
-  return { epoch, seq, stream, digest, extent, length: manifest.kind === 'data' ? manifest.length : 0 }
+async function startChain(
+  options: QueueOptions,
+  signer: Signer,
+  index: IndexStore,
+  world: World,
+  newestEpoch: Epoch | undefined,
+): Promise<ChainHead> {
+  const head = newChain(options.device, await newEpoch(options.stateDirectory, world, newestEpoch))
+  await index.write([put(keys.owner, ownerOf(options.device, signer)), put(keys.head, encodeHead(head))])
+  return head
 }
 
 async function countRecords(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<void> {

@@ -1,7 +1,6 @@
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { equalBytes, type DeviceId, type StreamId } from '../../protocol/ids.ts'
 import { scanRecord } from '../../protocol/record.ts'
-import type { RefusalCode } from '../../protocol/refusal.ts'
 import { checkRecord, type KeyRing } from '../../protocol/verify.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Journal } from '../journal.ts'
@@ -28,6 +27,16 @@ export interface Batch {
   readonly bytes: Uint8Array
 }
 
+/** A write that takes records out of the index and of which nobody knows whether it happened. */
+interface Doubt {
+  /** One of the records: it is gone if they all are. */
+  readonly probe: IndexEntry | undefined
+  /** Counts them out. */
+  readonly settle: () => void
+}
+
+/** How often in a row a record must be unreadable before it is set aside. */
+const believedFailures = 3
 /** Looked up in the index at a time. */
 const pieceEntries = 256
 
@@ -37,6 +46,8 @@ export class Outflow {
   readonly #own: KeyRing
   readonly #journal: Journal
   readonly #changed: Doorbell
+  readonly #unreadable = new Map<string, number>()
+  #doubt: Doubt | undefined
   /** No record stands before this key. */
   #oldest: string = keys.records
   #buffer: Uint8Array = new Uint8Array(0)
@@ -50,6 +61,7 @@ export class Outflow {
 
   /** As Queue.nextBatch; `end` is the place that the chain has not reached yet. */
   async nextBatch(maxBytes: number, maxRecords: number, end: Place): Promise<Batch | undefined> {
+    await this.#settleDoubt()
     const entries = await this.#oldestEntries(maxBytes, maxRecords, end)
     if (entries.length === 0) return undefined
     const total = entries.reduce((sum, { extent }) => sum + extent.length, 0)
@@ -92,8 +104,8 @@ export class Outflow {
     return { entries: whole, bytes: this.#buffer.subarray(0, end) }
   }
 
-  async #readRecord(entry: IndexEntry, into: Uint8Array): Promise<RefusalCode | undefined> {
-    if (!(await this.#opened.segments.read(entry.extent, into))) return 'RECORD_MALFORMED'
+  async #readRecord(entry: IndexEntry, into: Uint8Array): Promise<string | undefined> {
+    if (!(await this.#readOrCount(entry, into))) return 'RECORD_MALFORMED'
     const scan = scanRecord(into)
     if (scan.is !== 'whole' || scan.end !== into.length) return 'RECORD_MALFORMED'
     const checked = checkRecord(scan.frame, this.#own)
@@ -101,15 +113,36 @@ export class Outflow {
     return equalBytes(checked.value.digest, entry.digest) ? undefined : 'SIGNATURE_WRONG'
   }
 
+  /** A disk that fails is tried again; one bad sector must not hold up for ever what stands behind it. */
+  async #readOrCount(entry: IndexEntry, into: Uint8Array): Promise<boolean> {
+    try {
+      return await this.#opened.segments.read(entry.extent, into)
+    } catch (cause) {
+      const place = placeText(entry)
+      const failures = (this.#unreadable.get(place) ?? 0) + 1
+      this.#unreadable.set(place, failures)
+      if (failures < believedFailures) throw cause
+      this.#unreadable.delete(place)
+      return false
+    }
+  }
+
   /** As Queue.forget. */
   async forget(entries: readonly IndexEntry[], end: Place): Promise<void> {
     const gone = new Set(entries.map(recordKey))
     const oldest = await this.#oldestBut(gone, end)
-    await this.#opened.index.write([
-      ...[...gone].map(del),
-      ...this.#receiptedWrites(entries),
-      put(keys.acknowledged, oldest.slice(keys.records.length)),
-    ])
+    await this.#write(
+      [
+        ...[...gone].map(del),
+        ...this.#receiptedWrites(entries),
+        put(keys.acknowledged, oldest.slice(keys.records.length)),
+      ],
+      { probe: entries[0], settle: () => this.#countForgotten(entries, oldest) },
+    )
+    await this.#opened.segments.removeDead(false)
+  }
+
+  #countForgotten(entries: readonly IndexEntry[], oldest: string): void {
     this.#oldest = oldest
     for (const { stream, length, extent } of entries) {
       this.#opened.ledger.receipted(stream, length, extent.length)
@@ -118,7 +151,6 @@ export class Outflow {
     }
     this.#journal.forgotten(entries.length)
     this.#changed.ring()
-    await this.#opened.segments.removeDead(false)
   }
 
   /** The key before which nothing waits once these are gone. */
@@ -147,16 +179,38 @@ export class Outflow {
 
   /** As Queue.setAside. */
   async setAside(entries: readonly AsideEntry[]): Promise<void> {
-    await this.#opened.index.write(
+    await this.#write(
       entries.flatMap((entry) => [del(recordKey(entry)), put(asideKey(entry), encodeAside(entry))]),
+      { probe: entries[0], settle: () => this.#countAside(entries) },
     )
+  }
+
+  #countAside(entries: readonly AsideEntry[]): void {
     this.#opened.aside.push(...entries)
     for (const entry of entries) this.#journal.recordSetAside(placeText(entry), entry.stream, entry.why)
     this.#changed.ring()
   }
 
+  /** Takes records out of the index. A write that failed may have happened all the same: that is looked up before more. */
+  async #write(writes: readonly IndexWrite[], doubt: Doubt): Promise<void> {
+    await this.#settleDoubt()
+    this.#doubt = doubt
+    await this.#opened.index.write(writes)
+    this.#doubt = undefined
+    doubt.settle()
+  }
+
+  async #settleDoubt(): Promise<void> {
+    const doubt = this.#doubt
+    if (!doubt?.probe) return
+    const isStillThere = (await this.#opened.index.get(recordKey(doubt.probe))) !== undefined
+    this.#doubt = undefined
+    if (!isStillThere) doubt.settle()
+  }
+
   /** Whether any record before this place is still here, set aside or not. */
   async holdsBefore(end: Place): Promise<boolean> {
+    await this.#settleDoubt()
     const waiting = await this.#opened.index.entries(this.#oldest, recordKey(end), 1)
     return waiting.length > 0 || this.#opened.aside.some((entry) => placeText(entry) < placeText(end))
   }

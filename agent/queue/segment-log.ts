@@ -21,6 +21,10 @@ interface Segment {
   live: number
 }
 
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+}
+
 function layOut(segment: number, start: number, records: readonly Uint8Array[]): Extent[] {
   let offset = start
   return records.map(({ length }) => {
@@ -170,10 +174,6 @@ export class SegmentLog implements AsyncDisposable {
     if (known) known.live--
   }
 
-  isNeeded(segment: number): boolean {
-    return (this.#segments.get(segment)?.live ?? 0) > 0
-  }
-
   /**
    * Unlinks the segments that nobody needs. Call it only after the index was synced. The one that grows stays, because a
    * quiet drone would else make and unlink a file for every line; `evenActive` is for when its room is needed.
@@ -184,12 +184,20 @@ export class SegmentLog implements AsyncDisposable {
       if (number === this.#active) this.#active = undefined
       // Taken out first: intake and outflow may both be here.
       this.#segments.delete(number)
-      await this.#files.remove(this.#path(number)).catch((cause: unknown) => {
+      await this.#remove(number).catch((cause: unknown) => {
         this.#segments.set(number, segment)
         throw cause
       })
       this.#bytes -= segment.end
       await segment.file[Symbol.asyncDispose]()
+    }
+  }
+
+  async #remove(segment: number): Promise<void> {
+    try {
+      await this.#files.remove(this.#path(segment))
+    } catch (cause) {
+      if (!isMissing(cause)) throw cause
     }
   }
 

@@ -195,7 +195,9 @@ describe('a disk that refuses', () => {
       world.disk.failing.clear()
     }
     await using queue = await kit.open()
-    expect((await kit.drain(queue)).join('')).not.toContain('during')
+    // What reached a segment may be taken up again; then the file is read on behind it.
+    const [{ position = 0 } = {}] = queue.resumePoints.values()
+    expect((await kit.drain(queue)).join('')).toHaveLength(position)
   })
 
   test('for long leaves no more than two segments behind', async () => {

@@ -1,13 +1,12 @@
 import { equalBytes, sha256 } from '../../protocol/ids.ts'
-import type { Evidence } from '../queue/resume-point.ts'
 import type { OpenFile } from '../world.ts'
-import type { Cut } from './chunker.ts'
+import type { Evidence } from './resume-point.ts'
 
 /** Of the head of a file, and of the last bytes read of it. */
 const rangeBytes = 1024
 
-/** What proves, once `cut` is shipped, that a file is still the one that was read: its head and the end of the cut. */
-export function evidenceAfter(before: readonly Evidence[], { offset, bytes }: Cut): Evidence[] {
+/** What proves, once these bytes are shipped, that a file is still the one that was read: its head and their end. */
+export function evidenceAfter(before: readonly Evidence[], offset: number, bytes: Uint8Array): Evidence[] {
   const head = before[0] ?? evidenceOf(offset, bytes.subarray(0, rangeBytes))
   const start = Math.max(0, bytes.length - rangeBytes)
   return [head, evidenceOf(offset + start, bytes.subarray(start))]
