@@ -90,12 +90,15 @@ export async function* readRecords(
   if (!input.isEmpty) throw new BatchError('cut')
 }
 
-/** What arrived and is not cut into records yet. Pieces are joined only where more can be said than before. */
+/**
+ * The start of a record that is not whole yet. It is copied, up to where more can be said about it, so that what is held
+ * is never much more than what arrived, in however small pieces; a record that is whole in one piece is not copied.
+ */
 class UncutInput {
-  #pieces: Uint8Array[] = []
+  #held: Uint8Array = new Uint8Array(0)
   #length = 0
-  /** How long the input must be before more can be said about it. */
-  #needed = 1
+  /** How long the held input must be before more can be said about it. */
+  #needed = 0
 
   get isEmpty(): boolean {
     return this.#length === 0
@@ -103,24 +106,44 @@ class UncutInput {
 
   /** Every record that is whole now that `piece` is here. */
   *cut(piece: Uint8Array): Generator<RecordFrame, void, undefined> {
-    this.#pieces.push(piece)
-    this.#length += piece.length
-    if (this.#length < this.#needed) return
-    const bytes = Buffer.concat(this.#pieces)
-    let start = 0
-    let scan = scanRecord(bytes)
-    while (scan.is === 'whole') {
-      yield scan.frame
-      start = scan.end
-      scan = scanRecord(bytes, start)
+    let rest = piece
+    while (rest.length > 0) {
+      const isHeld = !this.isEmpty
+      if (isHeld) rest = this.#fill(rest)
+      if (this.#length < this.#needed) return
+      const scan = scanRecord(isHeld ? this.#held.subarray(0, this.#length) : rest)
+      if (scan.is === 'whole') {
+        if (isHeld) this.#drop()
+        else rest = rest.subarray(scan.end)
+        yield scan.frame
+        continue
+      }
+      if (scan.is !== 'cut') throw new BatchError(scan.is)
+      this.#needed = scan.needed
+      if (!isHeld) rest = this.#fill(rest)
     }
-    if (scan.is !== 'cut') throw new BatchError(scan.is)
-    this.#keep(bytes.subarray(start), scan.needed - start)
   }
 
-  #keep(rest: Uint8Array, needed: number): void {
-    this.#pieces = [rest]
-    this.#length = rest.length
-    this.#needed = needed
+  /** Holds what is needed of `piece`, and returns the rest. */
+  #fill(piece: Uint8Array): Uint8Array {
+    const taken = piece.subarray(0, this.#needed - this.#length)
+    const length = this.#length + taken.length
+    if (length > this.#held.length) this.#grow(length)
+    this.#held.set(taken, this.#length)
+    this.#length = length
+    return piece.subarray(taken.length)
+  }
+
+  /** To twice the size, for a copy of each byte or two, but never beyond what the heads of the record ask for. */
+  #grow(length: number): void {
+    const grown = Buffer.allocUnsafe(Math.min(this.#needed, Math.max(length, 2 * this.#held.length)))
+    grown.set(this.#held.subarray(0, this.#length))
+    this.#held = grown
+  }
+
+  #drop(): void {
+    this.#held = new Uint8Array(0)
+    this.#length = 0
+    this.#needed = 0
   }
 }

@@ -174,8 +174,12 @@ async function audit({ options, stage, drone, server, store, signal }: Scene): P
     `agent and server ended with status ${stopped.join(' and ')}`,
   )
   const { status, stdout } = await run(options.server, ['verify', '--data', store], signal)
-  stage.say(showText(stdout.trim()))
+  sayLines(stage, stdout)
   stage.check(status === 0, `verify ended with status ${status}`)
+}
+
+function sayLines(stage: Stage, text: string): void {
+  for (const line of text.trim().split('\n')) stage.say(showText(line))
 }
 
 async function sabotage({ options, stage, store, signal }: Scene): Promise<void> {
@@ -193,7 +197,7 @@ async function sabotage({ options, stage, store, signal }: Scene): Promise<void>
     run(options.server, verify, signal),
     contentFrom(options.server, ['cat', device, record.path, '--data', store], signal),
   ])
-  for (const line of damaged.stdout.trim().split('\n')) stage.say(showText(line))
+  sayLines(stage, damaged.stdout)
   stage.check(
     damaged.status === verifyFoundDamage && damaged.stdout.includes(blob),
     `verify ended with status ${damaged.status} and names the record`,

@@ -5,7 +5,9 @@ import { chunkRoutes } from './http/chunks.ts'
 import { answerErrors, answerNoRequest } from './http/errors.ts'
 import { healthRoutes } from './http/health.ts'
 import { metricsRoutes } from './http/metrics.ts'
+import { sendProblem } from './http/problem.ts'
 import { adoptBlobs } from './ingest/adopt.ts'
+import { Running } from './ingest/running.ts'
 import { Settler } from './ingest/settle.ts'
 import type { Parts } from './parts.ts'
 
@@ -14,25 +16,35 @@ export async function runServer(config: ServerConfig, parts: Parts, signal: Abor
   const settler = new Settler(parts)
   const agrees = await adoptBlobs(parts)
   await parts.catalog.keepSetting('agrees', 'no')
-  const app = buildApp(parts, settler, config.limits)
+  const running = new Running(config.limits)
+  const app = buildApp(parts, { settler, running }, config.limits)
   parts.journal.listening(await listen(app, config))
   await aborted(signal)
   await stop(app, parts, config.limits)
+  // A client that left does not end what it began.
+  await running.ended()
   if (agrees && !settler.hasLeftovers) await parts.catalog.keepSetting('agrees', 'yes')
   parts.journal.stopped()
 }
 
+interface Work {
+  readonly settler: Settler
+  readonly running: Running
+}
+
 /** The HTTP side as a value: it listens when it is told to. */
-export function buildApp(parts: Parts, settler: Settler, limits: ServerLimits): FastifyInstance {
+export function buildApp(parts: Parts, { settler, running }: Work, limits: ServerLimits): FastifyInstance {
   const app = fastify({
     logger: false,
     connectionTimeout: limits.idleMs,
-    http: { headersTimeout: limits.headersMs },
+    // Node would answer without a body; http/errors.ts says what is missing.
+    http: { headersTimeout: limits.headersMs, requireHostHeader: false },
     // No limit on the whole of a request: an upload over a slow link may take hours.
     requestTimeout: 0,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     clientErrorHandler: answerNoRequest,
+    frameworkErrors: (_error, _request, reply) => void sendProblem(reply, 'REQUEST_MALFORMED'),
   })
   app.removeAllContentTypeParsers()
   answerErrors(app, parts.journal)
@@ -40,7 +52,7 @@ export function buildApp(parts: Parts, settler: Settler, limits: ServerLimits): 
     const route = routeOptions.url ?? 'unknown'
     parts.journal.requestEnded({ method, route, status: statusCode, durationMs: elapsedTime })
   })
-  void app.register(chunkRoutes, { parts: { ...parts, settler }, limits })
+  void app.register(chunkRoutes, { parts: { ...parts, settler }, running, limits })
   void app.register(healthRoutes, { parts, limits })
   void app.register(metricsRoutes, { metrics: parts.metrics })
   return app

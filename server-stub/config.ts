@@ -23,8 +23,10 @@ export type Settings = { [Name in SettingName]: Static<(typeof settings)[Name]> 
 
 /** What stands in no flag because nobody had to change it yet. */
 export const serverLimits = {
-  /** Requests with records that are worked on at once; each holds at most one record and one piece of its body. */
+  /** Requests of proven senders that are worked on at once; each holds at most one record and one piece of its body. */
   maxRequests: 64,
+  /** Requests that have not brought a verified record yet; one more cuts off the first of them. */
+  maxStrangers: 256,
   retryAfterSeconds: 5,
   /** A connection on which nothing moves for this long is closed. One that moves is never cut, however slow. */
   idleMs: 60_000,

@@ -81,5 +81,5 @@ function logfmt(fields: Record<string, Field>): string {
 }
 
 function quoted(text: string): string {
-  return /^[\w./:@+-]+$/.test(text) ? text : `"${showText(text).replace(/["\\]/g, String.raw`\$&`)}"`
+  return /^[\w./:@+-]+$/.test(text) ? text : `"${showText(text).replaceAll('"', String.raw`\"`)}"`
 }

@@ -42,26 +42,18 @@ export async function openParts(
   await using opening = new AsyncDisposableStack()
   await disk(data, () => makeFolder(data))
   opening.use(await disk(data, () => lockData(data, `process ${process.pid}`)))
-  const catalog = opening.use(SqliteCatalog.open(catalogFile(data)))
+  const catalog = opening.use(SqliteCatalog.open(catalogFile(data), realClock))
   const store = new DiskStore(data)
   await store.removeDrafts()
-  const signer = await disk(data, () => openReceiptKey(data))
-  await pinReceiptKey(signer, catalog)
+  const pinned = await catalog.setting('receiptKey')
+  const signer = await disk(data, () => openReceiptKey(data, pinned))
+  if (pinned === undefined) await catalog.keepSetting('receiptKey', base64url(signer.publicKey.bytes))
   await disk(data, () => syncFolder(data))
   const metrics = openMetrics(catalog)
   const journal = writingJournal(write, metrics.meters, realClock)
   const open = opening.move()
   const parts = { clock: realClock, store, catalog, signer, journal, metrics }
   return { ...parts, [Symbol.asyncDispose]: () => open.disposeAsync() }
-}
-
-/** A receipt key that is not the one of before would make every drone refuse its receipts: say so at the start. */
-async function pinReceiptKey(signer: Signer, catalog: Catalog): Promise<void> {
-  const key = base64url(signer.publicKey.bytes)
-  const before = await catalog.setting('receiptKey')
-  if (before === undefined) return catalog.keepSetting('receiptKey', key)
-  if (before !== key)
-    throw serverFault('RECEIPT_KEY_CHANGED', `receipt.key is not the key ${before} of before`)
 }
 
 /** What the admin commands work on, beside a running server or without one. */
@@ -73,7 +65,7 @@ export interface StoreParts {
 
 export async function openStore(data: string): Promise<StoreParts & AsyncDisposable> {
   if (!(await isStore(data))) throw serverFault('STORE_MISSING', `no store at ${data}`)
-  const catalog = SqliteCatalog.open(catalogFile(data))
+  const catalog = SqliteCatalog.open(catalogFile(data), realClock)
   const parts = { clock: realClock, store: new DiskStore(data), catalog }
   return { ...parts, [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose]() }
 }
@@ -81,7 +73,7 @@ export async function openStore(data: string): Promise<StoreParts & AsyncDisposa
 /** The same, for what may come before the first start of the server. */
 export async function makeStore(data: string): Promise<StoreParts & AsyncDisposable> {
   await disk(data, () => makeFolder(data))
-  await SqliteCatalog.open(catalogFile(data))[Symbol.asyncDispose]()
+  await SqliteCatalog.open(catalogFile(data), realClock)[Symbol.asyncDispose]()
   return openStore(data)
 }
 

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { base64url } from '../protocol/ids.ts'
 import { parsePublicKey, publicKeyBytes, type Signer } from '../protocol/ed25519-policy.ts'
 import { serverFault } from './faults.ts'
 import { writeFileDurably } from './store/durable.ts'
@@ -10,9 +11,16 @@ const othersMask = 0o077
 
 export const receiptKeyFile = (data: string): string => join(data, 'receipt.key')
 
-/** The server's receipt key, made where there is none: drones pin its public half. */
-export async function openReceiptKey(data: string): Promise<Signer> {
-  return (await readReceiptKey(data)) ?? makeReceiptKey(data)
+/**
+ * The server's receipt key. It is made where there never was one: drones pin its public half, so that another key than
+ * `pinned`, the one of before, would make every drone refuse its receipts.
+ */
+export async function openReceiptKey(data: string, pinned: string | undefined): Promise<Signer> {
+  const found = await readReceiptKey(data)
+  if (pinned === undefined) return found ?? makeReceiptKey(data)
+  if (!found) throw serverFault('RECEIPT_KEY_CHANGED', `${receiptKeyFile(data)} is gone; it was ${pinned}`)
+  if (base64url(found.publicKey.bytes) === pinned) return found
+  throw serverFault('RECEIPT_KEY_CHANGED', `receipt.key is not the key ${pinned} of before`)
 }
 
 async function makeReceiptKey(data: string): Promise<Signer> {

@@ -82,15 +82,11 @@ export interface Commit {
   readonly nowMs: number
   readonly blobs: readonly Pick<BlobInfo, 'key' | 'bytes'>[]
   readonly records: readonly NewRecord[]
+  /** Blobs that the store has no more: what is superseded in them is forgotten, and they with their last record. */
+  readonly lost?: readonly BlobKey[]
 }
 
 export type Registration = 'added' | 'known' | 'otherKey' | 'revoked'
-
-/** The content of a closed stream as it was computed when the stream had `records` records. */
-export interface ContentHash {
-  readonly records: number
-  readonly sha256: Digest
-}
 
 /**
  * What is known about the records; all of it but the devices can be rebuilt from them. Its methods are async so that a
@@ -110,6 +106,8 @@ export interface Catalog extends AsyncDisposable {
   recordsAt(device: DeviceId, epoch: Epoch, seq: Sequence): Promise<readonly RecordRow[]>
   /** In order of (epoch, seq), without what was superseded; forks come after the first. */
   recordsOf(device: DeviceId, stream?: StreamId): AsyncIterable<RecordRow>
+  /** The same of all its streams, with what was superseded. */
+  everyRecordOf(device: DeviceId): AsyncIterable<RecordRow>
   /** In order of their offset. */
   recordsIn(blob: BlobKey): Promise<readonly RecordRow[]>
 
@@ -118,11 +116,14 @@ export interface Catalog extends AsyncDisposable {
   blobs(): AsyncIterable<Pick<BlobInfo, 'key' | 'bytes'>>
 
   streams(device?: DeviceId): Promise<readonly StreamRow[]>
-  contentHash(device: DeviceId, stream: StreamId): Promise<ContentHash | undefined>
-  keepContentHash(device: DeviceId, stream: StreamId, hash: ContentHash): Promise<void>
+  /** What was last kept for a stream; query/content-proof.ts says what it means. */
+  contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined>
+  keepContentProof(device: DeviceId, stream: StreamId, proof: Digest): Promise<void>
 
   setting(name: SettingName): Promise<string | undefined>
   keepSetting(name: SettingName, value: string): Promise<void>
+  /** The catalog as it stands now, whatever is committed later: to be read only, and disposed of. */
+  snapshot(): Promise<Catalog>
   /** What is wrong with the catalog itself, a line each. */
   checkup(): Promise<readonly string[]>
 }

@@ -33,7 +33,6 @@ CREATE TABLE IF NOT EXISTS streams (
   labelSeq INTEGER NOT NULL,
   firstSeenMs INTEGER NOT NULL,
   lastSeenMs INTEGER NOT NULL,
-  hashedRecords INTEGER,
   hashedSha256 BLOB,
   UNIQUE (device, stream)
 ) STRICT;

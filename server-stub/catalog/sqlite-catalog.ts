@@ -1,22 +1,22 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
-import { Fault } from '../../protocol/fault.ts'
 import {
   equalBytes,
   parseDigest,
   type DeviceId,
+  type Digest,
   type Epoch,
   type Sequence,
   type StreamId,
 } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import { serverFault, type FaultCode } from '../faults.ts'
+import type { Clock } from '../clock.ts'
+import { serverFault } from '../faults.ts'
 import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
 import {
   roles,
   type Catalog,
   type Commit,
-  type ContentHash,
   type DeviceRow,
   type NewRecord,
   type RecordRow,
@@ -25,76 +25,44 @@ import {
   type StreamRow,
 } from './catalog.ts'
 import { schema, schemaVersion } from './schema.ts'
+import { guarded, isBusy } from './sqlite-faults.ts'
+import { queries } from './sqlite-queries.ts'
 import { blobRow, deviceRow, recordRow, streamRow, tagsToText, type Row } from './sqlite-rows.ts'
 
 /** How long a writer waits for another process, such as `device add` while the server commits. */
 const busyTimeoutMs = 5000
-
-const recordColumns = `
-  r.device, r.epoch, r.seq, r.role, r.digest, r.prev, r.kind, r.start, r.length, r.reason, r.sha256, r.hasBody,
-  r.blobOffset, r.blobBytes, s.stream AS streamId, b.key AS blobKey
-  FROM records r JOIN streams s ON s.id = r.stream JOIN blobs b ON b.id = r.blob`
-
-const queries = {
-  device: 'SELECT * FROM devices WHERE device = ?',
-  devices: 'SELECT * FROM devices ORDER BY device',
-  addDevice: 'INSERT INTO devices (device, key, addedMs) VALUES (?, ?, ?)',
-  revokeDevice: 'UPDATE devices SET revokedMs = coalesce(revokedMs, ?) WHERE device = ?',
-  seeDevice: 'UPDATE devices SET lastSeenMs = ? WHERE device = ?',
-  recordsAt: `SELECT ${recordColumns} WHERE r.device = ? AND r.epoch = ? AND r.seq = ? AND r.role < 2
-    ORDER BY r.role, r.id`,
-  recordsOfStream: `SELECT ${recordColumns} WHERE s.device = ? AND s.stream = ? AND r.role < 2
-    ORDER BY r.epoch, r.seq, r.role, r.id`,
-  recordsOfDevice: `SELECT ${recordColumns} WHERE r.device = ? AND r.role < 2
-    ORDER BY r.epoch, r.seq, r.role, r.id`,
-  recordsIn: `SELECT ${recordColumns} WHERE b.key = ? ORDER BY r.blobOffset`,
-  addBlob: 'INSERT INTO blobs (key, bytes) VALUES (?, ?) RETURNING id',
-  blob: 'SELECT key, bytes FROM blobs WHERE key = ?',
-  blobs: 'SELECT key, bytes FROM blobs WHERE key > ? ORDER BY key LIMIT 1000',
-  /** The label is the one of the last record in the chain, in whatever order they arrive; a fork labels nothing. */
-  putStream: `
-    INSERT INTO streams (device, stream, path, tags, firstEpoch, firstSeq, labelEpoch, labelSeq, firstSeenMs, lastSeenMs)
-    VALUES (:device, :stream, :path, :tags, :epoch, :seq, :labelEpoch, :seq, :nowMs, :nowMs)
-    ON CONFLICT (device, stream) DO UPDATE SET
-      path = iif((:labelEpoch, :seq) >= (labelEpoch, labelSeq), :path, path),
-      tags = iif((:labelEpoch, :seq) >= (labelEpoch, labelSeq), :tags, tags),
-      firstEpoch = iif((:epoch, :seq) < (firstEpoch, firstSeq), :epoch, firstEpoch),
-      firstSeq = iif((:epoch, :seq) < (firstEpoch, firstSeq), :seq, firstSeq),
-      labelEpoch = iif((:labelEpoch, :seq) >= (labelEpoch, labelSeq), :labelEpoch, labelEpoch),
-      labelSeq = iif((:labelEpoch, :seq) >= (labelEpoch, labelSeq), :seq, labelSeq),
-      firstSeenMs = min(firstSeenMs, :nowMs),
-      lastSeenMs = max(lastSeenMs, :nowMs)
-    RETURNING id`,
-  supersede: `UPDATE records SET role = 2 WHERE device = ? AND epoch = ? AND seq = ? AND digest = ? AND role < 2`,
-  addRecord: `
-    INSERT INTO records (device, epoch, seq, role, digest, prev, kind, stream, start, length, reason, sha256, hasBody,
-      blob, blobOffset, blobBytes)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM blobs WHERE key = ?), ?, ?)`,
-  streams: `SELECT s.*, (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks
-    FROM streams s WHERE s.device = coalesce(?, s.device) ORDER BY s.device, s.firstEpoch, s.firstSeq, s.id`,
-  contentHash: 'SELECT hashedRecords, hashedSha256 FROM streams WHERE device = ? AND stream = ?',
-  keepContentHash: 'UPDATE streams SET hashedRecords = ?, hashedSha256 = ? WHERE device = ? AND stream = ?',
-  setting: 'SELECT value FROM settings WHERE name = ?',
-  keepSetting:
-    'INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
-  checkup: 'PRAGMA integrity_check',
-} as const
+/** SQLite waits on this thread: so only this long, and the rest between tries, in which the server answers others. */
+const blockingMs = 50
+const pauseMs = 50
 
 /** The embedded catalog: one SQLite file, shared between the server and the admin commands. */
 export class SqliteCatalog implements Catalog {
+  readonly #file: string
+  readonly #clock: Clock
   readonly #database: DatabaseSync
   readonly #prepared = new Map<keyof typeof queries, StatementSync>()
 
-  private constructor(database: DatabaseSync) {
-    this.#database = database
+  private constructor(file: string, clock: Clock) {
+    this.#file = file
+    this.#clock = clock
+    this.#database = new DatabaseSync(file, { timeout: busyTimeoutMs })
   }
 
   /** Opens the catalog, and makes it where there is none. */
-  static open(file: string): SqliteCatalog {
+  static open(file: string, clock: Clock): SqliteCatalog {
     return guarded(() => {
-      const database = new DatabaseSync(file, { timeout: busyTimeoutMs })
-      const catalog = new SqliteCatalog(database)
+      const catalog = new SqliteCatalog(file, clock)
       catalog.#prepare()
+      catalog.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
+      return catalog
+    })
+  }
+
+  async snapshot(): Promise<SqliteCatalog> {
+    return guarded(() => {
+      const catalog = new SqliteCatalog(this.#file, this.#clock)
+      // The transaction sees the state that its first read finds, until the connection is closed.
+      catalog.#database.exec('PRAGMA query_only = ON; BEGIN; SELECT count(*) FROM settings')
       return catalog
     })
   }
@@ -105,7 +73,9 @@ export class SqliteCatalog implements Catalog {
     const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version']
     if (version === schemaVersion) return
     if (version !== 0) throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
-    this.#transact(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`))
+    guarded(() =>
+      this.#transactOnce(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)),
+    )
   }
 
   async addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration> {
@@ -121,7 +91,7 @@ export class SqliteCatalog implements Catalog {
   }
 
   async revokeDevice(device: DeviceId, nowMs: number): Promise<boolean> {
-    return this.#run('revokeDevice', nowMs, device) > 0
+    return this.#transact(() => this.#run('revokeDevice', nowMs, device) > 0)
   }
 
   async device(device: DeviceId): Promise<DeviceRow | undefined> {
@@ -137,10 +107,11 @@ export class SqliteCatalog implements Catalog {
     return this.#all('devices').map(deviceRow)
   }
 
-  async commit({ device, nowMs, blobs, records }: Commit): Promise<void> {
-    this.#transact(() => {
+  async commit({ device, nowMs, blobs, records, lost = [] }: Commit): Promise<void> {
+    await this.#transact(() => {
       for (const { key, bytes } of blobs) this.#run('addBlob', key, bytes)
       for (const record of records) this.#add(record, nowMs)
+      for (const key of lost) this.#forget(key)
       this.#run('seeDevice', nowMs, device)
     })
   }
@@ -156,17 +127,30 @@ export class SqliteCatalog implements Catalog {
     this.#run('addRecord', ...place, ...extent, at.blob, at.offset, at.bytes)
   }
 
+  #forget(lost: BlobKey): void {
+    this.#run('forgetSuperseded', lost)
+    this.#run('forgetEmpty', lost)
+  }
+
   async recordsAt(device: DeviceId, epoch: Epoch, seq: Sequence): Promise<readonly RecordRow[]> {
     return this.#all('recordsAt', device, epoch, seq).map(recordRow)
   }
 
-  async *recordsOf(device: DeviceId, stream?: StreamId): AsyncGenerator<RecordRow, void, undefined> {
-    const isAll = stream === undefined
+  recordsOf(device: DeviceId, stream?: StreamId): AsyncIterable<RecordRow> {
+    if (stream === undefined) return this.#records('recordsOfDevice', device)
+    return this.#records('recordsOfStream', device, stream)
+  }
+
+  everyRecordOf(device: DeviceId): AsyncIterable<RecordRow> {
+    return this.#records('everyRecordOfDevice', device)
+  }
+
+  async *#records(
+    query: keyof typeof queries,
+    ...values: SQLInputValue[]
+  ): AsyncGenerator<RecordRow, void, undefined> {
     // Prepared anew: two iterations of one statement would disturb each other.
-    const statement = guarded(() =>
-      this.#database.prepare(isAll ? queries.recordsOfDevice : queries.recordsOfStream),
-    )
-    const rows = isAll ? statement.iterate(device) : statement.iterate(device, stream)
+    const rows = guarded(() => this.#database.prepare(queries[query]).iterate(...values))
     for (;;) {
       const next = guarded(() => rows.next())
       if (next.done) return
@@ -199,14 +183,12 @@ export class SqliteCatalog implements Catalog {
     return this.#all('streams', device ?? null).map(streamRow)
   }
 
-  async contentHash(device: DeviceId, stream: StreamId): Promise<ContentHash | undefined> {
-    const [row] = this.#all('contentHash', device, stream)
-    const sha256 = parseDigest(row?.['hashedSha256'])
-    return sha256 && { records: Number(row?.['hashedRecords']), sha256 }
+  async contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined> {
+    return parseDigest(this.#all('contentProof', device, stream)[0]?.['hashedSha256'])
   }
 
-  async keepContentHash(device: DeviceId, stream: StreamId, hash: ContentHash): Promise<void> {
-    this.#run('keepContentHash', hash.records, hash.sha256, device, stream)
+  async keepContentProof(device: DeviceId, stream: StreamId, proof: Digest): Promise<void> {
+    await this.#transact(() => this.#run('keepContentProof', proof, device, stream))
   }
 
   async setting(name: SettingName): Promise<string | undefined> {
@@ -215,33 +197,47 @@ export class SqliteCatalog implements Catalog {
   }
 
   async keepSetting(name: SettingName, value: string): Promise<void> {
-    this.#run('keepSetting', name, value)
+    await this.#transact(() => this.#run('keepSetting', name, value))
   }
 
   async checkup(): Promise<readonly string[]> {
-    return this.#all('checkup')
-      .map((row) => String(row['integrity_check']))
-      .filter((line) => line !== 'ok')
+    const lines = this.#all('checkup').map((row) => String(row['integrity_check']))
+    const dangling = this.#all('dangling').map(
+      ({ table, rowid, parent }) =>
+        `row ${String(rowid)} of ${String(table)} refers to ${String(parent)} that are not there`,
+    )
+    return [...lines.filter((line) => line !== 'ok'), ...dangling]
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#database.close()
   }
 
-  /** All or nothing; takes the write lock at once, so that what it read stays true. */
-  #transact<T>(work: () => T): T {
-    return guarded(() => {
-      this.#database.exec('BEGIN IMMEDIATE')
+  /** All or nothing. While another process holds the write lock it is tried again, off this thread. */
+  async #transact<T>(work: () => T): Promise<T> {
+    const lastTryMs = this.#clock.now() + busyTimeoutMs
+    for (;;) {
       try {
-        const result = work()
-        this.#database.exec('COMMIT')
-        return result
+        return guarded(() => this.#transactOnce(work))
       } catch (error) {
-        // SQLite has rolled back by itself where the disk was full.
-        if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-        throw error
+        if (!isBusy(error) || this.#clock.now() >= lastTryMs) throw error
+        await this.#clock.sleep(pauseMs, new AbortController().signal)
       }
-    })
+    }
+  }
+
+  /** Takes the write lock at once, so that what it read stays true. */
+  #transactOnce<T>(work: () => T): T {
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      this.#database.exec('COMMIT')
+      return result
+    } catch (error) {
+      // SQLite has rolled back by itself where the disk was full.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw error
+    }
   }
 
   #statement(name: keyof typeof queries): StatementSync {
@@ -263,35 +259,4 @@ export class SqliteCatalog implements Catalog {
   #allNamed(name: keyof typeof queries, values: Record<string, SQLInputValue>): Row[] {
     return guarded(() => this.#statement(name).all(values))
   }
-}
-
-/** SQLite's primary result codes (sqlite.org/rescode.html), and what each means to whoever asked. */
-const faultOfResult: Record<number, FaultCode> = {
-  1: 'CATALOG_DAMAGED', // ERROR: the statements are fixed, so it is the tables that are not
-  3: 'STORE_UNWRITABLE', // PERM
-  5: 'CATALOG_BUSY',
-  6: 'CATALOG_BUSY', // LOCKED
-  8: 'STORE_UNWRITABLE', // READONLY
-  10: 'STORE_UNWRITABLE', // IOERR
-  11: 'CATALOG_DAMAGED', // CORRUPT
-  13: 'STORE_FULL',
-  14: 'STORE_UNWRITABLE', // CANTOPEN
-  26: 'CATALOG_DAMAGED', // NOTADB
-}
-
-function guarded<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    const code = cause instanceof Fault ? undefined : faultOf(cause)
-    if (!code) throw cause
-    throw serverFault(code, `the catalog fails: ${cause instanceof Error ? cause.message : ''}`, { cause })
-  }
-}
-
-function faultOf(error: unknown): FaultCode | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  // A number that no double holds was not written by this program.
-  if (error.code === 'ERR_OUT_OF_RANGE') return 'CATALOG_DAMAGED'
-  return 'errcode' in error ? faultOfResult[Number(error.errcode) & 0xff] : undefined
 }

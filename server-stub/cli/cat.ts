@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { equalBytes } from '../../protocol/ids.ts'
 import { exits } from '../../protocol/fault.ts'
-import { showPath, showText } from '../../protocol/show-text.ts'
+import { showLine, showPath, showText } from '../../protocol/show-text.ts'
 import { serverFault } from '../faults.ts'
 import { auditKeys } from '../ingest/key-ring.ts'
 import { openStore, type StoreParts } from '../parts.ts'
 import { findStream, type FoundStream } from '../query/find-stream.ts'
-import { layOut, type Gap, type Layout } from '../query/layout.ts'
+import { layOut, whyEmpty, type Gap, type Layout } from '../query/layout.ts'
 import { readStream } from '../query/read-stream.ts'
 import {
   dataFolder,
@@ -52,6 +52,8 @@ const olderLine = ({ path, stream }: FoundStream['stream']): string =>
 
 /** Writes what is here, and returns a line for each thing that is not as it should be. */
 async function writeOut(layout: Layout, parts: StoreParts, terminal: Terminal): Promise<string[]> {
+  const empty = whyEmpty(layout)
+  if (empty !== undefined) return [empty]
   const keys = auditKeys(await parts.catalog.devices())
   const hash = createHash('sha256')
   const lacking: string[] = []
@@ -73,5 +75,5 @@ function isContentOf({ close, end }: Layout, sha256: Uint8Array): boolean {
 }
 
 function gapLine({ from, to, why, detail }: Gap): string {
-  return `bytes ${from} to ${to ?? 'nobody knows where'} are ${why}: ${showText(detail)}`
+  return `bytes ${from} to ${to ?? 'nobody knows where'} are ${why}: ${showLine(detail)}`
 }

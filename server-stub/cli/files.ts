@@ -32,7 +32,7 @@ export const files: Command = {
   },
 }
 
-function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close }: StreamReport) {
+function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close, why }: StreamReport) {
   return {
     device: row.device,
     stream: row.stream,
@@ -48,6 +48,7 @@ function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close }
     length: close?.length ?? null,
     sha256: close?.sha256 ? hex(close.sha256) : null,
     forks: row.forks,
+    why: why ?? null,
     firstSeen: isoTime(row.firstSeenMs),
     lastSeen: isoTime(row.lastSeenMs),
   }
@@ -60,10 +61,10 @@ function reportLine(report: StreamReport): string {
   return [row.device, row.stream, bytes, state, showPath(row.path), tags].join('\t')
 }
 
-function stateOf({ whole, missing, lost, damaged }: StreamReport): string {
+function stateOf({ whole, missing, lost, damaged, why }: StreamReport): string {
   if (whole) return 'whole'
   const parts = [ranges('missing', missing), ranges('lost', lost), ranges('damaged', damaged)].filter(Boolean)
-  return parts.length > 0 ? parts.join(', ') : 'not the content that was closed'
+  return parts.length > 0 ? parts.join(', ') : (why ?? 'not whole')
 }
 
 function ranges(what: string, gaps: readonly Gap[]): string {

@@ -2,7 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import pkg from '../../package.json' with { type: 'json' }
 import { exits, Fault, faultLine } from '../../protocol/fault.ts'
 import { parseStreamId } from '../../protocol/ids.ts'
-import { showText } from '../../protocol/show-text.ts'
+import { showLine, showText } from '../../protocol/show-text.ts'
 import { serverFault } from '../faults.ts'
 import { cat } from './cat.ts'
 import { moduleOf, type Command } from './command.ts'
@@ -84,7 +84,7 @@ function toFault(error: unknown): unknown {
 export function errorText(error: unknown, { env }: Pick<Terminal, 'env'>): string {
   const line = error instanceof Fault ? faultLine(error) : bugLine(error)
   const stack = env['LOGBOX_DEBUG'] === '1' && error instanceof Error ? `${error.stack ?? ''}\n` : ''
-  return `${name}: ${showText(line)}\n${stack}`
+  return `${name}: ${showLine(line)}\n${stack}`
 }
 
 function bugLine(error: unknown): string {

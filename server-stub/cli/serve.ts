@@ -29,7 +29,10 @@ function announcing(parts: Parts, terminal: Terminal): Parts {
   const publicKey = base64url(parts.signer.publicKey.bytes)
   const listening = (url: string): void => {
     parts.journal.listening(url)
-    void terminal.print(`${showJson({ listening: url, publicKey })}\n`)
+    terminal.print(`${showJson({ listening: url, publicKey })}\n`).catch((cause: unknown) => {
+      // The drones do not read it: the server serves on.
+      terminal.tell(`cannot print where it listens: ${cause instanceof Error ? cause.message : ''}\n`)
+    })
   }
   return { ...parts, journal: { ...parts.journal, listening } }
 }

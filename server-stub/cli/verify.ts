@@ -1,9 +1,10 @@
 import { base64url } from '../../protocol/ids.ts'
 import { exits, Fault } from '../../protocol/fault.ts'
-import { showJson, showText } from '../../protocol/show-text.ts'
-import { auditKeys } from '../ingest/key-ring.ts'
+import { showJson, showLine, showText } from '../../protocol/show-text.ts'
 import { openSigner, openStore, type StoreParts } from '../parts.ts'
-import { Audit, type AuditCounts, type Finding } from '../query/audit.ts'
+import { Audit, type AuditCounts } from '../query/audit.ts'
+import type { ChainEnd } from '../query/audit-chains.ts'
+import type { Finding } from '../query/finding.ts'
 import { dataFolder, jsonFlag, settingFlag, type Command } from './command.ts'
 
 export const verify: Command = {
@@ -15,30 +16,38 @@ export const verify: Command = {
     const data = dataFolder(args, terminal)
     const isJson = args['json'] === true
     await using parts = await openStore(data)
-    const audit = new Audit({ ...parts, keys: auditKeys(await parts.catalog.devices()) })
+    const audit = new Audit(parts)
     const problems: Finding[] = []
     const report = async (finding: Finding): Promise<void> => {
       problems.push(finding)
       if (!isJson) await terminal.print(`${findingLine(finding)}\n`)
     }
-    for await (const finding of keyFindings(data, parts)) await report(finding)
-    for await (const finding of audit.findings()) await report(finding)
-    await terminal.print(
-      isJson ? `${showJson({ ...audit.counts, problems })}\n` : summary(audit.counts, problems),
+    const receiptKey = await openSigner(data).then(
+      ({ publicKey }) => base64url(publicKey.bytes),
+      faultMessage,
     )
+    for await (const finding of keyFindings(receiptKey, parts)) await report(finding)
+    for await (const finding of audit.findings()) await report(finding)
+    const facts = { ...audit.counts, receiptKey, chains: audit.ends.map(tellEnd), problems }
+    await terminal.print(isJson ? `${showJson(facts)}\n` : summary(facts))
     return problems.length === 0 ? exits.done : exits.disk
   },
 }
 
-/** Whether the receipt key is the one that the drones know. */
-async function* keyFindings(data: string, { catalog }: StoreParts): AsyncGenerator<Finding, void, undefined> {
+/** Whether the receipt key is the one that the drones know. A store that has files has been served, and its key pinned. */
+async function* keyFindings(
+  receiptKey: string,
+  { catalog }: StoreParts,
+): AsyncGenerator<Finding, void, undefined> {
   const known = await catalog.setting('receiptKey')
-  if (known === undefined) return
-  const found = await openSigner(data).then(({ publicKey }) => base64url(publicKey.bytes), faultMessage)
-  if (found !== known) {
+  if (known === receiptKey) return
+  const code = 'RECEIPT_KEY_WRONG'
+  if (known !== undefined) {
+    yield { code, detail: `the receipt key is not ${known}, as at the last start: ${receiptKey}` }
+  } else if ((await catalog.streams()).length > 0) {
     yield {
-      code: 'RECEIPT_KEY_WRONG',
-      detail: `the receipt key is not ${known}, as at the last start: ${found}`,
+      code,
+      detail: `the catalog has lost which receipt key was here at the last start; now: ${receiptKey}`,
     }
   }
 }
@@ -49,13 +58,31 @@ function faultMessage(error: unknown): string {
 }
 
 function findingLine({ code, device, epoch, seq, blob, detail }: Finding): string {
-  const record = seq === undefined ? '' : `${device} ${epoch}/${seq} `
-  return `${code} ${record}${blob === undefined ? '' : `in ${showText(blob)} `}- ${showText(detail)}`
+  const place = seq === undefined ? '' : `${epoch}/${seq} `
+  const record = device === undefined ? '' : `${device} ${place}`
+  return `${code} ${record}${blob === undefined ? '' : `in ${showText(blob)} `}- ${showLine(detail)}`
 }
 
-function summary({ records, blobs, bytes, devices, streams }: AuditCounts, problems: Finding[]): string {
+interface Facts extends AuditCounts {
+  readonly receiptKey: string
+  readonly chains: readonly ToldEnd[]
+  readonly problems: readonly Finding[]
+}
+
+type ToldEnd = ReturnType<typeof tellEnd>
+
+function tellEnd({ device, epoch, seq, digest }: ChainEnd) {
+  return { device, epoch, seq, digest: base64url(digest) }
+}
+
+/** What no audit can know by itself comes before the verdict: an auditor compares it with the drones. */
+function summary({ records, blobs, bytes, devices, streams, receiptKey, chains, problems }: Facts): string {
+  const ends = chains.map(
+    ({ device, epoch, seq, digest }) =>
+      `chain of ${device}, epoch ${epoch}, ends with record ${seq}, ${digest}\n`,
+  )
   const read = `records ${records}, devices ${devices}, files ${streams}, blobs ${blobs}, bytes ${bytes}`
   const verdict =
     problems.length === 0 ? 'all signatures, hashes and chains hold' : `problems ${problems.length}`
-  return `${read}: ${verdict}\n`
+  return `${ends.join('')}receipt key ${showLine(receiptKey)}\n${read}: ${verdict}\n`
 }

@@ -4,15 +4,16 @@ import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import type { Receipt } from '../../protocol/receipt.ts'
 import { BatchError } from '../../protocol/record.ts'
 import type { ServerLimits } from '../config.ts'
-import { ingest, type Answer, type IngestParts } from '../ingest/ingest.ts'
+import type { ProblemCode } from '../faults.ts'
+import { ingest, type IngestParts } from '../ingest/ingest.ts'
+import type { Running } from '../ingest/running.ts'
 import { sendProblem } from './problem.ts'
 
 /** POST /v1/chunks: a batch in, a signed receipt out. */
 export async function chunkRoutes(
   app: FastifyInstance,
-  { parts, limits }: { parts: IngestParts; limits: ServerLimits },
+  { parts, running, limits }: { parts: IngestParts; running: Running; limits: ServerLimits },
 ): Promise<void> {
-  let running = 0
   // The body is not buffered: its records are taken in while it arrives.
   app.addContentTypeParser(mediaTypes.batch, (_request, body, done) => done(null, body))
   app.addHook('onRequest', async (request, reply) => {
@@ -22,26 +23,20 @@ export async function chunkRoutes(
   })
   app.addHook('onResponse', async (request) => dropRest(request.raw))
   app.post(paths.chunks, async (request, reply) => {
-    if (running >= limits.maxRequests) {
-      parts.journal.turnedAway('SERVER_BUSY')
-      return sendProblem(reply, 'SERVER_BUSY', limits.retryAfterSeconds)
-    }
-    running++
-    try {
-      return answer(await ingest(arriving(request), parts), reply, parts)
-    } finally {
-      running--
-    }
+    if (running.isFull) return turnAway('SERVER_BUSY', reply)
+    const found = await running.run(
+      (visit) => ingest(arriving(request), parts, visit),
+      () => request.raw.destroy(),
+    )
+    if (found.is === 'problem') return turnAway(found.code, reply)
+    tellWhenSent(reply, found.receipt, (receipt) => parts.journal.receiptSent(receipt))
+    return reply.type(mediaTypes.receipt).send(found.bytes)
   })
-}
 
-function answer(found: Answer, reply: FastifyReply, { journal }: IngestParts): FastifyReply {
-  if (found.is === 'problem') {
-    journal.turnedAway(found.code)
-    return sendProblem(reply, found.code)
+  function turnAway(code: ProblemCode, reply: FastifyReply): FastifyReply {
+    parts.journal.turnedAway(code)
+    return sendProblem(reply, code, limits.retryAfterSeconds)
   }
-  tellWhenSent(reply, found.receipt, (receipt) => journal.receiptSent(receipt))
-  return reply.type(mediaTypes.receipt).send(found.bytes)
 }
 
 function tellWhenSent(reply: FastifyReply, receipt: Receipt, tell: (receipt: Receipt) => void): void {

@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { Fault } from '../../protocol/fault.ts'
@@ -9,8 +10,25 @@ import { problemBody, sendProblem } from './problem.ts'
 /** Every answer that no route gave is a problem too. */
 export function answerErrors(app: FastifyInstance, journal: Journal): void {
   app.setNotFoundHandler((request, reply) => {
-    const isKnown = Object.values<string>(paths).includes(request.url)
-    return sendProblem(reply, isKnown ? 'METHOD_NOT_ALLOWED' : 'NOT_FOUND')
+    const [path = ''] = request.url.split('?', 1)
+    const allowed = methodsOf(path)
+    if (allowed === undefined) return sendProblem(reply, 'NOT_FOUND')
+    // RFC 9110, section 15.5.6: a 405 MUST say in Allow what is.
+    return sendProblem(reply.header('allow', allowed), 'METHOD_NOT_ALLOWED')
+  })
+  app.addHook('onRequest', async ({ headers, raw }, reply) => {
+    // RFC 9112, section 3.2: a server MUST answer 400 where HTTP/1.1 comes without Host.
+    if (headers.host !== undefined || raw.httpVersion === '1.0') return
+    journal.turnedAway('REQUEST_MALFORMED')
+    return sendProblem(reply, 'REQUEST_MALFORMED')
+  })
+  app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+    journal.turnedAway('REQUEST_MALFORMED')
+    response.writeHead(problems.REQUEST_MALFORMED.status, {
+      'content-type': mediaTypes.problem,
+      connection: 'close',
+    })
+    response.end(problemBody('REQUEST_MALFORMED'))
   })
   app.setErrorHandler<FastifyError>((error, _request, reply) => {
     const code = problemOf(error)
@@ -19,6 +37,11 @@ export function answerErrors(app: FastifyInstance, journal: Journal): void {
     else journal.turnedAway(code)
     return sendProblem(reply, code)
   })
+}
+
+function methodsOf(path: string): string | undefined {
+  if (path === paths.chunks) return 'POST'
+  return Object.values<string>(paths).includes(path) ? 'GET, HEAD' : undefined
 }
 
 const problemOfFault: Readonly<Record<string, ProblemCode>> = {

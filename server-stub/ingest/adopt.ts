@@ -1,4 +1,4 @@
-import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
+import { recordOpening, scanRecord } from '../../protocol/record.ts'
 import { verifyRecord, type KeyRing, type VerifiedRecord } from '../../protocol/verify.ts'
 import type { Catalog, Location, NewRecord } from '../catalog/catalog.ts'
 import { factsOf, labelOf } from '../catalog/record-facts.ts'
@@ -6,7 +6,8 @@ import type { Journal } from '../journal.ts'
 import { areas } from '../store/blob-key.ts'
 import type { BlobInfo, BlobStore } from '../store/blob-store.ts'
 import { auditKeys } from './key-ring.ts'
-import { KnownHere } from './judge.ts'
+import { KnownHere, type Knowledge } from './judge.ts'
+import { lostBlobs } from './lost-blobs.ts'
 
 interface AdoptParts {
   readonly store: BlobStore
@@ -38,7 +39,10 @@ async function adoptBlob(blob: BlobInfo, keys: KeyRing, parts: AdoptParts): Prom
   const [first] = records
   if (!first) return false
   const { device } = first.row
-  await parts.catalog.commit({ device, nowMs: blob.modifiedMs, blobs: [blob], records })
+  // The crash may have come between the blob's name and its being durable.
+  await parts.store.sync(blob.key)
+  const lost = await lostBlobs(records, parts)
+  await parts.catalog.commit({ device, nowMs: blob.modifiedMs, blobs: [blob], records, lost })
   parts.journal.adopted(blob.key, records.length)
   return isWhole
 }
@@ -53,23 +57,33 @@ async function readBlob(blob: BlobInfo, keys: KeyRing, { store, catalog }: Adopt
   const records: NewRecord[] = []
   // One batch at most: a blob is never larger.
   const bytes = (await store.read(blob.key, 0, blob.bytes)) ?? new Uint8Array(0)
-  for (const { frame, offset } of recordsIn(bytes)) {
-    const verdict = verifyRecord(frame, keys)
-    if (!verdict.ok) continue
-    const at = { blob: blob.key, offset, bytes: frame.bytes.length }
-    const record = await judged(verdict.value, at, known, catalog)
+  for (const { value, offset } of recordsIn(bytes, keys)) {
+    const at = { blob: blob.key, offset, bytes: value.frame.bytes.length }
+    const record = await judged(value, at, known, { store, catalog, keys })
     if (record) records.push(record)
   }
   const adopted = records.reduce((sum, { row }) => sum + row.at.bytes, 0)
   return { records, isWhole: adopted === blob.bytes }
 }
 
-function* recordsIn(bytes: Uint8Array): Generator<{ frame: RecordFrame; offset: number }, void, undefined> {
-  let offset = 0
-  for (let scan = scanRecord(bytes); scan.is === 'whole'; scan = scanRecord(bytes, offset)) {
-    yield { frame: scan.frame, offset }
-    offset = scan.end
+/** Every good record. After damage, the next is searched for by how records start: a wrong length may hide it. */
+function* recordsIn(
+  bytes: Uint8Array,
+  keys: KeyRing,
+): Generator<{ value: VerifiedRecord; offset: number }, void, undefined> {
+  const searched = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let offset = 0; offset >= 0;) {
+    const verdict = recordAt(bytes, offset, keys)
+    if (verdict) yield { value: verdict, offset }
+    const next = verdict ? offset + verdict.frame.bytes.length : offset + 1
+    offset = searched.indexOf(recordOpening, next)
   }
+}
+
+function recordAt(bytes: Uint8Array, offset: number, keys: KeyRing): VerifiedRecord | undefined {
+  const scan = scanRecord(bytes, offset)
+  const verdict = scan.is === 'whole' ? verifyRecord(scan.frame, keys) : undefined
+  return verdict?.ok ? verdict.value : undefined
 }
 
 /** The row of a record that is new, or of an envelope whose body is known; undefined for a second copy. */
@@ -77,11 +91,11 @@ async function judged(
   record: VerifiedRecord,
   at: Location,
   known: KnownHere,
-  catalog: Catalog,
+  knowledge: Knowledge,
 ): Promise<NewRecord | undefined> {
   const facts = factsOf(record)
   const label = labelOf(record.manifest)
-  const judgement = await known.judge(facts, catalog)
+  const judgement = await known.judge(facts, knowledge)
   if (judgement.keep) {
     return { row: { ...facts, role: judgement.role, at }, label, supersedes: judgement.supersedes }
   }

@@ -7,7 +7,8 @@ import { digestOf, verifyRecord } from '../../protocol/verify.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { ProblemCode } from '../faults.ts'
 import { Intake } from './intake.ts'
-import { senderOf, type Sender } from './sender.ts'
+import type { Visit } from './running.ts'
+import { senderOf, type Sender, type TurnedAway } from './sender.ts'
 import type { Settler, SettlerParts } from './settle.ts'
 
 export interface IngestParts extends SettlerParts {
@@ -24,8 +25,12 @@ export type Answer =
  * in memory at a time. Whatever ends the batch early, the whole records before that are kept. The receipt is signed
  * when all that it says is on the disk.
  */
-export async function ingest(body: AsyncIterable<Uint8Array>, parts: IngestParts): Promise<Answer> {
-  await using batch = new Batch(parts)
+export async function ingest(
+  body: AsyncIterable<Uint8Array>,
+  parts: IngestParts,
+  visit: Visit,
+): Promise<Answer> {
+  await using batch = new Batch(parts, visit)
   const code = await takeIn(body, batch)
   await batch.settle()
   return code === undefined ? batch.receipt() : { is: 'problem', code }
@@ -53,39 +58,58 @@ const problemOf = {
 /** One batch: who sends it, what stays of it, and what its receipt will say. */
 class Batch implements AsyncDisposable {
   readonly #parts: IngestParts
+  readonly #visit: Visit
   readonly #entries: ReceiptEntry[] = []
   #sender: Sender | undefined
+  /** Why the first record that named a sender was not of one that may send. */
+  #turnedAway: TurnedAway | undefined
   #intake: Intake | undefined
 
-  constructor(parts: IngestParts) {
+  constructor(parts: IngestParts, visit: Visit) {
     this.#parts = parts
+    this.#visit = visit
   }
 
   async take(frame: RecordFrame): Promise<ProblemCode | undefined> {
     if (this.#entries.length === limits.maxBatchRecords) return 'BATCH_TOO_MANY'
     if (this.#sender) return this.#takeFrom(this.#sender, frame)
     const verdict = await senderOf(frame, this.#parts.catalog)
-    if (verdict.is === 'turnedAway') return verdict.code
-    if (verdict.is === 'unnamed') return this.#refuse(frame, verdict.refusal)
+    if (verdict.is === 'turnedAway') this.#turnedAway ??= verdict.refusal
+    if (verdict.is !== 'known') return this.#note(frame, verdict.refusal)
     this.#sender = verdict.sender
+    this.#tellRefusals()
     return this.#takeFrom(verdict.sender, frame)
   }
 
   /** Nothing of the disk is used before a record proved that its device signed it. */
-  async #takeFrom({ device, keys }: Sender, frame: RecordFrame): Promise<undefined> {
-    const verdict = verifyRecord(frame, keys)
+  async #takeFrom(sender: Sender, frame: RecordFrame): Promise<ProblemCode | undefined> {
+    const verdict = verifyRecord(frame, sender.keys)
     if (!verdict.ok) return this.#refuse(frame, verdict.refusal)
     const { manifest, digest } = verdict.value
-    this.#intake ??= new Intake(device, this.#parts)
+    if (!this.#intake && !this.#visit.takeSlot()) return 'SERVER_BUSY'
+    this.#intake ??= new Intake(sender, this.#parts)
     const { outcome } = await this.#intake.take(verdict.value, this.#entries.length)
     this.#entries.push({ place: { epoch: manifest.epoch, seq: manifest.seq }, digest, outcome })
+    return undefined
   }
 
   #refuse(frame: RecordFrame, refusal: RefusalCode): undefined {
+    this.#note(frame, refusal)
+    this.#tellRefusals(this.#entries.length - 1)
+  }
+
+  /** Only a batch that has a sender is worth a line of the journal for each record. */
+  #tellRefusals(from = 0): void {
+    for (const entry of this.#entries.slice(from)) {
+      if (entry.outcome !== 'refused') continue
+      this.#parts.journal.refused(this.#sender?.device, entry.place, entry.refusal)
+    }
+  }
+
+  #note(frame: RecordFrame, refusal: RefusalCode): undefined {
     const manifest = decodeManifest(frame.envelope.payload)
     const place = manifest.ok ? { epoch: manifest.value.epoch, seq: manifest.value.seq } : null
     this.#entries.push({ place, digest: digestOf(frame), outcome: 'refused', refusal })
-    this.#parts.journal.refused(this.#sender?.device, place, refusal)
   }
 
   async settle(): Promise<void> {
@@ -99,7 +123,7 @@ class Batch implements AsyncDisposable {
 
   get whyNoReceipt(): ProblemCode | undefined {
     if (this.#entries.length === 0) return 'BATCH_EMPTY'
-    return this.#sender ? undefined : 'DEVICE_UNNAMED'
+    return this.#sender ? undefined : (this.#turnedAway ?? 'DEVICE_UNNAMED')
   }
 
   receipt(): Answer {

@@ -4,7 +4,8 @@ import type { Catalog, Label, RecordFacts } from '../catalog/catalog.ts'
 import { labelOf, factsOf } from '../catalog/record-facts.ts'
 import { areaOf, type Area } from '../store/blob-key.ts'
 import type { BlobDraft, BlobStore } from '../store/blob-store.ts'
-import { KnownHere, type Judgement } from './judge.ts'
+import { KnownHere, type Judgement, type Knowledge } from './judge.ts'
+import type { Sender } from './sender.ts'
 
 /** A record that stands in a draft. */
 export interface Arrival {
@@ -29,17 +30,21 @@ export interface Packed {
  */
 export class Intake implements AsyncDisposable {
   readonly device: DeviceId
+  /** What its records are judged by. */
+  readonly knowledge: Knowledge
   readonly #store: BlobStore
-  readonly #catalog: Catalog
   readonly #drafts = new Map<Area, BlobDraft>()
   readonly #repacked: BlobDraft[] = []
   readonly #arrivals: Arrival[] = []
   readonly #known = new KnownHere()
 
-  constructor(device: DeviceId, parts: { readonly store: BlobStore; readonly catalog: Catalog }) {
+  constructor(
+    { device, keys }: Sender,
+    { store, catalog }: { readonly store: BlobStore; readonly catalog: Catalog },
+  ) {
     this.device = device
-    this.#store = parts.store
-    this.#catalog = parts.catalog
+    this.knowledge = { store, catalog, keys }
+    this.#store = store
   }
 
   get arrivals(): readonly Arrival[] {
@@ -49,7 +54,7 @@ export class Intake implements AsyncDisposable {
   /** Writes the record if it is new. What this says is provisional until the batch is settled. */
   async take(record: VerifiedRecord, index: number): Promise<Judgement> {
     const facts = factsOf(record)
-    const judgement = await this.#known.judge(facts, this.#catalog)
+    const judgement = await this.#known.judge(facts, this.knowledge)
     if (judgement.keep) await this.#write(record, facts, index, areaOf(judgement.role))
     return judgement
   }

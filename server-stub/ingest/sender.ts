@@ -11,14 +11,17 @@ export interface Sender {
   readonly keys: KeyRing
 }
 
+/** What turns a whole request away, where none of its records has a sender that may send. */
+export type TurnedAway = 'DEVICE_UNKNOWN' | 'KEY_UNKNOWN' | 'KEY_REVOKED'
+
 export type SenderVerdict =
   | { readonly is: 'known'; readonly sender: Sender }
-  | { readonly is: 'turnedAway'; readonly code: 'DEVICE_UNKNOWN' | 'KEY_UNKNOWN' | 'KEY_REVOKED' }
+  | { readonly is: 'turnedAway'; readonly refusal: TurnedAway }
   /** The record does not say whose it is. */
   | { readonly is: 'unnamed'; readonly refusal: RefusalCode }
 
 /**
- * Who sends a batch, as its first readable record claims. The keys are asked for with every batch, so that a device
+ * Who sends a batch, as this record of it claims: the first that names a registered key decides. The keys are asked for with every batch, so that a device
  * that was added or revoked a moment ago counts at once.
  */
 export async function senderOf(frame: RecordFrame, catalog: Catalog): Promise<SenderVerdict> {
@@ -27,9 +30,9 @@ export async function senderOf(frame: RecordFrame, catalog: Catalog): Promise<Se
   const manifest = decodeManifest(frame.envelope.payload)
   if (!manifest.ok) return { is: 'unnamed', refusal: manifest.refusal }
   const row = await catalog.device(manifest.value.device)
-  if (!row) return { is: 'turnedAway', code: 'DEVICE_UNKNOWN' }
+  if (!row) return { is: 'turnedAway', refusal: 'DEVICE_UNKNOWN' }
   const keys = ingestKeys(row)
   const key = keys(row.device, keyId.value)
   if (key.ok) return { is: 'known', sender: { device: row.device, keys } }
-  return { is: 'turnedAway', code: key.refusal === 'KEY_REVOKED' ? 'KEY_REVOKED' : 'KEY_UNKNOWN' }
+  return { is: 'turnedAway', refusal: key.refusal === 'KEY_REVOKED' ? 'KEY_REVOKED' : 'KEY_UNKNOWN' }
 }

@@ -6,6 +6,7 @@ import { areaOf, areas, freeBlobKey } from '../store/blob-key.ts'
 import type { BlobKey, BlobStore } from '../store/blob-store.ts'
 import type { Arrival, Intake } from './intake.ts'
 import { KnownHere, type Judgement } from './judge.ts'
+import { lostBlobs } from './lost-blobs.ts'
 import { Turns } from './turns.ts'
 
 export interface SettlerParts {
@@ -24,8 +25,8 @@ export interface Settled {
 export class Settler {
   readonly #parts: SettlerParts
   readonly #turns = new Turns()
-  /** By device: what is in the store and could not be committed. */
-  readonly #unsettled = new Map<DeviceId, Commit>()
+  /** By device: what each blob brings that is in the store, or may be, and is not yet known to be committed. */
+  readonly #unsettled = new Map<DeviceId, readonly Commit[]>()
 
   constructor(parts: SettlerParts) {
     this.#parts = parts
@@ -38,10 +39,10 @@ export class Settler {
   async settle(intake: Intake): Promise<readonly Settled[]> {
     if (intake.arrivals.length === 0) return []
     using _turn = await this.#turns.take(intake.device)
-    await this.#settleLeftover(intake.device)
-    const settled = await judgeAgain(intake.arrivals, this.#parts.catalog)
-    const commit = await this.#seal(intake, settled)
-    if (commit.records.length > 0) await this.#commit(commit)
+    await this.#settleLeftovers(intake.device)
+    const settled = await judgeAgain(intake)
+    const sealed = await this.#seal(intake, settled)
+    if (sealed.length > 0) await this.#commit(joined(sealed))
     return settled
   }
 
@@ -49,12 +50,19 @@ export class Settler {
    * A blob whose commit failed stays, because the commit may yet be found to have happened after a crash; the next
    * batch of its device, or the next start, makes it known.
    */
-  async #settleLeftover(device: DeviceId): Promise<void> {
-    const leftover = this.#unsettled.get(device)
-    if (!leftover) return
-    const [blob] = leftover.blobs
-    if (blob && !(await this.#parts.catalog.hasBlob(blob.key))) await this.#parts.catalog.commit(leftover)
+  async #settleLeftovers(device: DeviceId): Promise<void> {
+    for (const leftover of this.#unsettled.get(device) ?? []) await this.#settleLeftover(leftover)
     this.#unsettled.delete(device)
+  }
+
+  async #settleLeftover(leftover: Commit): Promise<void> {
+    const { store, catalog } = this.#parts
+    for (const { key } of leftover.blobs) {
+      if (await catalog.hasBlob(key)) return
+      if (!(await store.sync(key))) return
+    }
+    await catalog.commit(leftover)
+    this.#parts.journal.committed(leftover)
   }
 
   get hasLeftovers(): boolean {
@@ -63,15 +71,14 @@ export class Settler {
 
   async #commit(commit: Commit): Promise<void> {
     this.#parts.journal.stored(commit)
-    this.#unsettled.set(commit.device, commit)
     await this.#parts.catalog.commit(commit)
     this.#unsettled.delete(commit.device)
     this.#parts.journal.committed(commit)
   }
 
-  async #seal(intake: Intake, settled: readonly Settled[]): Promise<Commit> {
-    const blobs: BlobSize[] = []
-    const records: NewRecord[] = []
+  /** What each area gets. Each is noted before it is sealed: a seal that fails may have made its blob visible. */
+  async #seal(intake: Intake, settled: readonly Settled[]): Promise<readonly Commit[]> {
+    const sealed: Commit[] = []
     for (const area of areas) {
       const kept = settled.filter(isKept).filter(({ judgement }) => areaOf(judgement.role) === area)
       const [first] = kept
@@ -80,25 +87,32 @@ export class Settler {
         area,
         kept.map(({ arrival }) => arrival),
       )
-      const blob = await freeBlobKey(area, first.arrival.facts, this.#parts.store)
-      await draft.seal(blob)
-      blobs.push({ key: blob, bytes: draft.bytes })
-      records.push(...kept.map((one, index) => newRecord(one, blob, offsets[index] ?? 0)))
+      const key = await freeBlobKey(area, first.arrival.facts, (name) => this.#isTaken(name))
+      const records = kept.map((one, index) => newRecord(one, key, offsets[index] ?? 0))
+      const blobs = [{ key, bytes: draft.bytes }]
+      const lost = await lostBlobs(records, intake.knowledge)
+      sealed.push({ device: intake.device, nowMs: this.#parts.clock.now(), blobs, records, lost })
+      this.#unsettled.set(intake.device, [...sealed])
+      await draft.seal(key)
     }
-    return { device: intake.device, nowMs: this.#parts.clock.now(), blobs, records }
+    return sealed
+  }
+
+  /** A key stays taken while the catalog knows it, even if its blob is gone. */
+  async #isTaken(key: BlobKey): Promise<boolean> {
+    return (await this.#parts.store.has(key)) || this.#parts.catalog.hasBlob(key)
   }
 }
 
-type BlobSize = Commit['blobs'][number]
 type Kept = Settled & { readonly judgement: { readonly keep: true } }
 
 const isKept = (settled: Settled): settled is Kept => settled.judgement.keep
 
-async function judgeAgain(arrivals: readonly Arrival[], catalog: Catalog): Promise<Settled[]> {
+async function judgeAgain({ arrivals, knowledge }: Intake): Promise<Settled[]> {
   const known = new KnownHere()
   const settled: Settled[] = []
   for (const arrival of arrivals) {
-    settled.push({ arrival, judgement: await known.judge(arrival.facts, catalog) })
+    settled.push({ arrival, judgement: await known.judge(arrival.facts, knowledge) })
   }
   return settled
 }
@@ -107,4 +121,16 @@ function newRecord({ arrival, judgement }: Kept, blob: BlobKey, offset: number):
   const at = { blob, offset, bytes: arrival.bytes }
   const row = { ...arrival.facts, role: judgement.role, at }
   return { row, label: arrival.label, supersedes: judgement.supersedes }
+}
+
+/** One transaction for the blobs of all areas. */
+function joined(commits: readonly Commit[]): Commit {
+  const [first] = commits
+  if (!first) throw new Error('there is nothing to commit')
+  return {
+    ...first,
+    blobs: commits.flatMap(({ blobs }) => blobs),
+    records: commits.flatMap(({ records }) => records),
+    lost: commits.flatMap(({ lost = [] }) => lost),
+  }
 }

@@ -13,13 +13,14 @@ export interface FoundStream {
 
 /**
  * The stream that `name` means among those of one device, which come in the order of their first records: its id, or the
- * newest generation of its path, as the path is or as `files` shows it.
+ * newest generation of its path, as the path is, or else as `files` shows it.
  */
 export function findStream(streams: readonly StreamRow[], name: string): FoundStream | undefined {
   const named = streams.find(({ stream }) => stream === name || `${streamPrefix}${stream}` === name)
   if (named) return { stream: named, earlier: [] }
-  const ofPath = streams.filter(({ path }) => showPath(path) === name || isPath(path, name)).toReversed()
-  const [newest, ...earlier] = ofPath
+  const exact = streams.filter(({ path }) => isPath(path, name))
+  const ofPath = exact.length > 0 ? exact : streams.filter(({ path }) => showPath(path) === name)
+  const [newest, ...earlier] = ofPath.toReversed()
   return newest && { stream: newest, earlier }
 }
 

@@ -17,6 +17,8 @@ export interface Layout {
   /** Where the content ends, as far as is known. */
   readonly end: number
   readonly records: number
+  /** Records that are set apart. Where no other is, nothing is known of the content. */
+  readonly forks: number
 }
 
 /**
@@ -28,7 +30,9 @@ export async function layOut(records: AsyncIterable<RecordRow>): Promise<Layout>
   const endlessLosses: RecordRow[] = []
   let close: RecordRow | undefined
   let count = 0
+  let forks = 0
   for await (const record of records) {
+    if (record.role === 'fork') forks++
     if (record.role !== 'first') continue
     count++
     if (record.kind === 'close') close = record
@@ -36,7 +40,7 @@ export async function layOut(records: AsyncIterable<RecordRow>): Promise<Layout>
     else overlay(spans, { from: record.offset, to: record.offset + record.length, record })
   }
   const end = Math.max(spans.at(-1)?.to ?? 0, close?.length ?? 0)
-  return { spans, endlessLosses, close, end, records: count }
+  return { spans, endlessLosses, close, end, records: count, forks }
 }
 
 /** Puts a span over what is there. Nearly always it comes after all of it. */
@@ -64,6 +68,13 @@ function firstEndingAfter(spans: readonly Span[], offset: number): number {
     else high = middle
   }
   return low
+}
+
+/** Why a stream of which no record holds its place has no content; undefined where one does. */
+export function whyEmpty({ records, forks }: Pick<Layout, 'records' | 'forks'>): string | undefined {
+  if (records > 0) return undefined
+  if (forks === 0) return 'nothing is here: the catalog has no record of it'
+  return `nothing is here but forks: ${forks} set apart, because other records hold their places in the chain`
 }
 
 export interface Gap {

@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import { equalBytes, type Digest } from '../../protocol/ids.ts'
 import type { KeyRing } from '../../protocol/verify.ts'
 import type { Catalog, RecordRow, StreamRow } from '../catalog/catalog.ts'
-import type { BlobStore } from '../store/blob-store.ts'
-import { layOut, stretches, type Gap, type Layout } from './layout.ts'
+import type { BlobKey, BlobStore } from '../store/blob-store.ts'
+import { BlobEnds, blobLacking } from './blob-ends.ts'
+import { ContentProof } from './content-proof.ts'
+import { layOut, stretches, whyEmpty, type Gap, type Layout, type Span, type Stretch } from './layout.ts'
+import type { RecordSource } from './load-record.ts'
 import { readStream } from './read-stream.ts'
 
 export interface QueryParts {
@@ -19,45 +22,68 @@ export interface StreamReport {
   readonly whole: boolean
   readonly missing: readonly Gap[]
   readonly lost: readonly Gap[]
-  /** Records that were found damaged while the content of a closed stream was hashed. */
+  /** Whose blobs are gone or cut, or that were found damaged while the content of a closed stream was hashed. */
   readonly damaged: readonly Gap[]
   /** What closed it: the signed length and hash of the whole file. */
   readonly close: RecordRow | undefined
+  /** Why it is not whole, where no range says it. */
+  readonly why: string | undefined
 }
 
 /** What is here of a stream. Where it is closed and nothing is missing, its hash is compared with the signed one. */
 export async function reportStream(stream: StreamRow, parts: QueryParts): Promise<StreamReport> {
-  const layout = await layOut(parts.catalog.recordsOf(stream.device, stream.stream))
-  const gaps = [...stretches(layout)].flatMap((stretch) => (stretch.is === 'gap' ? [stretch.gap] : []))
-  const missing = joined(gaps.filter(({ why }) => why === 'missing'))
-  const lost = joined(gaps.filter(({ why }) => why === 'lost'))
-  const content = gaps.length === 0 ? await checkContent(stream, layout, parts) : undefined
-  const damaged = content?.damaged ?? []
-  const whole = content?.agrees ?? false
-  return { stream, bytes: bytesIn(layout), whole, missing, lost, damaged, close: layout.close }
+  const proof = new ContentProof()
+  const blobs = new BlobEnds()
+  const records = parts.catalog.recordsOf(stream.device, stream.stream)
+  const layout = await layOut(blobs.noting(proof.noting(records)))
+  const lacking = await blobs.lacking(parts.store)
+  const all = [...withoutBlobs(stretches(layout), lacking)]
+  const gaps = all.flatMap((stretch) => (stretch.is === 'gap' ? [stretch.gap] : []))
+  const of = (why: Gap['why']): Gap[] => joined(gaps.filter((gap) => gap.why === why))
+  const common = {
+    stream,
+    bytes: bytesIn(all),
+    missing: of('missing'),
+    lost: of('lost'),
+    close: layout.close,
+  }
+  if (gaps.length > 0) return { ...common, whole: false, damaged: of('damaged'), why: undefined }
+  const check = whyEmpty(layout) ?? whyLacking(lacking) ?? (await checkContent(stream, layout, proof, parts))
+  const damaged = typeof check === 'object' ? check : []
+  const why = typeof check === 'string' ? check : undefined
+  return { ...common, whole: check === undefined, damaged, why }
 }
 
-interface ContentCheck {
-  readonly agrees: boolean
-  readonly damaged: readonly Gap[]
+/** Not every record has bytes of the content, as a close has none. */
+function whyLacking({ size }: ReadonlySet<BlobKey>): string | undefined {
+  return size > 0 ? `${size} of its blobs are not in the store` : undefined
 }
 
-/** Reads a closed stream to compare its hash, once for each state of the stream. */
-async function checkContent(stream: StreamRow, layout: Layout, parts: QueryParts): Promise<ContentCheck> {
-  const { close, records, end } = layout
-  if (!close?.sha256) return { agrees: true, damaged: [] }
-  if (close.length !== end) return { agrees: false, damaged: [] }
-  const kept = await parts.catalog.contentHash(stream.device, stream.stream)
-  if (kept?.records === records) return { agrees: equalBytes(kept.sha256, close.sha256), damaged: [] }
-  const { sha256, damaged } = await hashContent(layout, parts)
-  if (damaged.length > 0) return { agrees: false, damaged }
-  await parts.catalog.keepContentHash(stream.device, stream.stream, { records, sha256 })
-  return { agrees: equalBytes(sha256, close.sha256), damaged }
-}
+const contentDiffers = 'not the content that was closed'
 
-async function hashContent(
+/** What is wrong: damaged ranges, or a reason. Reads a closed stream, once for each state of it in which all is well. */
+async function checkContent(
+  stream: StreamRow,
   layout: Layout,
+  proof: ContentProof,
   parts: QueryParts,
+): Promise<readonly Gap[] | string | undefined> {
+  const { close, end } = layout
+  if (!close?.sha256) return undefined
+  if (close.length !== end) return contentDiffers
+  const known = await parts.catalog.contentProof(stream.device, stream.stream)
+  const expected = proof.of(close.sha256)
+  if (known && equalBytes(known, expected)) return undefined
+  const { sha256, damaged } = await hashContent(layout, parts)
+  if (damaged.length > 0) return damaged
+  if (!equalBytes(sha256, close.sha256)) return contentDiffers
+  await parts.catalog.keepContentProof(stream.device, stream.stream, expected)
+  return undefined
+}
+
+export async function hashContent(
+  layout: Layout,
+  parts: RecordSource,
 ): Promise<{ readonly sha256: Digest; readonly damaged: readonly Gap[] }> {
   const hash = createHash('sha256')
   const damaged: Gap[] = []
@@ -68,13 +94,26 @@ async function hashContent(
   return { sha256: hash.digest() as Uint8Array as Digest, damaged }
 }
 
-function bytesIn(layout: Layout): number {
+function bytesIn(stretches: readonly Stretch[]): number {
   let bytes = 0
-  for (const stretch of stretches(layout)) {
+  for (const stretch of stretches) {
     if (stretch.is === 'data') bytes += stretch.span.to - stretch.span.from
   }
   return bytes
 }
+
+/** What stands in blobs that are not there as they should be is damaged. */
+function* withoutBlobs(
+  all: Iterable<Stretch>,
+  lacking: ReadonlySet<BlobKey>,
+): Generator<Stretch, void, undefined> {
+  for (const stretch of all) {
+    if (stretch.is === 'gap' || !lacking.has(stretch.span.record.at.blob)) yield stretch
+    else yield { is: 'gap', gap: { ...rangeOf(stretch.span), why: 'damaged', detail: blobLacking } }
+  }
+}
+
+const rangeOf = ({ from, to }: Span): Pick<Span, 'from' | 'to'> => ({ from, to })
 
 /** Gaps that touch and have one reason are one. */
 function joined(gaps: readonly Gap[]): Gap[] {

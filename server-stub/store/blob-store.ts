@@ -30,6 +30,8 @@ export interface BlobDraft extends AsyncDisposable {
 export interface BlobStore {
   draft(): Promise<BlobDraft>
   has(key: BlobKey): Promise<boolean>
+  /** Makes sure that a blob which became visible in a crash, or as its seal failed, survives a power cut too. */
+  sync(key: BlobKey): Promise<boolean>
   /** Those bytes of a blob, or undefined where they are not there or cannot be read. */
   read(key: BlobKey, offset: number, bytes: number): Promise<Uint8Array | undefined>
   /** Every blob once, those under `prefix` only. */

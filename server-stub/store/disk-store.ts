@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs'
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Fault } from '../../protocol/fault.ts'
 import { serverFault, type FaultCode } from '../faults.ts'
 import type { BlobDraft, BlobInfo, BlobKey, BlobStore } from './blob-store.ts'
@@ -14,13 +14,14 @@ const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'])
 
 /** Blobs as files below one folder, written under a temporary name and renamed once they are on the disk. */
 export class DiskStore implements BlobStore {
+  /** Resolved, so that dirname of what is below it leads to it. */
   readonly #root: string
   /** Folders whose names this process has seen safely on the disk. */
   readonly #durable = new Set<string>()
   #drafts = 0
 
   constructor(root: string) {
-    this.#root = root
+    this.#root = resolve(root)
   }
 
   async draft(): Promise<BlobDraft> {
@@ -33,9 +34,34 @@ export class DiskStore implements BlobStore {
 
   async #publish(file: string, key: BlobKey): Promise<void> {
     const target = join(this.#root, key)
-    await this.#makeDurable(dirname(target))
-    await rename(file, target)
+    await this.#renameInto(dirname(target), file, target)
     await syncFolder(dirname(target))
+  }
+
+  /** A known folder may have been removed by hand since: then it is made again. */
+  async #renameInto(folder: string, file: string, target: string): Promise<void> {
+    const isKnown = this.#durable.has(folder)
+    await this.#makeDurable(folder)
+    try {
+      await rename(file, target)
+    } catch (cause) {
+      if (!isKnown || errorCode(cause) !== 'ENOENT') throw cause
+      this.#durable.delete(folder)
+      await this.#renameInto(folder, file, target)
+    }
+  }
+
+  async sync(key: BlobKey): Promise<boolean> {
+    const target = join(this.#root, key)
+    return storing(async () => {
+      const handle = await ifPresent(open(target, 'r'))
+      if (!handle) return false
+      await using opened = handle
+      await opened.sync()
+      await this.#makeDurable(dirname(target))
+      await syncFolder(dirname(target))
+      return true
+    })
   }
 
   /** A folder that was made by a process that crashed may be there and not be durable: so each is synced once. */

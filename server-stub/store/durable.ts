@@ -1,5 +1,5 @@
 import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 
 /** Makes the names in a folder survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
@@ -9,9 +9,10 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** Makes a folder and those above it; all their names are durable up to the first that was there before. */
 export async function makeFolder(folder: string): Promise<void> {
-  const firstMade = await mkdir(folder, { recursive: true })
+  const whole = resolve(folder)
+  const firstMade = await mkdir(whole, { recursive: true })
   if (firstMade === undefined) return
-  for (let made = folder; made.length >= firstMade.length; made = dirname(made)) {
+  for (let made = whole; made.length >= firstMade.length; made = dirname(made)) {
     await syncFolder(dirname(made))
   }
 }

@@ -377,6 +377,16 @@ describe('between attempts', () => {
     await delivery.world.told.told('forgotten')
   })
 
+  test('a Retry-After is obeyed for ten minutes and no longer: nobody signed it', async () => {
+    await using delivery = await Post.prepare()
+    post().reply(503, '', { 'retry-after': '86400' })
+    await delivery.failed()
+    expect(delivery.delivery.report).toMatchObject({ retryInMs: 600_000 })
+    post().reply(200, receiptFor(delivery.entries), receiptType)
+    expect(await delivery.world.clock.skip()).toBe(600_000)
+    await delivery.world.told.told('forgotten')
+  })
+
   test.each(['Fri, 21 Nov 2036 08:00:00 GMT', '-5', 'soon', '99999999999'])(
     'a Retry-After of "%s" is passed over',
     async (after) => {

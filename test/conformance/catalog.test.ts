@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import {
   sha256,
@@ -13,25 +14,29 @@ import {
 } from '../../protocol/ids.ts'
 import type { Catalog, NewRecord, RecordRow } from '../../server-stub/catalog/catalog.ts'
 import { SqliteCatalog } from '../../server-stub/catalog/sqlite-catalog.ts'
+import type { Clock } from '../../server-stub/clock.ts'
+import { realClock } from '../../server-stub/parts.ts'
 import type { BlobKey } from '../../server-stub/store/blob-store.ts'
 import { makeSigner } from '../kit/drone.ts'
 
 interface Opened extends AsyncDisposable {
+  readonly file: string
   readonly catalog: Catalog
   /** The same catalog as another process sees it. */
   again(): Promise<Catalog>
 }
 
-async function sqlite(): Promise<Opened> {
+async function sqlite(clock: Clock = realClock): Promise<Opened> {
   const folder = await mkdtemp(join(tmpdir(), 'logbox-catalog-'))
   const file = join(folder, 'catalog.db')
   const opened: Catalog[] = []
   const open = (): Catalog => {
-    const catalog = SqliteCatalog.open(file)
+    const catalog = SqliteCatalog.open(file, clock)
     opened.push(catalog)
     return catalog
   }
   return {
+    file,
     catalog: open(),
     again: async () => open(),
     [Symbol.asyncDispose]: async () => {
@@ -77,7 +82,7 @@ const commit = (
   ...records: readonly NewRecord[]
 ): Promise<void> => catalog.commit({ device, nowMs, blobs: [{ key: blob(name), bytes: 1000 }], records })
 
-describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => {
+describe.each([{ name: 'SqliteCatalog', open: () => sqlite() }])('$name', ({ open }) => {
   test('gives back the rows of a commit, in the order of the chain and in the order of the blob', async () => {
     await using opened = await open()
     const [first, second] = [record(0), record(1)]
@@ -178,18 +183,87 @@ describe.each([{ name: 'SqliteCatalog', open: sqlite }])('$name', ({ open }) => 
     expect(await other.recordsAt(device, epoch, 0 as Sequence)).toHaveLength(1)
   })
 
-  test('keeps settings and content hashes, and finds itself sound', async () => {
+  test('gives what was superseded only to who asks for every record', async () => {
+    await using opened = await open()
+    const [envelope, alone] = [record(0, { hasBody: false }), record(1)]
+    await commit(opened.catalog, 5, 'a', envelope, alone)
+    const whole = record(0, { at: { blob: blob('b'), offset: 0, bytes: 100 } }, '/a', true)
+    await commit(opened.catalog, 6, 'b', whole)
+
+    expect(await Array.fromAsync(opened.catalog.everyRecordOf(device))).toEqual([
+      whole.row,
+      { ...envelope.row, role: 'superseded' },
+      alone.row,
+    ])
+  })
+
+  test('a snapshot stays as it is, whatever is committed later', async () => {
     await using opened = await open()
     await commit(opened.catalog, 5, 'a', record(0))
-    const hash = { records: 1, sha256: digestOf('content') }
-    await opened.catalog.keepContentHash(device, stream, hash)
+    const { catalog } = opened
+    await using snapshot = await catalog.snapshot()
+    await commit(catalog, 6, 'b', record(1, { at: { blob: blob('b'), offset: 0, bytes: 9 } }))
+    await catalog.addDevice(device, makeSigner().publicKey, 1)
+
+    expect(await Array.fromAsync(snapshot.recordsOf(device))).toHaveLength(1)
+    expect(await Array.fromAsync(snapshot.blobs())).toHaveLength(1)
+    expect([await snapshot.hasBlob(blob('b')), await catalog.hasBlob(blob('b'))]).toEqual([false, true])
+    expect(await snapshot.devices()).toEqual([])
+    await expect(snapshot.keepSetting('agrees', 'yes')).rejects.toThrow('')
+  })
+
+  test('keeps settings and content proofs, and finds itself sound', async () => {
+    await using opened = await open()
+    await commit(opened.catalog, 5, 'a', record(0))
+    const proof = digestOf('content')
+    await opened.catalog.keepContentProof(device, stream, proof)
     await opened.catalog.keepSetting('agrees', 'no')
     await opened.catalog.keepSetting('agrees', 'yes')
 
     const catalog = await opened.again()
-    expect(await catalog.contentHash(device, stream)).toEqual(hash)
+    expect(await catalog.contentProof(device, stream)).toEqual(proof)
     expect(await catalog.setting('agrees')).toBe('yes')
     expect(await catalog.setting('receiptKey')).toBeUndefined()
     expect(await catalog.checkup()).toEqual([])
+  })
+})
+
+async function lockedOut(clock: Clock): Promise<Opened & { readonly lock: DatabaseSync }> {
+  const opened = await sqlite(clock)
+  await opened.catalog.addDevice(device, makeSigner().publicKey, 1)
+  const lock = new DatabaseSync(opened.file)
+  lock.exec('BEGIN IMMEDIATE')
+  return { ...opened, lock }
+}
+
+describe('while another process holds the write lock, SqliteCatalog', () => {
+  test('writes once it is let go, and sleeps until then where it would hold up the server', async () => {
+    const sleeping = Promise.withResolvers<void>()
+    const release = Promise.withResolvers<void>()
+    const sleep = async (): Promise<void> => {
+      sleeping.resolve()
+      await release.promise
+    }
+    await using opened = await lockedOut({ now: () => 0, sleep })
+    const writing = commit(opened.catalog, 5, 'a', record(0))
+    await sleeping.promise
+    expect(await opened.catalog.devices()).toMatchObject([{ lastSeenMs: null }])
+    opened.lock.close()
+    release.resolve()
+
+    await writing
+    expect(await opened.catalog.devices()).toMatchObject([{ lastSeenMs: 5 }])
+  })
+
+  test('gives up after five seconds as busy, and nothing of the write is there', async () => {
+    let nowMs = 0
+    const sleep = async (ms: number): Promise<void> => void (nowMs += ms * 20)
+    await using opened = await lockedOut({ now: () => nowMs, sleep })
+
+    await expect(commit(opened.catalog, 5, 'a', record(0))).rejects.toMatchObject({ code: 'CATALOG_BUSY' })
+
+    expect(nowMs).toBeGreaterThanOrEqual(5000)
+    opened.lock.close()
+    expect(await opened.catalog.hasBlob(blob('a'))).toBe(false)
   })
 })

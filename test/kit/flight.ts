@@ -9,7 +9,6 @@ import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { StreamRow } from '../../server-stub/catalog/catalog.ts'
-import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
 import { makeStore, openStore, type StoreParts } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
 import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
@@ -232,9 +231,8 @@ export class Flight implements AsyncDisposable {
   /** A line for each thing that breaks the promise. */
   async whatIsWrong(): Promise<string[]> {
     await using store = await openStore(this.data)
-    const keys = auditKeys(await store.catalog.devices())
     const wrong: string[] = []
-    for await (const finding of new Audit({ ...store, keys }).findings()) wrong.push(JSON.stringify(finding))
+    for await (const finding of new Audit(store).findings()) wrong.push(JSON.stringify(finding))
     const streams = await store.catalog.streams(this.device)
     // A name need not be UTF-8.
     for (const name of await readdir(this.logs, { encoding: 'buffer' })) {

@@ -345,6 +345,35 @@ describe('a batch', () => {
   })
 })
 
+test('a record that arrives byte by byte is held in little more than its bytes', async () => {
+  const record = seal(dataOf(lines), Buffer.alloc(2 ** 20), firstPlace(), signer).bytes
+  const before = process.memoryUsage()
+  let most = 0
+  async function* bytewise(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < record.length - 1; at++) {
+      yield Buffer.from(record.subarray(at, at + 1))
+      if (at % 100_000 === 0) {
+        const { heapUsed, arrayBuffers } = process.memoryUsage()
+        most = Math.max(most, heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers)
+      }
+    }
+    globalThis.gc?.()
+  }
+  await expect(Array.fromAsync(readRecords(bytewise()))).rejects.toThrow(BatchError)
+  expect(most).toBeLessThan(64 * 2 ** 20)
+})
+
+test('a record that is whole in one piece is not copied', async () => {
+  const { bytes } = await sealed(text)
+  const piece = Buffer.concat([bytes, bytes, bytes.subarray(0, 50)])
+  const buffers: unknown[] = []
+  const reading = async (): Promise<void> => {
+    for await (const frame of readRecords(arriving([piece]))) buffers.push(frame.bytes.buffer)
+  }
+  await expect(reading()).rejects.toThrow(BatchError)
+  expect(buffers).toEqual([piece.buffer, piece.buffer])
+})
+
 function* everyPieceOf(bytes: Uint8Array, size: number): Generator<Uint8Array> {
   for (let start = 0; start < bytes.length; start += size) yield bytes.subarray(start, start + size)
 }

@@ -5,7 +5,6 @@ import { httpLink } from '../../agent/deliver/http-link.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type World } from '../../agent/world.ts'
 import { parseDeviceId } from '../../protocol/ids.ts'
-import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
 import { makeStore, openStore } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
 import { RecordingJournal } from '../kit/fake-world.ts'
@@ -81,8 +80,7 @@ class Exchange implements AsyncDisposable {
     if (!stream) throw new Error('the server has nothing')
     const { bytes, twice, lengths } = await storedBytes(stream, store)
     const findings: unknown[] = []
-    const keys = auditKeys(await store.catalog.devices())
-    for await (const finding of new Audit({ ...store, keys }).findings()) findings.push(finding)
+    for await (const finding of new Audit(store).findings()) findings.push(finding)
     const text = Buffer.from(bytes).toString()
     return { queued: this.queue.ledger.records, streams: streams.length, text, lengths, twice, findings }
   }

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Flight } from '../kit/flight.ts'
-import { run } from '../kit/program.ts'
+import { Program, run } from '../kit/program.ts'
 
 describe('an agent that is told to stop', () => {
   test('delivers what it has when there is a link, and exits 0', async () => {
@@ -47,6 +50,25 @@ describe('an agent that is told to stop', () => {
     await flight.land()
     await flight.expectWhole()
   })
+})
+
+describe('an agent that is told to stop while it starts', () => {
+  test.each(['state', 'state/queue/LOCK', 'state/holder', 'state/segments', 'state/epoch', 'agent.sock'])(
+    'as soon as there is %s exits 0, and what stood in the files is delivered the next time',
+    async (milestone) => {
+      await using flight = await Flight.start()
+      await flight.append('a.log', 'before the start\n')
+      await using agent = Program.start('agent/main.ts', ['run', '--config', flight.configFile])
+      while (!existsSync(join(flight.folder, milestone))) await setImmediate()
+      agent.signal('SIGTERM')
+      expect(await agent.exited).toEqual({ status: 0, signal: null })
+      await flight.startAgent()
+      await flight.land()
+      await flight.expectWhole()
+      await flight.expectQueueEmpty()
+    },
+    15_000,
+  )
 })
 
 describe('flush exits with', () => {

@@ -157,7 +157,9 @@ test('the catalog is rebuilt from the records alone, once the devices are regist
 
   expect((await run('files', '--data', folder.path)).out.toString()).toBe(listed)
   expect(await server.cat('hexa-7', '/a')).toMatchObject({ status: 0, out: Buffer.from('kept') })
-  expect((await server.verify()).out.toString()).toMatch(/^FORK .*\nrecords 2, .*: problems 1\n$/)
+  expect((await server.verify()).out.toString()).toMatch(
+    /^FORK .*\nchain of .*\nreceipt key .*\nrecords 2, .*: problems 1\n$/,
+  )
 })
 
 test('a gap and a break in the chain are found', async () => {

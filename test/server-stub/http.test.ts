@@ -194,6 +194,7 @@ test('while as many requests run as may, the next is told when to come back', as
   const head = `POST ${paths.chunks} HTTP/1.1\r\nhost: x\r\ncontent-type: ${mediaTypes.batch}\r\n`
   const slow = connect(Number(new URL(server.url).port), '127.0.0.1')
   slow.on('error', () => undefined).write(`${head}content-length: 1000\r\n\r\n`)
+  slow.write(record.bytes)
 
   await expect.poll(async () => (await post(server.url, batchOf(record))).status).toBe(503)
   const busy = await post(server.url, batchOf(record))
@@ -230,6 +231,7 @@ test('ready says whether a record could be stored, and healthy that the server l
   const store = (real: BlobStore): BlobStore => ({
     draft: () => real.draft(),
     has: (key) => real.has(key),
+    sync: (key) => real.sync(key),
     read: (key, offset, bytes) => real.read(key, offset, bytes),
     list: (prefix) => real.list(prefix),
     removeDrafts: () => real.removeDrafts(),

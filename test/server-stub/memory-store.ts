@@ -20,6 +20,10 @@ export class MemoryStore implements BlobStore {
     return this.#blobs.has(key)
   }
 
+  async sync(key: BlobKey): Promise<boolean> {
+    return this.has(key)
+  }
+
   async read(key: BlobKey, offset: number, bytes: number): Promise<Uint8Array | undefined> {
     const found = this.#blobs.get(key)?.subarray(offset, offset + bytes)
     return found?.length === bytes ? found : undefined

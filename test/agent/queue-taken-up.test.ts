@@ -1,0 +1,347 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { evidenceAfter } from '../../agent/queue/evidence.ts'
+import { Queue } from '../../agent/queue/queue.ts'
+import { realWorld, type World } from '../../agent/world.ts'
+import { Fault } from '../../protocol/fault.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
+import { makeSigner } from '../kit/drone.ts'
+import { fakeWorld } from '../kit/fake-world.ts'
+import { never, QueueKit } from '../kit/queue-kit.ts'
+
+const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
+const all = texts.join('')
+const lengthOf = (some: readonly string[]): number => some.join('').length
+
+/** A queue with these records, whose stream has its resume point from the start, as capture sees to. */
+async function fill(kit: QueueKit, queue: Queue): Promise<void> {
+  const { resume } = await kit.arrival('')
+  await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
+  for (const text of texts) await kit.append(queue, text)
+}
+
+/** Flips a bit in LevelDB's log, in the key of the record: that write is lost, and every one after it. */
+async function loseFromRecord(kit: QueueKit, record: number): Promise<void> {
+  const folder = join(kit.state, 'queue')
+  const [log = ''] = (await readdir(folder)).filter((name) => name.endsWith('.log'))
+  const bytes = await readFile(join(folder, log))
+  let at = -1
+  for (let count = 0; count <= record; count++) at = bytes.indexOf('record/', at + 1)
+  await flip(join(folder, log), at)
+}
+
+async function flip(path: string, at: number): Promise<void> {
+  const bytes = await readFile(path)
+  if (at < 0 || at >= bytes.length) throw new Error(`${path} has no byte ${at}`)
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+  await writeFile(path, bytes)
+}
+
+/** How far the chain goes, as LevelDB alone has it. */
+async function storedNext(kit: QueueKit): Promise<unknown> {
+  const index = await realWorld().openIndex(join(kit.state, 'queue'))
+  const { next } = JSON.parse((await index.get('head')) ?? '{}') as { next?: number }
+  await index.close()
+  return next
+}
+
+/** Everything comes once, the chain goes on, and the file would be read on behind all of it. */
+async function expectNothingLost(kit: QueueKit, epoch: number, waiting: readonly string[]): Promise<void> {
+  {
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.head).toMatchObject({ epoch, next: texts.length })
+    expect(queue.ledger.records).toBe(waiting.length)
+    expect(queue.ledger.queuedBytes(kit.label.stream)).toBe(lengthOf(waiting))
+    expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(all.length)
+  }
+  await using queue = await kit.open(fakeWorld(3))
+  await kit.append(queue, 'new\n')
+  expect(queue.head).toMatchObject({ epoch, next: texts.length + 1 })
+  expect(await kit.drain(queue)).toEqual([...waiting, 'new\n'])
+  expect(queue.aside).toEqual([])
+  expect(queue.ledger.records).toBe(0)
+}
+
+describe('records that the segments have and the index has not are taken up again, in their places', () => {
+  test.each(texts.keys().toArray())('when LevelDB lost everything from record %i on', async (lost) => {
+    await using kit = await QueueKit.start()
+    let epoch = 0
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+      epoch = queue.head.epoch
+    }
+    await loseFromRecord(kit, lost)
+    expect(await storedNext(kit)).toBe(lost)
+    await expectNothingLost(kit, epoch, texts)
+  })
+
+  test('when LevelDB lost the newest, and those before have their receipts', async () => {
+    await using kit = await QueueKit.start()
+    let epoch = 0
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+      epoch = queue.head.epoch
+      await queue.forget((await queue.nextBatch(1 << 20, 4))?.entries ?? [])
+    }
+    {
+      // LevelDB keeps what it had when it was opened; only what comes now can be lost.
+      await using queue = await kit.open()
+      for (const text of ['late 1\n', 'late 2\n', 'late 3\n']) await kit.append(queue, text)
+    }
+    await loseFromRecord(kit, 0)
+    expect(await storedNext(kit)).toBe(10)
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.head).toMatchObject({ epoch, next: 13 })
+    expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(all.length + 21)
+    await kit.append(queue, 'new\n')
+    expect(await kit.drain(queue)).toEqual([...texts.slice(4), 'late 1\n', 'late 2\n', 'late 3\n', 'new\n'])
+  })
+
+  test('when the log of LevelDB lost some in its middle and kept the newest', async () => {
+    await using kit = await QueueKit.start()
+    const many = Array.from({ length: 400 }, (_, index) => `line ${index}\n`)
+    {
+      await using queue = await kit.open()
+      for (const text of many) await kit.append(queue, text)
+    }
+    await loseFromRecord(kit, 20)
+    expect(await storedNext(kit)).toBe(many.length)
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.head.next).toBe(many.length)
+    expect(await kit.drain(queue)).toEqual(many)
+  })
+
+  test('when a crash came between the segment and the index; the file is then read on behind them', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    let epoch = 0
+    {
+      await using queue = await kit.open(world)
+      const { resume } = await kit.arrival('')
+      await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
+      for (const text of texts.slice(0, 9)) await kit.append(queue, text)
+      epoch = queue.head.epoch
+      world.disk.failing.set('indexWrite', 'EIO')
+      const appending = kit.append(queue, texts[9] ?? '')
+      await world.told.told('queueBlocked')
+      await queue[Symbol.asyncDispose]()
+      expect(await appending).toBe(false)
+    }
+    expect(await storedNext(kit)).toBe(9)
+    await expectNothingLost(kit, epoch, texts)
+  })
+
+  test('and their bytes prove, as evidence, that the file is still the one that was read', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+    }
+    await loseFromRecord(kit, 0)
+    await using queue = await kit.open(fakeWorld(2))
+    let evidence = evidenceAfter([], 0, Buffer.from(texts[0] ?? ''))
+    for (let count = 1; count < texts.length; count++)
+      evidence = evidenceAfter(evidence, lengthOf(texts.slice(0, count)), Buffer.from(texts[count] ?? ''))
+    expect(queue.resumePoints.get(kit.label.stream)?.evidence).toEqual(evidence)
+  })
+
+  test('where one of them is damaged, the others are, and a new chain begins: no place is taken twice', async () => {
+    await using kit = await QueueKit.start()
+    let epoch = 0
+    let damaged = 0
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+      epoch = queue.head.epoch
+      const sixth = (await queue.nextBatch(1 << 20, 100))?.entries[5]
+      damaged = (sixth?.extent.offset ?? 0) + (sixth?.extent.length ?? 0) - 3
+    }
+    await loseFromRecord(kit, 5)
+    const [segment = ''] = await kit.segments()
+    await flip(segment, damaged)
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.head.epoch).toBeGreaterThan(epoch)
+    expect(queue.head.next).toBe(0)
+    // What was damaged is read again from its file, with everything behind it.
+    expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(lengthOf(texts.slice(0, 5)))
+    expect(await kit.drain(queue)).toEqual([...texts.slice(0, 5), ...texts.slice(6)])
+  })
+})
+
+test('a new chain is larger than any in the segments, when clock, epoch file and LevelDB are all lost', async () => {
+  await using kit = await QueueKit.start()
+  let epoch = 0
+  {
+    await using queue = await kit.open()
+    await fill(kit, queue)
+    epoch = queue.head.epoch
+  }
+  await rm(join(kit.state, 'queue'), { recursive: true })
+  await rm(join(kit.state, 'epoch'))
+  const world = fakeWorld()
+  world.clock.wallMs = () => 5000
+  await using queue = await kit.open(world)
+  expect(queue.head.epoch).toBeGreaterThan(epoch)
+  expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(true)
+  expect(await kit.drain(queue)).toEqual(texts)
+})
+
+test.each([0, 1, 2, 3, 4, 5])(
+  'an append that comes %i microtasks after another was taken is stored',
+  async (microtasks) => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const [first, second] = [await kit.arrival('one\n'), await kit.arrival('two\n')]
+    await queue.append(first, never)
+    for (let count = 0; count < microtasks; count++) await null
+    expect(await queue.append(second, never)).toBe(true)
+    expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
+  },
+  5000,
+)
+
+describe('the queue of another', () => {
+  const stranger = makeSigner()
+
+  test.each([
+    ['device', 'hexa-8', undefined],
+    ['key', 'hexa-7', stranger],
+  ])('%s is refused and left as it is', async (_, device, signer) => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+    }
+    const options = { device: device as never, stateDirectory: kit.state, maxBytes: 1 << 30 }
+    const opening = Queue.open(options, signer ?? kit.signer, fakeWorld(2))
+    const fault: unknown = await opening.catch((cause: unknown) => cause)
+    if (!(fault instanceof Fault)) throw new Error('a queue of another was opened', { cause: fault })
+    expect(fault.code).toBe('STATE_FOREIGN')
+    expect(fault.kind.exit).toBe(78)
+    expect(fault.message).toContain('device hexa-7')
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.head.next).toBe(texts.length)
+    expect(await kit.drain(queue)).toEqual(texts)
+    expect(queue.aside).toEqual([])
+  })
+})
+
+/** A world whose disk does not read the bytes before `end` of any segment. */
+function badSector(sector: { end: number }): World {
+  const world = fakeWorld()
+  const create: World['files']['create'] = async (path) => {
+    const file = await world.files.create(path)
+    return {
+      facts: () => file.facts(),
+      write: (pieces, position) => file.write(pieces, position),
+      sync: () => file.sync(),
+      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+      read: async (into, position) => {
+        if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+        return file.read(into, position)
+      },
+    }
+  }
+  return { ...world, files: { ...world.files, create } }
+}
+
+describe('a record that the disk does not read', () => {
+  test('is set aside the third time, and those behind it are given out', async () => {
+    await using kit = await QueueKit.start()
+    const sector = { end: 0 }
+    await using queue = await kit.open(badSector(sector))
+    for (const text of ['one\n', 'two\n', 'three\n']) await kit.append(queue, text)
+    sector.end = 100
+    for (let time = 1; time <= 2; time++) {
+      await expect(queue.nextBatch(1 << 20, 100)).rejects.toThrow('EIO')
+      expect(queue.aside).toEqual([])
+    }
+    expect(await kit.drain(queue)).toEqual(['two\n', 'three\n'])
+    expect(queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([
+      [0, expect.stringContaining('damaged in the queue')],
+    ])
+    expect(queue.ledger.records).toBe(1)
+  })
+
+  test('twice, and then again, is given out', async () => {
+    await using kit = await QueueKit.start()
+    const sector = { end: 0 }
+    await using queue = await kit.open(badSector(sector))
+    for (const text of ['one\n', 'two\n']) await kit.append(queue, text)
+    sector.end = 100
+    for (let time = 1; time <= 2; time++) await expect(queue.nextBatch(1 << 20, 100)).rejects.toThrow('EIO')
+    sector.end = 0
+    expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
+    expect(queue.aside).toEqual([])
+  })
+})
+
+describe('a write that failed, though it happened,', () => {
+  test('to forget records counts them out once', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    {
+      await using queue = await kit.open(world)
+      await fill(kit, queue)
+      world.disk.doesIt = true
+      world.disk.failing.set('indexWrite', 'EIO')
+      const batch = await queue.nextBatch(1 << 20, 4)
+      await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
+      world.disk.failing.clear()
+      expect((await queue.nextBatch(1 << 20, 1))?.entries[0]?.seq).toBe(4)
+      expect(queue.ledger.records).toBe(6)
+      expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(lengthOf(texts.slice(0, 4)))
+      expect(await kit.drain(queue)).toEqual(texts.slice(4))
+      expect(queue.ledger.records).toBe(0)
+      expect(queue.ledger.bytes).toBe(0)
+      expect(queue.ledger.queuedBytes(kit.label.stream)).toBe(0)
+      expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(all.length)
+      expect(world.told.named('forgotten')).toEqual([[4], [6]])
+      expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(false)
+    }
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(all.length)
+    // The segment that nobody needs any more is gone.
+    expect(await kit.segmentBytes()).toBe(0)
+  })
+
+  test('to forget the last records is seen by whoever asks what is held', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    await using queue = await kit.open(world)
+    await fill(kit, queue)
+    world.disk.doesIt = true
+    world.disk.failing.set('indexWrite', 'EIO')
+    const batch = await queue.nextBatch(1 << 20, 100)
+    await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
+    world.disk.failing.clear()
+    expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(false)
+    expect(queue.ledger.records).toBe(0)
+  })
+
+  test('to set a record aside names it, and keeps it, once', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    {
+      await using queue = await kit.open(world)
+      await fill(kit, queue)
+      const [first] = (await queue.nextBatch(1 << 20, 1))?.entries ?? []
+      if (!first) throw new Error('there are ten')
+      world.disk.doesIt = true
+      world.disk.failing.set('indexWrite', 'EIO')
+      await expect(queue.setAside([{ ...first, why: 'refused' }])).rejects.toThrow('EIO')
+      world.disk.failing.clear()
+      expect(await kit.drain(queue)).toEqual(texts.slice(1))
+      expect(queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([[0, 'refused']])
+      expect(world.told.named('recordSetAside')).toHaveLength(1)
+      expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(true)
+      expect(queue.ledger.records).toBe(1)
+    }
+    await using queue = await kit.open(fakeWorld(2))
+    expect(queue.aside).toHaveLength(1)
+    expect(queue.ledger.records).toBe(1)
+  })
+})
