@@ -16,6 +16,8 @@ export interface TakenUp {
   readonly head: ChainHead | undefined
   /** The largest of the records found; a new chain's must be larger. */
   readonly newestEpoch: Epoch | undefined
+  /** The segments have records, and all of them are of another device or key. */
+  readonly isForeign: boolean
 }
 
 /**
@@ -45,7 +47,10 @@ export async function takeUp(
     if (isComplete && segment < newestSegment) continue
     // A segment that cannot be read is left as it is: its records are found damaged when they are to be sent.
     const bytes = await segments.readWhole(segment).catch(() => new Uint8Array(0))
-    for (const found of ownRecords(bytes, segment, own, search.isSettled)) search.consider(found)
+    for (const found of ownRecords(bytes, segment, own, search.isSettled)) {
+      if (found === 'foreign') search.hasForeign = true
+      else search.consider(found)
+    }
     await search.write(index)
   }
   return search.result
@@ -64,6 +69,7 @@ class Search {
   #newestEpoch: Epoch | undefined
   #lost: IndexEntry[] = []
   #moved = new Set<StreamId>()
+  hasForeign = false
 
   constructor(
     head: ChainHead | undefined,
@@ -120,7 +126,9 @@ class Search {
   }
 
   get result(): TakenUp {
-    return { head: this.#head, newestEpoch: this.#newestEpoch }
+    // A damaged record can look like another's: among this device's own it says nothing.
+    const isForeign = this.hasForeign && !this.#head && this.#newestEpoch === undefined
+    return { head: this.#head, newestEpoch: this.#newestEpoch, isForeign }
   }
 }
 
@@ -160,13 +168,13 @@ function placesWithoutReceipt(head: ChainHead, acknowledged: string): number {
   return epoch === head.epoch && seq !== undefined ? head.next - seq : -1
 }
 
-/** This device's own records in a segment. Their signatures are looked at only where that matters. */
+/** This device's own records in a segment, and 'foreign' for each of another device or key. Their signatures are looked at only where that matters. */
 function* ownRecords(
   bytes: Uint8Array,
   segment: number,
   own: KeyRing,
   isSettled: (place: Place) => boolean,
-): Generator<Found> {
+): Generator<Found | 'foreign'> {
   for (let start = nextOpening(bytes, 0); start >= 0;) {
     const scan = scanRecord(bytes, start)
     const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
@@ -176,6 +184,7 @@ function* ownRecords(
     }
     const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own)
     if (checked?.ok) yield foundAt(checked.value, { segment, offset: start, length: scan.end - start })
+    else if (checked?.refusal === 'KEY_UNKNOWN') yield 'foreign'
     start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
   }
 }

@@ -56,7 +56,7 @@ describe('at the path of the control socket', () => {
     await once(killed.close(), 'close')
     await using _control = await open(left)
     const client = connect(left)
-    await once(client, 'connect')
+    await expect(once(client, 'connect')).resolves.toEqual([])
     client.destroy()
   })
 })

@@ -24,7 +24,7 @@ async function fill(kit: QueueKit, queue: Queue): Promise<void> {
 /** Flips a bit in LevelDB's log, in the key of the record: that write is lost, and every one after it. */
 async function loseFromRecord(kit: QueueKit, record: number): Promise<void> {
   const folder = join(kit.state, 'queue')
-  const [log = ''] = (await readdir(folder)).filter((name) => name.endsWith('.log'))
+  const log = (await readdir(folder)).find((name) => name.endsWith('.log')) ?? ''
   const bytes = await readFile(join(folder, log))
   let at = -1
   for (let count = 0; count <= record; count++) at = bytes.indexOf('record/', at + 1)
@@ -56,6 +56,7 @@ async function expectNothingLost(kit: QueueKit, epoch: number, waiting: readonly
     expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(all.length)
   }
   await using queue = await kit.open(fakeWorld(3))
+  expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(all.length)
   await kit.append(queue, 'new\n')
   expect(queue.head).toMatchObject({ epoch, next: texts.length + 1 })
   expect(await kit.drain(queue)).toEqual([...waiting, 'new\n'])
@@ -104,9 +105,10 @@ describe('records that the segments have and the index has not are taken up agai
     await using kit = await QueueKit.start()
     const many = Array.from({ length: 400 }, (_, index) => `line ${index}\n`)
     {
-      await using queue = await kit.open()
+      await using queue = await kit.open(fakeWorld(), 400_000)
       for (const text of many) await kit.append(queue, text)
     }
+    expect((await kit.segments()).length).toBeGreaterThan(1)
     await loseFromRecord(kit, 20)
     expect(await storedNext(kit)).toBe(many.length)
     await using queue = await kit.open(fakeWorld(2))
@@ -196,7 +198,7 @@ test.each([0, 1, 2, 3, 4, 5])(
     await using queue = await kit.open()
     const [first, second] = [await kit.arrival('one\n'), await kit.arrival('two\n')]
     await queue.append(first, never)
-    for (let count = 0; count < microtasks; count++) await null
+    for (let count = 0; count < microtasks; count++) await Promise.resolve()
     expect(await queue.append(second, never)).toBe(true)
     expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
   },
@@ -226,6 +228,20 @@ describe('the queue of another', () => {
     expect(queue.head.next).toBe(texts.length)
     expect(await kit.drain(queue)).toEqual(texts)
     expect(queue.aside).toEqual([])
+  })
+
+  test('is refused and left as it is although LevelDB was lost', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      await fill(kit, queue)
+    }
+    await rm(join(kit.state, 'queue'), { recursive: true })
+    const options = { device: 'hexa-7' as never, stateDirectory: kit.state, maxBytes: 1 << 30 }
+    const opening = Queue.open(options, stranger, fakeWorld(2)).then((queue) => queue[Symbol.asyncDispose]())
+    await expect(opening).rejects.toMatchObject({ code: 'STATE_FOREIGN' })
+    await using queue = await kit.open(fakeWorld(3))
+    expect(await kit.drain(queue)).toEqual(texts)
   })
 })
 
