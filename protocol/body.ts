@@ -62,9 +62,19 @@ function compress(bytes: Uint8Array): Promise<Uint8Array> {
     zstd.write(bytes, (error) => {
       zstd.off('data', take)
       if (error) reject(error)
-      else resolve(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces))
+      else resolve(onlyFrame(pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces)))
     })
   })
+}
+
+/** What node:zlib writes behind a frame whose end happens to fill its buffer: a second frame with nothing in it. */
+const emptyFrame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00)
+
+/** The first frame of `frames`, where an empty one may stand behind it. */
+function onlyFrame(frames: Uint8Array): Uint8Array {
+  if (!equalBytes(frames.subarray(-emptyFrame.length), emptyFrame)) return frames
+  const { engine } = zstdDecompressSync(frames, { info: true }) as unknown as InflateInfo
+  return frames.subarray(0, engine.bytesWritten)
 }
 
 /** Whether this is the body that the manifest signs. */

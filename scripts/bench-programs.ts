@@ -17,12 +17,7 @@ const serverMain = join(root, 'server-stub/main.ts')
 /** How an agent is started: a binary, or its sources as `npm run agent` does. */
 export type Program = readonly [command: string, ...args: string[]]
 
-export const fromSources: Program = [
-  process.execPath,
-  '--max-semi-space-size=1',
-  '--optimize-for-size',
-  join(root, 'agent/main.ts'),
-]
+export const fromSources: Program = [process.execPath, '--max-semi-space-size=1', join(root, 'agent/main.ts')]
 
 export interface Usage {
   readonly cpuSeconds: number

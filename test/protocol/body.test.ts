@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { zstdCompressSync } from 'node:zlib'
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { checkBody, decodeBody, encodeBody } from '../../protocol/body.ts'
 import { limits } from '../../protocol/contract.ts'
 import { hex, sha256 } from '../../protocol/ids.ts'
@@ -115,3 +116,22 @@ test('a frame cut at any length is refused', () => {
     expect(outcomeOf(verdictOn(frame.subarray(0, length), 144))).toBe('BODY_UNDECODABLE')
   }
 })
+
+test('a frame that ends where the buffer of the compressor ends has nothing behind it', async () => {
+  const content = await contentWithFrameOf(64)
+  // A compressor whose buffer is empty: 64 bytes divide it, so one of every 4096 such frames ends with it.
+  vi.resetModules()
+  const fresh = await import('../../protocol/body.ts')
+  const lengths = new Set<number>()
+  for (let round = 0; round <= 2 * 4096; round++) lengths.add((await fresh.encodeBody(content)).body.length)
+  expect([...lengths]).toEqual([64])
+})
+
+async function contentWithFrameOf(frameBytes: number): Promise<Uint8Array> {
+  for (let tries = 0; tries < 10_000; tries++) {
+    const content = randomBytes(80 + (tries % 200)).map((byte) => 65 + (byte % 4))
+    const { body, encoding } = await encodeBody(content)
+    if (encoding === 'zstd' && body.length === frameBytes) return content
+  }
+  throw new Error(`no content has a frame of ${frameBytes} bytes`)
+}
