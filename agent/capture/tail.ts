@@ -7,7 +7,7 @@ export type Slice =
   /** `count` bytes were read into the room that was asked for. */
   | { readonly is: 'bytes'; readonly count: number; readonly size: number }
   /** Everything there was has been read. */
-  | { readonly is: 'end'; readonly size: number; readonly links: number }
+  | { readonly is: 'end'; readonly size: number }
   /** The file is shorter than what was read of it: it was truncated. The tail ends here. */
   | { readonly is: 'shrunk'; readonly size: number }
 
@@ -43,7 +43,7 @@ export async function* tail(
     if (size > at) continue
     if (size < at) return yield { is: 'shrunk', size }
     if (!facts) continue
-    yield { is: 'end', size, links: facts.links }
+    yield { is: 'end', size }
     await bell.waitBeyond(seen, waitMs(), clock, signal)
   }
 }

@@ -1,4 +1,5 @@
 /** What the agent tells about itself over its control socket, as JSON. Sizes are bytes, times milliseconds. */
+import type { QueueState } from '../queue/queue-state.ts'
 
 /** What delivery is doing, as its state machine stands. */
 export type LinkReport =
@@ -7,13 +8,6 @@ export type LinkReport =
   | { readonly is: 'sending'; readonly records: number; readonly bytes: number }
   /** The last attempt failed; `why` says what came back, `retryInMs` when the next one starts. */
   | { readonly is: 'waiting'; readonly why: string; readonly attempts: number; readonly retryInMs: number }
-
-/** Whether the queue takes chunks, and if not, why: then bytes wait in their files. */
-export type QueueState =
-  | { readonly is: 'open' }
-  | { readonly is: 'full' }
-  /** The disk refuses; it is tried again at every chunk. */
-  | { readonly is: 'blocked'; readonly why: string }
 
 /** A record that is kept but not sent. */
 export interface SetAsideReport {

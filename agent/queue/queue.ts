@@ -1,7 +1,7 @@
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { StreamId } from '../../protocol/ids.ts'
-import type { QueueState } from '../control/report.ts'
+import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
 import { receiptedKey, resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
@@ -102,7 +102,7 @@ export class Queue implements AsyncDisposable {
     return this.#outflow.setAside(entries)
   }
 
-  /** Whether any record before this place still waits for its receipt. */
+  /** Whether any record before this place is still here, waiting or set aside. */
   holdsBefore(end: Place): Promise<boolean> {
     return this.#outflow.holdsBefore(end)
   }
