@@ -194,18 +194,27 @@ export class Outflow {
   /** Takes records out of the index. A write that failed may have happened all the same: that is looked up before more. */
   async #write(writes: readonly IndexWrite[], doubt: Doubt): Promise<void> {
     await this.#settleDoubt()
-    this.#doubt = doubt
-    await this.#opened.index.write(writes)
-    this.#doubt = undefined
+    try {
+      await this.#opened.index.write(writes)
+    } catch (cause) {
+      this.#doubt = doubt
+      throw cause
+    }
     doubt.settle()
   }
 
+  /** Settles it once, whoever asks first: delivery and a flush may both be here. */
   async #settleDoubt(): Promise<void> {
     const doubt = this.#doubt
-    if (!doubt?.probe) return
-    const isStillThere = (await this.#opened.index.get(recordKey(doubt.probe))) !== undefined
     this.#doubt = undefined
-    if (!isStillThere) doubt.settle()
+    if (!doubt?.probe) return
+    try {
+      const isStillThere = (await this.#opened.index.get(recordKey(doubt.probe))) !== undefined
+      if (!isStillThere) doubt.settle()
+    } catch (cause) {
+      this.#doubt = doubt
+      throw cause
+    }
   }
 
   /** Whether any record before this place is still here, set aside or not. */

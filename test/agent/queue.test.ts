@@ -41,6 +41,20 @@ describe('what was appended', () => {
     expect((await queue.nextBatch(two - 1, 10))?.entries).toHaveLength(1)
   })
 
+  test('is counted out once, though a flush looks while it is being forgotten', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    for (const text of texts) await kit.append(queue, text)
+    const entries = (await queue.nextBatch(1 << 20, 2))?.entries ?? []
+    const { epoch, next } = queue.head
+    const forgotten = new AbortController()
+    const forgetting = queue.forget(entries).then(() => forgotten.abort())
+    while (!forgotten.signal.aborted) await queue.holdsBefore({ epoch, seq: next })
+    await forgetting
+    expect(queue.ledger.records).toBe(texts.length - 2)
+    expect(await kit.drain(queue)).toEqual(texts.slice(2))
+  })
+
   test('is forgotten record by record, and only what was named', async () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
