@@ -8,14 +8,14 @@ const untilWoken = Infinity
  * with a backlog need no more of it than one.
  */
 export class ChunkBuffers {
-  readonly size: number
+  readonly #size: number
   readonly #clock: Clock
   readonly #freed = new Doorbell()
   readonly #free: Uint8Array[] = []
   #unmade: number
 
   constructor(size: number, count: number, clock: Clock) {
-    this.size = size
+    this.#size = size
     this.#unmade = count
     this.#clock = clock
   }
@@ -40,6 +40,6 @@ export class ChunkBuffers {
     if (this.#unmade === 0) return undefined
     this.#unmade--
     // Not a Buffer: a slice of it has to be a copy.
-    return new Uint8Array(this.size)
+    return new Uint8Array(this.#size)
   }
 }

@@ -45,8 +45,7 @@ export async function takeUp(
   for (const segment of segments.segments) {
     // Where nothing is missing before the head, only what came last can be behind it.
     if (isComplete && segment < newestSegment) continue
-    // A segment that cannot be read is left as it is: its records are found damaged when they are to be sent.
-    const bytes = await segments.readWhole(segment).catch(() => new Uint8Array(0))
+    const bytes = await segments.readWhole(segment).catch(() => keepUnread(segments, segment))
     for (const found of ownRecords(bytes, segment, own, search.isSettled)) {
       if (found === 'foreign') search.hasForeign = true
       else search.consider(found)
@@ -54,6 +53,12 @@ export async function takeUp(
     await search.write(index)
   }
   return search.result
+}
+
+/** Nobody knows what stands in a segment that cannot be read, so it is not unlinked; the next start looks again. */
+function keepUnread(segments: SegmentLog, segment: number): Uint8Array {
+  segments.retain(segment)
+  return new Uint8Array(0)
 }
 
 interface Found {

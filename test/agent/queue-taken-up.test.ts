@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { evidenceAfter } from '../../agent/queue/evidence.ts'
 import { Queue } from '../../agent/queue/queue.ts'
-import { realWorld, type World } from '../../agent/world.ts'
+import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import { Fault } from '../../protocol/fault.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { makeSigner } from '../kit/drone.ts'
@@ -248,21 +248,35 @@ describe('the queue of another', () => {
 /** A world whose disk does not read the bytes before `end` of any segment. */
 function badSector(sector: { end: number }): World {
   const world = fakeWorld()
-  const create: World['files']['create'] = async (path) => {
-    const file = await world.files.create(path)
-    return {
-      facts: () => file.facts(),
-      write: (pieces, position) => file.write(pieces, position),
-      sync: () => file.sync(),
-      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-      read: async (into, position) => {
-        if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
-        return file.read(into, position)
-      },
-    }
-  }
-  return { ...world, files: { ...world.files, create } }
+  const damage = (file: OpenFile): OpenFile => ({
+    facts: () => file.facts(),
+    write: (pieces, position) => file.write(pieces, position),
+    sync: () => file.sync(),
+    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+    read: async (into, position) => {
+      if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+      return file.read(into, position)
+    },
+  })
+  const create: World['files']['create'] = async (path) => damage(await world.files.create(path))
+  const openToRead: World['files']['openToRead'] = async (path) => damage(await world.files.openToRead(path))
+  return { ...world, files: { ...world.files, create, openToRead } }
 }
+
+test('a segment that nobody can read or knows of is kept, and taken up once it can be read', async () => {
+  await using kit = await QueueKit.start()
+  {
+    await using queue = await kit.open()
+    for (const text of ['one\n', 'two\n']) await kit.append(queue, text)
+  }
+  await rm(join(kit.state, 'queue'), { recursive: true })
+  {
+    await using queue = await kit.open(badSector({ end: 100 }))
+    expect(queue.ledger.records).toBe(0)
+  }
+  await using queue = await kit.open(fakeWorld(2))
+  expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
+})
 
 describe('a record that the disk does not read', () => {
   test('is set aside the third time, and those behind it are given out', async () => {
