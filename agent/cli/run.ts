@@ -38,8 +38,11 @@ async function addOptions(yargs: Argv): Promise<Argv<RunArguments>> {
 /** Checks, and leaves the work to the process that asked for it: see main.ts. */
 async function run(argv: RunArguments, terminal: Terminal): Promise<void> {
   const { loadConfig } = await import('../load-config.ts')
+  const { checkSigner } = await import('../check-signer.ts')
   const { packConfig } = await import('../hand-over.ts')
-  terminal.handOver(packConfig(loadConfig(argv.config, { env: terminal.env, flags: givenFlags(argv) })))
+  const config = loadConfig(argv.config, { env: terminal.env, flags: givenFlags(argv) })
+  checkSigner(config.keyFile)
+  terminal.handOver(packConfig(config))
 }
 
 /** What the configuration does not know, such as --config itself, it does not ask for. */
