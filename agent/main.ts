@@ -11,6 +11,8 @@ const isCapable = process.env['TERM'] !== 'dumb'
 /** Tells a process of this program that another one waits for the configuration, and at which descriptor. */
 const handOverVariable = 'LOGBOX_HAND_OVER'
 const handOverDescriptor = 3
+/** Set where this program cannot start itself, as under an emulator. */
+const hereVariable = 'LOGBOX_ONE_PROCESS'
 
 const terminal: Terminal = {
   env: process.env,
@@ -29,14 +31,22 @@ const terminal: Terminal = {
  */
 async function runAgent(args: readonly string[]): Promise<number> {
   const stopping = untilStopped()
-  const { status, config } = checkElsewhere(args)
+  const { status, config } = checkElsewhere(args) ?? (await checkHere(args))
   // A configuration that is wrong, or a call for help.
   if (config === '') return status
   const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
   return exitStatusOf(() => runDaemon(unpackConfig(config), realWorld(), stopping), terminal)
 }
 
-function checkElsewhere(args: readonly string[]): { readonly status: number; readonly config: string } {
+/** What the check said, and the configuration where it is good; empty where it is not. */
+interface Checked {
+  readonly status: number
+  readonly config: string
+}
+
+/** Undefined where no second process is to be had. */
+function checkElsewhere(args: readonly string[]): Checked | undefined {
+  if (process.env[hereVariable] !== undefined) return undefined
   const [, script = ''] = process.argv
   const { status, signal, output, error } = spawnSync(
     process.execPath,
@@ -47,11 +57,18 @@ function checkElsewhere(args: readonly string[]): { readonly status: number; rea
       encoding: 'utf8',
     },
   )
-  if (error) throw error
+  if (error) return undefined
   if (status !== null) return { status, config: output[handOverDescriptor] ?? '' }
   // Ctrl-C goes to both.
   if (signal === 'SIGINT' || signal === 'SIGTERM') return { status: exits.done, config: '' }
   throw new Error(`what checks the configuration was ended by ${signal}`)
+}
+
+async function checkHere(args: readonly string[]): Promise<Checked> {
+  const { runProgram } = await import('./cli/program.ts')
+  let config = ''
+  const status = await runProgram(args, { ...terminal, handOver: (text) => (config = text) })
+  return { status, config }
 }
 
 async function runCommand(args: readonly string[]): Promise<number> {
