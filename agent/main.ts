@@ -1,9 +1,18 @@
+import { spawnSync } from 'node:child_process'
+import { writeSync } from 'node:fs'
+import { isSea } from 'node:sea'
 import { exits } from '../protocol/fault.ts'
-import { errorText, runProgram } from './cli/program.ts'
+import { errorText, exitStatusOf } from './cli/exit-status.ts'
 import type { Terminal } from './cli/terminal.ts'
 import { agentFault } from './faults.ts'
+import { unpackConfig } from './hand-over.ts'
 
 const isCapable = process.env['TERM'] !== 'dumb'
+/** Tells a process of this program that another one waits for the configuration, and at which descriptor. */
+const handOverVariable = 'LOGBOX_HAND_OVER'
+const handOverDescriptor = 3
+/** Set where this program cannot start itself, as under an emulator. */
+const hereVariable = 'LOGBOX_ONE_PROCESS'
 
 const terminal: Terminal = {
   env: process.env,
@@ -13,11 +22,65 @@ const terminal: Terminal = {
   canRedraw: process.stderr.isTTY && isCapable,
   columns: () => process.stderr.columns || 80,
   nowMs: () => performance.now(),
-  untilStopped: () => {
-    const stopping = new AbortController()
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopOrLeave(stopping))
-    return stopping.signal
-  },
+  handOver: (config) => void writeSync(handOverDescriptor, config),
+}
+
+/**
+ * The agent holds nothing of what reads command lines and configurations, which would be an eighth of its memory: a second
+ * process of this program does that, tells what is wrong, hands over the checked configuration and is gone.
+ */
+async function runAgent(args: readonly string[]): Promise<number> {
+  const stopping = untilStopped()
+  const { status, config } = checkElsewhere(args) ?? (await checkHere(args))
+  // A configuration that is wrong, or a call for help.
+  if (config === '') return status
+  const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
+  return exitStatusOf(() => runDaemon(unpackConfig(config), realWorld(), stopping), terminal)
+}
+
+/** What the check said, and the configuration where it is good; empty where it is not. */
+interface Checked {
+  readonly status: number
+  readonly config: string
+}
+
+/** Undefined where no second process is to be had. */
+function checkElsewhere(args: readonly string[]): Checked | undefined {
+  if (process.env[hereVariable] !== undefined) return undefined
+  const [, script = ''] = process.argv
+  const { status, signal, output, error } = spawnSync(
+    process.execPath,
+    isSea() ? [...args] : [...process.execArgv, script, ...args],
+    {
+      env: { ...process.env, [handOverVariable]: String(handOverDescriptor) },
+      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+      encoding: 'utf8',
+    },
+  )
+  if (error) return undefined
+  if (status !== null) return { status, config: output[handOverDescriptor] ?? '' }
+  // Ctrl-C goes to both.
+  if (signal === 'SIGINT' || signal === 'SIGTERM') return { status: exits.done, config: '' }
+  throw new Error(`what checks the configuration was ended by ${signal}`)
+}
+
+async function checkHere(args: readonly string[]): Promise<Checked> {
+  const { runProgram } = await import('./cli/program.ts')
+  let config = ''
+  const status = await runProgram(args, { ...terminal, handOver: (text) => (config = text) })
+  return { status, config }
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
+  const { runProgram } = await import('./cli/program.ts')
+  return runProgram(args, terminal)
+}
+
+/** Fires at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function untilStopped(): AbortSignal {
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopOrLeave(stopping))
+  return stopping.signal
 }
 
 /** The second time it leaves at once, as done: what is queued is on the disk, and what is not is still in its file. */
@@ -44,6 +107,10 @@ process.stdout.on('error', leaveOnLostFacts)
 // A daemon whose journal is gone still carries its logs.
 process.stderr.on('error', () => undefined)
 
-runProgram(process.argv.slice(2), terminal).then((status) => {
+const args = process.argv.slice(2)
+// Wherever the word stands: what turns out to be another command is done by the second process.
+const isAgent = args.includes('run') && process.env[handOverVariable] === undefined
+const work = isAgent ? runAgent(args) : runCommand(args)
+work.then((status) => {
   process.exitCode = status
 }, leaveOnBug)

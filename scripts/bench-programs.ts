@@ -20,6 +20,7 @@ export type Program = readonly [command: string, ...args: string[]]
 export const fromSources: Program = [process.execPath, '--max-semi-space-size=1', join(root, 'agent/main.ts')]
 
 export interface Usage {
+  /** With that of the process that checked its configuration. */
   readonly cpuSeconds: number
   readonly peakMiB: number
   readonly anonymousMiB: number
@@ -48,7 +49,8 @@ export class WatchedAgent {
   usage(): Usage {
     const stat = this.#read('stat').split(') ')[1]?.split(' ') ?? []
     return {
-      cpuSeconds: (Number(stat[11]) + Number(stat[12])) / ticksPerSecond,
+      cpuSeconds:
+        (Number(stat[11]) + Number(stat[12]) + Number(stat[13]) + Number(stat[14])) / ticksPerSecond,
       peakMiB: field(this.#read('status'), 'VmHWM') / 1024,
       anonymousMiB: this.#anonymousKiB / 1024,
       diskMB: field(this.#read('io'), 'write_bytes') / 1e6,

@@ -32,6 +32,33 @@ const addonFromBinary: Plugin = {
   },
 }
 
+/**
+ * HTTP/2 is off, but got loads it, and with it Node's own implementation: 3 MiB of memory. What is left in its place fails
+ * where it is used.
+ */
+const withoutHttp2: Plugin = {
+  name: 'without-http2',
+  setup: (esbuild) => {
+    const gotClient = /\/got\/dist\/source\/core\/utils\/http2-client\.js$/
+    esbuild.onLoad({ filter: gotClient }, () => ({ contents: 'export default {}' }))
+    const contents = 'export class Http2ServerResponse {}\nexport const constants = {}'
+    esbuild.onResolve({ filter: /^node:http2$/ }, ({ path, importer }) => {
+      return importer.includes('/node_modules/got/') ? { path, namespace: 'left-out' } : undefined
+    })
+    esbuild.onLoad({ filter: /^node:http2$/, namespace: 'left-out' }, () => ({ contents }))
+  },
+}
+
+/**
+ * @sindresorhus/is makes a formatter when it is loaded, for the words of an error, and that alone brings 5 MiB of Unicode's
+ * data into memory. This one is made when it is asked.
+ */
+const lateListFormat = `class LateListFormat {
+  #options;
+  constructor(...options) { this.#options = options; }
+  format(list) { return new Intl.ListFormat(...this.#options).format(list); }
+}`
+
 /** A SEA runs one CommonJS file: no top-level await, no package of node_modules, no file beside it. */
 async function bundle(input: string, output: string): Promise<void> {
   const { warnings } = await build({
@@ -46,10 +73,12 @@ async function bundle(input: string, output: string): Promise<void> {
     keepNames: true,
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
-    plugins: [addonFromBinary],
+    plugins: [addonFromBinary, withoutHttp2],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
-    define: { 'import.meta.url': 'binaryUrl' },
-    banner: { js: "const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;" },
+    define: { 'import.meta.url': 'binaryUrl', 'Intl.ListFormat': 'LateListFormat' },
+    banner: {
+      js: `const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;\n${lateListFormat}`,
+    },
   })
   if (warnings.length > 0) throw new Error(`what esbuild warns of would fail in the binary: ${input}`)
 }

@@ -22,4 +22,6 @@ unpack_libraries() {
 if [ "$(uname -m)" = aarch64 ]; then exec "$@"; fi
 command -v qemu-aarch64-static >/dev/null || install_qemu >&2
 [ -e "$libraries/complete" ] || (unpack_libraries) >&2
+# The kernel knows nothing of qemu, so the program cannot start itself.
+export LOGBOX_ONE_PROCESS=1
 exec qemu-aarch64-static -L "$libraries/usr/aarch64-linux-gnu" "$@"

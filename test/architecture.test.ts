@@ -115,6 +115,16 @@ function reachableFrom(start: string, edges: ReadonlyMap<string, readonly string
   return seen
 }
 
+/** What is loaded with these files, as they are written: of a type nothing is. */
+function loadedWith(starts: readonly string[], given: Sources): Set<string> {
+  const typeOnly = /\bimport type\b[^;]*?\bfrom\s*'[^']+'/g
+  const withoutTypes = [...given].map(
+    ([path, source]) => [path, importsOf(path, source.replaceAll(typeOnly, ''))] as const,
+  )
+  const edges = new Map(withoutTypes)
+  return new Set(starts.flatMap((start) => [...reachableFrom(start, edges)]))
+}
+
 function longFiles(given: Sources, maxLines: number): string[] {
   return [...given]
     .filter(([path, source]) => shipped.includes(folderOf(path)) && source.split('\n').length - 1 > maxLines)
@@ -156,6 +166,12 @@ describe('the tree', () => {
 
   test('no file imports itself through others', () => {
     expect(cyclesIn(sources)).toEqual([])
+  })
+
+  test('the agent that runs loads nothing of what reads command lines and configurations', () => {
+    const loaded = loadedWith(['agent/daemon.ts', 'agent/world.ts', 'agent/hand-over.ts'], sources)
+    expect([...loaded].filter((name) => /^(yargs|yaml|typebox|tweetnacl)\b/.test(name))).toEqual([])
+    expect(loaded).toContain('got')
   })
 
   test('no file that ships is longer than 300 lines', () => {
@@ -227,6 +243,15 @@ describe('each rule sees what breaks it', () => {
     'subprocess.kill()',
   ])('no world in %s', (code) => {
     expect(worldlyWords(tree('agent/a.ts', code))).toEqual([])
+  })
+
+  test('what is loaded, through however many files', () => {
+    const given = new Map([
+      ['agent/a.ts', "import { b } from './b.ts'\nimport type { C } from './c.ts'"],
+      ['agent/b.ts', "import { type Y } from 'yaml'"],
+      ['agent/c.ts', "import 'typebox'"],
+    ])
+    expect([...loadedWith(['agent/a.ts'], given)]).toEqual(['agent/b.ts', 'yaml'])
   })
 
   test('a re-export, a nameless file, a missing one, a cycle and a long file', () => {

@@ -31,7 +31,7 @@ export function keygenCommand(terminal: Terminal): CommandModule<object, KeygenA
 
 async function keygen({ out, json }: KeygenArguments, terminal: Terminal): Promise<void> {
   if (out === '') throw agentFault('USAGE', '--out: expected a path, found nothing')
-  const { makeKeyFile } = await import('../key-file.ts')
+  const { makeKeyFile } = await import('../make-key.ts')
   const file = resolve(out)
   const { bytes } = makeKeyFile(file)
   const facts = { publicKey: base64url(bytes), fingerprint: base64url(sha256(bytes)), file }

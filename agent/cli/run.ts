@@ -35,13 +35,14 @@ async function addOptions(yargs: Argv): Promise<Argv<RunArguments>> {
     .epilogue('SIGTERM or SIGINT stops it: what was read is queued first. A second one ends it at once.')
 }
 
+/** Checks, and leaves the work to the process that asked for it: see main.ts. */
 async function run(argv: RunArguments, terminal: Terminal): Promise<void> {
-  const stopping = terminal.untilStopped()
   const { loadConfig } = await import('../load-config.ts')
+  const { checkSigner } = await import('../check-signer.ts')
+  const { packConfig } = await import('../hand-over.ts')
   const config = loadConfig(argv.config, { env: terminal.env, flags: givenFlags(argv) })
-  const { runDaemon } = await import('../daemon.ts')
-  const { realWorld } = await import('../world.ts')
-  await runDaemon(config, realWorld(), stopping)
+  checkSigner(config.keyFile)
+  terminal.handOver(packConfig(config))
 }
 
 /** What the configuration does not know, such as --config itself, it does not ask for. */

@@ -15,6 +15,6 @@ export interface Terminal {
   columns(): number
   /** Milliseconds that never go back. */
   nowMs(): number
-  /** Fires at the first SIGTERM or SIGINT after it was asked for; a second one ends the process at once. */
-  untilStopped(): AbortSignal
+  /** Gives the checked configuration, as `packConfig` writes it, to the process that will run the agent. */
+  handOver(config: string): void
 }

@@ -40,7 +40,8 @@ export function httpLink({ server, stallMs }: HttpLinkOptions): Link {
       const cut = (): void => cutting.abort()
       signal.addEventListener('abort', cut)
       try {
-        const request = client.post(target, { body: batch, signal: cutting.signal })
+        const headers = { 'content-length': String(batch.length) }
+        const request = client.post(target, { body: piecesOf(batch), headers, signal: cutting.signal })
         void request.on('downloadProgress', ({ transferred }) => {
           if (transferred > maxAnswerBytes) cut()
         })
@@ -61,6 +62,16 @@ export function httpLink({ server, stallMs }: HttpLinkOptions): Link {
       agent.https.destroy()
     },
   }
+}
+
+const pieceBytes = 256 * 1024
+
+/**
+ * got clones a body that is a Buffer before each request, with all the memory that it is a view of, and writes it in small
+ * pieces; a generator it takes as it comes.
+ */
+function* piecesOf(batch: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < batch.length; at += pieceBytes) yield batch.subarray(at, at + pieceBytes)
 }
 
 function toAnswer(response: Response<Uint8Array>): Answer {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { barLine, bytesPerSecond, observe, type Progress } from '../../agent/cli/flush-progress.ts'
-import { errorText, runProgram } from '../../agent/cli/program.ts'
+import { errorText } from '../../agent/cli/exit-status.ts'
+import { runProgram } from '../../agent/cli/program.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
 import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
 
@@ -43,8 +44,8 @@ class FakeTerminal implements Terminal {
     return (this.#ms += 1000)
   }
 
-  untilStopped(): AbortSignal {
-    return new AbortController().signal
+  handOver(): void {
+    throw new Error('nobody asked for a configuration')
   }
 }
 

@@ -134,6 +134,18 @@ describe.concurrent('keygen', () => {
 })
 
 describe('run', () => {
+  test.for([{}, { LOGBOX_ONE_PROCESS: '1' }])(
+    'says what is wrong once, with one status, in one process or two: %o',
+    async (env) => {
+      const ended = await agent(['run', '--config', join(folder, 'none.yaml')], env)
+      expect([ended.status, ended.stdout, ended.stderr.split('\n')]).toEqual([
+        66,
+        '',
+        [expect.stringContaining('no configuration at') as string, ''],
+      ])
+    },
+  )
+
   test('answers status and flush, ends at SIGTERM with 0, and at once at a second one', async () => {
     const config = configFile(
       'running',

@@ -13,14 +13,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
-import {
-  agree,
-  loadSigner,
-  makeKeyFile,
-  naclEd25519,
-  nativeEd25519,
-  type Ed25519,
-} from '../../agent/key-file.ts'
+import { agree, checkSigner, naclEd25519 } from '../../agent/check-signer.ts'
+import { loadSigner, nativeEd25519, type Ed25519 } from '../../agent/key-file.ts'
+import { makeKeyFile } from '../../agent/make-key.ts'
 import { verifyEd25519 } from '../../protocol/ed25519-policy.ts'
 import { Fault } from '../../protocol/fault.ts'
 import { hex } from '../../protocol/ids.ts'
@@ -231,6 +226,11 @@ describe('the two libraries', () => {
   test.each(broken)('are told apart by %s', (_, fault) => {
     expect(agree(good, { ...good, ...fault })).toBe(false)
     expect(agree({ ...good, ...fault }, good)).toBe(false)
+  })
+
+  test('agree under a good key, and are not asked under none', () => {
+    expect(faultOf(() => checkSigner(newPath())).code).toBe('KEY_MISSING')
+    checkSigner(written(rfcPem))
   })
 
   test('have signatures that node:crypto alone accepts', () => {
