@@ -77,9 +77,16 @@ export class Queue implements AsyncDisposable {
   }
 
   /** Moves a resume point without a record, as where a stream begins. */
-  async setResumePoint(point: ResumePoint): Promise<void> {
-    await this.#opened.index.write([put(resumeKey(point.stream), encodeResumePoint(point))])
-    this.#opened.resumePoints.set(point.stream, point)
+  setResumePoint(point: ResumePoint): Promise<void> {
+    return this.setResumePoints([point])
+  }
+
+  /** The same for many, with one write: all or none. */
+  async setResumePoints(points: readonly ResumePoint[]): Promise<void> {
+    await this.#opened.index.write(
+      points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
+    )
+    for (const point of points) this.#opened.resumePoints.set(point.stream, point)
   }
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */
