@@ -34,6 +34,10 @@ export interface QueueOptions {
   readonly stateDirectory: string
   /** Of all segments together. */
   readonly maxBytes: number
+  /** What stays free on the disk, in bytes. */
+  readonly minFree?: number
+  /** `pause`: records wait; `evict`: the oldest of the lowest lane lose their bodies. */
+  readonly whenFull?: 'pause' | 'evict'
   /** Finds the bytes of a record that is damaged or was evicted; without it they are gone. */
   readonly findBytes?: FindBytes
 }
@@ -159,7 +163,7 @@ async function countRecords(index: IndexStore, segments: SegmentLog, ledger: Led
 }
 
 function count({ stream, length, extent }: IndexEntry, segments: SegmentLog, ledger: Ledger): void {
-  const counted = extent ? { queued: length, recordBytes: extent.length } : {}
+  const counted = extent ? { queued: length, recordBytes: extent.length } : { evicted: 1 }
   ledger.change(stream, { records: 1, ...counted })
   if (extent) segments.retain(extent.segment)
 }

@@ -16,6 +16,7 @@ import { lanes, type Lane } from './lane.ts'
 import { Outflow } from './outflow.ts'
 import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
+import { Room } from './room.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
 
@@ -35,10 +36,12 @@ export class Queue implements AsyncDisposable {
     this.changed = new Doorbell()
     this.maxBytes = options.maxBytes
     this.#opened = opened
-    this.#intake = new Intake(opened, options, signer, world, this.changed)
     const own = ownKeys(options.device, signer)
     const reader = new RecordReader(opened.segments, own, options.findBytes ?? (async () => undefined))
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
+    const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
+    const { stateDirectory } = options
+    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
