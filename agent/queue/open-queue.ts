@@ -113,7 +113,7 @@ async function writeBaseline(
   await index.write([
     put(keys.added, String(records)),
     put(keys.removed, '0'),
-    ...[...seen].filter(isSeen).map((segment) => put(segmentKey(segment), '')),
+    ...[...seen].filter(isSeen).map((segment) => put(segmentKey(segment), 'seen')),
     ...gone.map((segment) => del(segmentKey(segment))),
   ])
 }
