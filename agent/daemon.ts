@@ -5,13 +5,11 @@ import { openControl } from './control/control-server.ts'
 import { Delivery } from './deliver/deliver.ts'
 import { httpLink } from './deliver/http-link.ts'
 import { loadSigner } from './key-file.ts'
+import { mendHoles } from './queue/mend-holes.ts'
 import { Queue } from './queue/queue.ts'
 import { TaskGroup } from './task-group.ts'
 import { drained, fired } from './wind-down.ts'
 import type { World } from './world.ts'
-
-/** How long a file that was renamed out of every glob, or deleted, may stand still before it is let go. */
-const lingerMs = 60_000
 
 /**
  * The agent, until `stopping` fires: then what was read is queued, delivery gets `shutdownGrace` to empty the queue, and
@@ -27,14 +25,15 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     sources,
     chunks,
     rescanMs,
+    capture: { maxOpenFiles },
   } = config
   const signer = loadSigner(config.keyFile)
-  await using queue = await Queue.open({ device, stateDirectory, maxBytes: bounds.maxBytes }, signer, world)
+  await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
   await using link = httpLink({ server: server.url, stallMs: sending.requestTimeoutMs })
   const { requestMaxBytes, retry } = sending
   const delivery = new Delivery(queue, link, world, { requestMaxBytes, retry, pinned: server.publicKeys })
   const patience = new AbortController()
-  const capture = new Capture({ sources, chunks, rescanMs, lingerMs }, queue, world, patience.signal)
+  const capture = new Capture({ sources, chunks, rescanMs, maxOpenFiles }, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)
   world.journal.agentStarted(device, queue.head.epoch, queue.ledger.records)
@@ -42,6 +41,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
   tasks.start(async (signal) => {
+    await mendHoles(queue, world.files, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

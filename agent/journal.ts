@@ -17,9 +17,14 @@ export interface Journal {
   agentStopped(queuedRecords: number): void
   streamStarted(path: string, stream: string, offset: number): void
   streamEnded(path: string, stream: string, why: string): void
+  bytesLost(path: string, stream: string, offset: number, length: number, why: string): void
+  fileClosed(path: string, stream: string, bytes: number): void
   fileTrouble(path: string, why: string): void
   fileRecovered(path: string): void
   watchTrouble(why: string): void
+  indexMovedAside(to: string, why: string): void
+  recordsMissing(records: number): void
+  bodiesEvicted(lane: string, records: number, bytes: number): void
   queueBlocked(why: string): void
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
@@ -51,9 +56,15 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     agentStopped: (queuedRecords) => tell('agentStopped', { queuedRecords }),
     streamStarted: (path, stream, offset) => tell('streamStarted', { path, stream, offset }),
     streamEnded: (path, stream, why) => tell('streamEnded', { path, stream, why }),
+    bytesLost: (path, stream, offset, length, why) =>
+      tell('bytesLost', { path, stream, offset, length, why }),
+    fileClosed: (path, stream, bytes) => tell('fileClosed', { path, stream, bytes }),
     fileTrouble: (path, why) => tell('fileTrouble', { path, why }),
     fileRecovered: (path) => tell('fileRecovered', { path }),
     watchTrouble: (why) => tell('watchTrouble', { why }),
+    indexMovedAside: (to, why) => tell('indexMovedAside', { to, why }),
+    recordsMissing: (records) => tell('recordsMissing', { records }),
+    bodiesEvicted: (lane, records, bytes) => tell('bodiesEvicted', { lane, records, bytes }),
     queueBlocked: (why) => tell('queueBlocked', { why }),
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),

@@ -116,7 +116,16 @@ export class RecordingJournal {
 
 /** What a disk is asked to do. */
 export type DiskStep =
-  'create' | 'write' | 'sync' | 'syncDirectory' | 'remove' | 'openIndex' | 'indexWrite' | 'indexRead'
+  | 'create'
+  | 'write'
+  | 'sync'
+  | 'syncDirectory'
+  | 'remove'
+  | 'rename'
+  | 'freeBytes'
+  | 'openIndex'
+  | 'indexWrite'
+  | 'indexRead'
 
 /** A disk that refuses one kind of step while it is told to. */
 export class BadDisk {
@@ -124,6 +133,8 @@ export class BadDisk {
   readonly failing = new Map<DiskStep, string>()
   /** How often a step failed. */
   failures = 0
+  /** What it says it has free; undefined: as it is. */
+  freeBytes: number | undefined
   /** Steps that fail although they were done, as when the answer of the disk is lost. */
   doesIt = false
 
@@ -155,6 +166,8 @@ function badFiles(files: Files, disk: BadDisk): Files {
         [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
       }
     },
+    freeBytes: (path) => disk.run('freeBytes', async () => disk.freeBytes ?? files.freeBytes(path)),
+    rename: (from, to) => disk.run('rename', () => files.rename(from, to)),
     remove: (path) => disk.run('remove', () => files.remove(path)),
     syncDirectory: (path) => disk.run('syncDirectory', () => files.syncDirectory(path)),
   }
@@ -205,4 +218,12 @@ export function fakeWorld(seed = 1): FakeWorld {
       return badIndex(await real.openIndex(directory), disk)
     },
   }
+}
+
+/** Lets time pass until it settles: fast enough for a test, and in the order in which the agent would see it: real work, then time. */
+export async function skipUntil<T>(world: FakeWorld, promise: Promise<T>): Promise<T> {
+  const over = promise.then(() => true)
+  const slept = async (): Promise<boolean> => world.clock.someoneSleeps().then(() => false)
+  while (!(await Promise.race([over, slept()]))) world.clock.advance(1000)
+  return promise
 }

@@ -1,0 +1,157 @@
+import type { Queue } from '../queue/queue.ts'
+import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
+import type { FileFacts, OpenFile, World } from '../world.ts'
+import { beginStream } from './begin-stream.ts'
+import { endStream } from './ending.ts'
+import type { FoundFile } from './find-files.ts'
+import type { Follower } from './follower.ts'
+import { Generation } from './generation.ts'
+import { identityKey, identityOf, recognise, recogniseByContent } from './identity.ts'
+import { placeOf } from './places.ts'
+import type { Round, Stranger } from './round.ts'
+
+/** A file that nobody follows yet, opened. */
+interface Met {
+  readonly path: Uint8Array
+  readonly source: FoundFile['source']
+  readonly file: OpenFile
+  readonly facts: FileFacts
+  readonly identity: FileIdentity
+  readonly place: FilePlace
+}
+
+const nsPerMs = 1_000_000
+/** Whose resume points are stored with one write. */
+const strangersAtOnce = 256
+
+/** Finds out whether a file that nobody follows is one that was read before, and has it followed. */
+export class Strangers {
+  readonly #follower: Follower
+  readonly #queue: Queue
+  readonly #world: World
+  readonly #patience: AbortSignal
+  /** Files that are too old, and when they were written to; by identity. */
+  readonly #ignored = new Map<string, bigint>()
+  /** The agent knows of no file yet: those that are there were there before it. */
+  #isFirstLook: boolean
+
+  constructor(follower: Follower, queue: Queue, world: World, patience: AbortSignal) {
+    this.#follower = follower
+    this.#queue = queue
+    this.#world = world
+    this.#patience = patience
+    this.#isFirstLook = queue.resumePoints.size === 0 && queue.head.next === 0
+  }
+
+  async meetAll(round: Round, signal: AbortSignal): Promise<void> {
+    for (let from = 0; from < round.strangers.length && !signal.aborted; from += strangersAtOnce) {
+      const met = new Map<string, Generation>()
+      for (const stranger of round.strangers.slice(from, from + strangersAtOnce))
+        await round.attempt(stranger.found.path, () => this.#meet(stranger, met, round))
+      await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
+    }
+    this.#isFirstLook = false
+  }
+
+  /** Their resume points are stored before their first records, so that every record's stream is known. */
+  async #follow(met: readonly Generation[]): Promise<void> {
+    const { resumePoints } = this.#queue
+    const begun = met.map(({ resume }) => resume).filter((point) => resumePoints.get(point.stream) !== point)
+    if (begun.length > 0) await this.#queue.setResumePoints(begun)
+    for (const generation of met) this.#follower.follow(generation)
+  }
+
+  /** The next look meets them again. */
+  async #giveUp(met: ReadonlyMap<string, Generation>, round: Round, cause: unknown): Promise<void> {
+    for (const generation of met.values()) {
+      round.trouble(generation.path, cause)
+      await this.#follower.openFiles.close(generation)
+    }
+  }
+
+  async #meet(
+    { found, facts: seen, key }: Stranger,
+    met: Map<string, Generation>,
+    round: Round,
+  ): Promise<void> {
+    if (this.#ignored.get(key) === seen.modifiedNs) return
+    const { openFiles, followed } = this.#follower
+    const file = await openFiles.open(found.path)
+    try {
+      const generation = await this.#recognise(found, file, round)
+      // Between the look at the path and its opening, a link may have been set to another file.
+      if (!generation || followed.has(generation.key) || met.has(generation.key))
+        return await file[Symbol.asyncDispose]()
+      met.set(generation.key, generation)
+      await openFiles.keep(generation, file)
+    } catch (cause) {
+      await file[Symbol.asyncDispose]()
+      throw cause
+    }
+  }
+
+  async #recognise(
+    { path, source }: FoundFile,
+    file: OpenFile,
+    round: Round,
+  ): Promise<Generation | undefined> {
+    const facts = await file.facts()
+    if (!facts.isFile) return undefined
+    const identity = identityOf(facts)
+    const place = await placeOf(this.#world.files, path, (folder) =>
+      round.deviceOf(folder, this.#world.files),
+    )
+    const resume = await this.#resume({ path, source, file, facts, identity, place }, round)
+    if (!resume) return undefined
+    const nowMs = this.#world.clock.monotonicMs()
+    const generation = new Generation(resume, source, { path, place, facts }, nowMs)
+    generation.isSuspect = mayHaveChanged(generation, facts)
+    return generation
+  }
+
+  /** From where it is to be read; undefined where it is to be left alone. */
+  async #resume(met: Met, round: Round): Promise<ResumePoint | undefined> {
+    const { file, facts, identity, source } = met
+    const known = round.pointsByKey(this.#queue).get(identityKey(identity))
+    if (!known) return (await this.#resumeByContent(met, round)) ?? this.#begin(met)
+    const is = await recognise(known, file, facts, source.format)
+    if (is === 'same') return known
+    return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
+  }
+
+  async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | undefined> {
+    const { file, facts, identity, place } = met
+    const missing = round.missingPoints(this.#queue, this.#follower.followed)
+    const point = await recogniseByContent(missing, { path: met.path, identity }, file, facts)
+    if (!point) return undefined
+    return { ...point, identity, place }
+  }
+
+  async #begin(met: Met): Promise<ResumePoint | undefined> {
+    const { source, facts, identity, file } = met
+    if (this.#isTooOld(met)) {
+      this.#ignored.set(identityKey(identity), facts.modifiedNs)
+      return undefined
+    }
+    const isPassedOver = this.#isFirstLook && source.startAt === 'end'
+    return beginStream(met, file, isPassedOver ? facts.size : 0, this.#world.chance)
+  }
+
+  #isTooOld({ source, facts }: Met): boolean {
+    if (source.ignoreOlderMs === undefined) return false
+    const ageMs = this.#world.clock.wallMs() - Number(facts.modifiedNs) / nsPerMs
+    return ageMs > source.ignoreOlderMs
+  }
+
+  /** While the agent was off, what it read was taken out of the file. */
+  #end(point: ResumePoint, { source }: Met, why: 'truncated' | 'overwritten'): Promise<boolean> {
+    const label = { stream: point.stream, path: point.path, tags: source.tags }
+    const ended = { label, lane: source.priority, point, why }
+    return endStream(ended, this.#queue, this.#world.journal, this.#patience)
+  }
+}
+
+/** A binary file that was written to since it was read may have been changed in place. */
+function mayHaveChanged({ isText, resume }: Generation, { modifiedNs }: FileFacts): boolean {
+  return !isText && resume.position > 0 && resume.closed?.modifiedNs !== String(modifiedNs)
+}
