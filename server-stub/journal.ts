@@ -1,6 +1,5 @@
 import type { DeviceId } from '../protocol/ids.ts'
 import type { Receipt, ReceiptEntry } from '../protocol/receipt.ts'
-import type { RefusalCode } from '../protocol/refusal.ts'
 import { showText } from '../protocol/show-text.ts'
 import type { Commit } from './catalog/catalog.ts'
 import type { Clock } from './clock.ts'
@@ -19,7 +18,7 @@ export interface Journal {
   committed(commit: Commit): void
   /** The receipt was handed to the kernel. */
   receiptSent(receipt: Receipt): void
-  refused(device: DeviceId | undefined, place: ReceiptEntry['place'], refusal: RefusalCode): void
+  refused(device: DeviceId | undefined, place: ReceiptEntry['place'], refusal: string): void
   turnedAway(problem: ProblemCode): void
   /** The store or the catalog could not do its work. */
   failed(problem: ProblemCode, why: string): void

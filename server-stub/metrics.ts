@@ -1,6 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Receipt } from '../protocol/receipt.ts'
-import type { RefusalCode } from '../protocol/refusal.ts'
 import type { Catalog, Commit } from './catalog/catalog.ts'
 import type { ProblemCode } from './faults.ts'
 
@@ -17,7 +16,7 @@ export interface Meters {
   stored(commit: Commit): void
   committed(commit: Commit): void
   receiptSent(receipt: Receipt): void
-  refused(refusal: RefusalCode): void
+  refused(refusal: string): void
   turnedAway(problem: ProblemCode): void
   requestEnded(request: RequestFacts): void
 }
