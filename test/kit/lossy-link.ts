@@ -36,7 +36,7 @@ export class LossyLink implements AsyncDisposable {
   readonly #radios: Readonly<Record<Way, Radio>>
   readonly #open = new Set<Connection>()
   readonly #watchers = new Set<() => void>()
-  #target: Target
+  #targets: readonly [Target, ...Target[]]
   #conditions: Conditions
   #isCut = false
   #lifetime: Lifetime | undefined
@@ -49,7 +49,7 @@ export class LossyLink implements AsyncDisposable {
   constructor(server: Server, { port, host = '127.0.0.1', seed = 1, ...conditions }: LinkOptions) {
     this.port = (server.address() as AddressInfo).port
     this.#server = server
-    this.#target = { host, port }
+    this.#targets = [{ host, port }]
     this.#chance = mulberry32(seed)
     this.#conditions = conditions
     this.#air = {
@@ -106,9 +106,14 @@ export class LossyLink implements AsyncDisposable {
     for (const connection of this.#open) connection.forget()
   }
 
-  /** New connections go to this port from now on. */
-  retarget(port: number): void {
-    this.#target = { ...this.#target, port }
+  /** New connections go to these ports from now on, in turn. */
+  retarget(first: number, ...others: readonly number[]): void {
+    const [{ host }] = this.#targets
+    this.#targets = [{ host, port: first }, ...others.map((port) => ({ host, port }))]
+  }
+
+  get #target(): Target {
+    return this.#targets[this.connections % this.#targets.length] ?? this.#targets[0]
   }
 
   /** Resolves once it is so; looked at whenever something moved. */
@@ -128,6 +133,7 @@ export class LossyLink implements AsyncDisposable {
   }
 
   async #accept(client: Socket): Promise<void> {
+    const target = this.#target
     this.connections++
     const connection: Connection = new Connection(client, {
       passed: (way, count) => this.#passed(way, count),
@@ -140,7 +146,7 @@ export class LossyLink implements AsyncDisposable {
     if (this.#isCut) return connection.reset()
     await waitUntil(performance.now() + 2 * (this.#conditions.latencyMs ?? 0))
     await this.#clear()
-    connection.start(this.#target, this.#radios, this.#air)
+    connection.start(target, this.#radios, this.#air)
   }
 
   async #clear(): Promise<void> {

@@ -1,6 +1,7 @@
 import { mkdir, writeFile, appendFile, readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { requestFlush } from '../../agent/control/control-client.ts'
+import type { Clock } from '../../agent/clock.ts'
 import { runDaemon } from '../../agent/daemon.ts'
 import { makeKeyFile } from '../../agent/key-file.ts'
 import { loadConfig } from '../../agent/load-config.ts'
@@ -18,6 +19,13 @@ const quick = {
   rescanInterval: '100ms',
 }
 
+export interface NockDroneOptions {
+  /** Of agent.yaml, over the kit's, group by group. */
+  readonly settings?: object
+  /** What of the drone's clock is not the real one. */
+  readonly clock?: Partial<Clock>
+}
+
 const address = 'http://logs.test'
 
 /** The whole agent in this process, on a real folder, and a server that nock plays. */
@@ -28,8 +36,11 @@ export class NockDrone implements AsyncDisposable {
   readonly #folder: string
   readonly #disposal: AsyncDisposableStack
 
-  /** The agent runs, and its requests meet the scenario. `settings` of agent.yaml, group by group. */
-  static async start(scenario: Scenario = [], settings: object = {}): Promise<NockDrone> {
+  /** The agent runs, and its requests meet the scenario. */
+  static async start(
+    scenario: Scenario = [],
+    { settings = {}, clock }: NockDroneOptions = {},
+  ): Promise<NockDrone> {
     await using disposal = new AsyncDisposableStack()
     const { path: folder } = disposal.use(await tempFolder())
     await mkdir(join(folder, 'logs'))
@@ -43,7 +54,9 @@ export class NockDrone implements AsyncDisposable {
     const told = new RecordingJournal()
     const stopping = new AbortController()
     const config = loadConfig(configFile, { env: {}, flags: new Map() })
-    const running = runDaemon(config, { ...realWorld(), journal: told.journal }, stopping.signal)
+    const real = realWorld()
+    const world = { ...real, journal: told.journal, clock: { ...real.clock, ...clock } }
+    const running = runDaemon(config, world, stopping.signal)
     disposal.defer(async () => {
       stopping.abort()
       await running

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
+import { Flight } from '../kit/flight.ts'
 import { NockDrone } from '../kit/nock-drone.ts'
 import {
   captivePortal,
@@ -20,9 +21,10 @@ import {
   truncatingProxy,
   wrongReceipt,
 } from '../kit/nock-scenarios.ts'
+import { Seeded } from '../kit/seeded.ts'
 
 /*
- * Copy the first test to write your own: choose what the network does, write log lines until it has done all of it,
+ * Copy the first test, or the second for real processes: choose what the network does, write log lines until it has done all of it,
  * and compare what the server has with what was written.
  */
 
@@ -33,6 +35,18 @@ test('a day of a bad network: nothing is lost', async () => {
   const written = await drone.writeUntilPlayed('flight.log')
   expect(await drone.whatIsWrong()).toEqual([])
   expect(drone.server.contentOf(drone.path('flight.log'))).toBe(written)
+})
+
+test('a tunnel in the middle of an upload costs nothing', async () => {
+  await using flight = await Flight.start({ link: { latencyMs: 40, bytesPerSecond: 500_000 } })
+  await flight.startAgent()
+  await flight.append('flight.log', new Seeded(1).text(500_000))
+  await flight.link.until(({ bytesToServer }) => bytesToServer > 10_000)
+  flight.link.cut()
+  await flight.append('flight.log', 'written in the tunnel\n')
+  flight.link.restore()
+  await flight.land()
+  await flight.expectWhole()
 })
 
 describe('what is in the queue stays there until the server has signed for it, whatever else comes back', () => {
