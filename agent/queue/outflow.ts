@@ -20,6 +20,7 @@ import {
   type Place,
 } from './index-entry.ts'
 import { del, put, type IndexWrite } from './index-store.ts'
+import { lastReceiptedWrite } from './notes.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
@@ -179,6 +180,7 @@ export class Outflow {
         ...this.#countWrites(changes),
         ...(await this.#markWrites(entries, end())),
         put(keys.removed, String(this.#removed + entries.length)),
+        ...received.slice(-1).map(lastReceiptedWrite),
       ]
       const settle = (): void => this.#countForgotten(entries, changes)
       await this.#write(writes, { probe: entries[0], settle })
