@@ -2,8 +2,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { Capture } from './capture/capture.ts'
 import type { AgentConfig } from './config.ts'
 import { openControl } from './control/control-server.ts'
-import { Delivery } from './deliver/deliver.ts'
-import { httpLink } from './deliver/http-link.ts'
+import { openDelivery } from './deliver/open-delivery.ts'
 import { loadSigner } from './key-file.ts'
 import { mendHoles } from './queue/mend-holes.ts'
 import { Queue } from './queue/queue.ts'
@@ -21,7 +20,6 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     stateDirectory,
     queue: bounds,
     server,
-    delivery: sending,
     sources,
     chunks,
     rescanMs,
@@ -29,9 +27,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   } = config
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
-  await using link = httpLink({ server: server.url, stallMs: sending.requestTimeoutMs })
-  const { requestMaxBytes, retry } = sending
-  const delivery = new Delivery(queue, link, world, { requestMaxBytes, retry, pinned: server.publicKeys })
+  await using sender = await openDelivery(config, queue, signer, world)
+  const { delivery } = sender
   const patience = new AbortController()
   const capture = new Capture({ sources, chunks, rescanMs, maxOpenFiles }, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }

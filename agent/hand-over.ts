@@ -1,6 +1,7 @@
 import { parsePublicKey, publicKeyBytes, type PublicKey } from '../protocol/ed25519-policy.ts'
 import { base64url, parseBase64url } from '../protocol/ids.ts'
-import type { AgentConfig, SourceConfig } from './config.ts'
+import type { AgentConfig } from './config.ts'
+import type { SourceConfig } from './source-config.ts'
 
 /** A configuration as JSON: what is not JSON in it stands as text or as a list. */
 type Packed = Omit<AgentConfig, 'server' | 'sources'> & {

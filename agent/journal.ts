@@ -29,6 +29,10 @@ export interface Journal {
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
   deliveryRecovered(attempts: number): void
+  deliveryHeld(why: string): void
+  deliveryReleased(): void
+  /** A store that was never met before does not have the last record that has a receipt. */
+  receiptsLost(store: string): void
   recordSetAside(place: string, stream: string, why: string): void
   recordForked(place: string): void
   flushStarted(bytes: number): void
@@ -69,6 +73,9 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),
     deliveryRecovered: (attempts) => tell('deliveryRecovered', { attempts }),
+    deliveryHeld: (why) => tell('deliveryHeld', { why }),
+    deliveryReleased: () => tell('deliveryReleased', {}),
+    receiptsLost: (store) => tell('receiptsLost', { store }),
     recordSetAside: (place, stream, why) => tell('recordSetAside', { place, stream, why }),
     recordForked: (place) => tell('recordForked', { place }),
     flushStarted: (bytes) => tell('flushStarted', { bytes }),

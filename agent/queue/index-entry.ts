@@ -43,6 +43,7 @@ export const keys = {
   lost: 'lost/',
   bodiless: 'bodiless/',
   shipped: 'shipped/',
+  notes: 'note/',
 } as const
 
 /** The records that wait in a lane; they sort in the order of the chain. */
@@ -60,6 +61,7 @@ export const markKey = (lane: Lane): string => `${keys.marks}${lane}`
 export const segmentKey = (segment: number): string => `${keys.segments}${String(segment).padStart(8, '0')}`
 export const asideKey = (place: Place): string => `${keys.aside}${placeText(place)}`
 export const resumeKey = (stream: StreamId): string => `${keys.resumePoints}${stream}`
+export const noteKey = (name: string): string => `${keys.notes}${name}`
 export const receiptedKey = (stream: StreamId): string => `${keys.receipted}${stream}`
 export const beganKey = (stream: StreamId): string => `${keys.began}${stream}`
 export const bodilessKey = (stream: StreamId): string => `${keys.bodiless}${stream}`

@@ -17,6 +17,7 @@ import {
   type Place,
 } from './index-entry.ts'
 import { del, put } from './index-store.ts'
+import { lastReceiptedWrite } from './notes.ts'
 import { LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
 import { changesOf, type Change } from './ledger.ts'
@@ -151,6 +152,7 @@ export class Outflow {
         ...countWrites(changes, this.#opened),
         ...(await markWrites(entries, this.#views, end(), this.#opened.index)),
         put(keys.removed, String(this.#removed + entries.length)),
+        ...received.slice(-1).map(lastReceiptedWrite),
       ]
       const settle = (): void => this.#countForgotten(entries, changes)
       await this.#writes.write(writes, { happened: () => this.#areGone(entries), settle })

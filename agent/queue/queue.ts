@@ -1,10 +1,19 @@
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { StreamId } from '../../protocol/ids.ts'
+import type { RecordName } from '../../protocol/query.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
-import { beganKey, keys, resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import {
+  beganKey,
+  keys,
+  noteKey,
+  resumeKey,
+  type AsideEntry,
+  type IndexEntry,
+  type Place,
+} from './index-entry.ts'
 import { bytesInFiles } from './find-bytes.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
@@ -15,6 +24,7 @@ import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
 import { lanes, type Lane } from './lane.ts'
+import { readLastReceipted, type NoteName } from './notes.ts'
 import { Outflow } from './outflow.ts'
 import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
@@ -164,6 +174,20 @@ export class Queue implements AsyncDisposable {
   /** Keeps records that the server refused, without holding up those behind them. */
   setAside(entries: readonly AsideEntry[]): Promise<void> {
     return this.#outflow.setAside(entries)
+  }
+
+  /** The record that was forgotten last for a receipt. */
+  lastReceipted(): Promise<RecordName | undefined> {
+    return readLastReceipted(this.#opened.index)
+  }
+
+  /** What was remembered under this name. */
+  recall(name: NoteName): Promise<string | undefined> {
+    return this.#opened.index.get(noteKey(name))
+  }
+
+  remember(name: NoteName, text: string): Promise<void> {
+    return this.#opened.index.write([put(noteKey(name), text)])
   }
 
   /** Whether any record before this place is still here, waiting or set aside. */

@@ -50,6 +50,8 @@ export class Flight implements AsyncDisposable {
   readonly deviceKey: PublicKey
   agent: Program | undefined
   server: Program | undefined
+  /** Where the server itself listens, behind the link. */
+  serverPort: number
   readonly #folder: string
   readonly #disposal: AsyncDisposableStack
 
@@ -67,13 +69,14 @@ export class Flight implements AsyncDisposable {
     const facts = { folder, state, publicKey, port: link.port }
     const configFile = join(folder, 'agent.yaml')
     await writeFile(configFile, JSON.stringify(configOf(facts, options.settings ?? {})))
-    return new Flight({ folder, state, data, configFile, deviceKey }, link, server, disposal.move())
+    const places = { folder, state, data, configFile, deviceKey }
+    return new Flight(places, link, { server, port }, disposal.move())
   }
 
   private constructor(
     places: Pick<Flight, 'state' | 'data' | 'configFile' | 'deviceKey'> & { readonly folder: string },
     link: LossyLink,
-    server: Program,
+    { server, port }: { readonly server: Program; readonly port: number },
     disposal: AsyncDisposableStack,
   ) {
     this.device = asDevice(deviceName)
@@ -85,6 +88,7 @@ export class Flight implements AsyncDisposable {
     this.deviceKey = places.deviceKey
     this.link = link
     this.server = server
+    this.serverPort = port
     this.#disposal = disposal
     disposal.defer(async () => {
       await this.agent?.kill()
@@ -147,6 +151,7 @@ export class Flight implements AsyncDisposable {
     if (this.server?.isRunning) throw new Error('a server is running')
     this.server = server
     const { port } = await listening(server)
+    this.serverPort = port
     this.link.retarget(port)
     return server
   }

@@ -1,70 +1,82 @@
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { Connection, type Lifetime, type Target, type Way } from './lossy-link-connection.ts'
+import { mulberry32, Radio, waitUntil, type Air, type Conditions } from './lossy-link-radio.ts'
 
-export interface LinkOptions {
-  /** Where the server listens on the loopback address. */
+export interface LinkOptions extends Conditions {
+  /** Where the server listens. */
   readonly port: number
-  /** Added to every byte, one way. */
-  readonly latencyMs?: number
-  /** Each way. */
-  readonly bytesPerSecond?: number
+  /** 127.0.0.1 where it is not given. */
+  readonly host?: string
+  /** Where the link listens on the loopback address; by default the kernel chooses. */
+  readonly listen?: number
+  /** Of all its chance. */
+  readonly seed?: number
 }
 
-/** After how many bytes a connection dies. What is left out does not count. */
-export interface Lifetime {
-  readonly toServer?: number
-  readonly toClient?: number
-  /** How many connections die like this; the others live. Without it: all, until `restore`. */
-  readonly times?: number
-}
-
-/** A relay on the loopback address that does what air does to a link. Bytes are held and cut, never altered. */
+/** A relay on the loopback address that does what air does to a link. */
 export async function openLossyLink(options: LinkOptions): Promise<LossyLink> {
-  const server = createServer({ pauseOnConnect: true })
-  const link = new LossyLink(server, options)
-  server.listen(0, '127.0.0.1')
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
+  server.listen(options.listen ?? 0, '127.0.0.1')
   await once(server, 'listening')
-  return link
+  return new LossyLink(server, options)
 }
-
-type Way = 'toServer' | 'toClient'
-
-/** Read ahead of a slow way, at most. */
-const maxHeldBytes = 256 * 1024
 
 export class LossyLink implements AsyncDisposable {
+  /** Where clients connect to. */
+  readonly port: number
   /** Since the link was opened. */
   connections = 0
   bytesToServer = 0
   bytesToClient = 0
+  stalls = 0
   readonly #server: Server
-  readonly #options: LinkOptions
+  readonly #chance: () => number
+  readonly #air: Air
+  readonly #radios: Readonly<Record<Way, Radio>>
   readonly #open = new Set<Connection>()
   readonly #watchers = new Set<() => void>()
-  #target: number
+  #targets: readonly [Target, ...Target[]]
+  #conditions: Conditions
   #isCut = false
   #lifetime: Lifetime | undefined
   #deaths = 0
   /** While it is pending, no byte passes. */
   #hole: PromiseWithResolvers<void> | undefined
+  #stalledUntilMs = 0
+  #nextStallMs = Infinity
 
-  constructor(server: Server, options: LinkOptions) {
+  constructor(server: Server, { port, host = '127.0.0.1', seed = 1, ...conditions }: LinkOptions) {
+    this.port = (server.address() as AddressInfo).port
     this.#server = server
-    this.#options = options
-    this.#target = options.port
-    server.on('connection', (client) => this.#accept(client))
+    this.#targets = [{ host, port }]
+    this.#chance = mulberry32(seed)
+    this.#conditions = conditions
+    this.#air = {
+      conditions: () => this.#conditions,
+      chance: this.#chance,
+      clear: () => this.#clear(),
+    }
+    this.#radios = { toServer: new Radio(this.#air), toClient: new Radio(this.#air) }
+    server.on('connection', (client) => void this.#accept(client))
+    this.change(conditions)
   }
 
-  /** Where clients connect to. */
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
+  /** From now on the air is like this; what is left out is perfect. */
+  change(conditions: Conditions): void {
+    this.#conditions = conditions
+    this.#nextStallMs = performance.now() + this.#untilStallMs()
   }
 
   /** Resets what is open and whatever comes, until `restore`. */
   cut(): void {
     this.#isCut = true
     for (const connection of this.#open) connection.reset()
+  }
+
+  /** New connections are refused, as by a machine on which no server runs, until `restore`. Open ones stay. */
+  refuse(): void {
+    this.#server.close()
   }
 
   /** The link is good again. What a black hole holds comes through, as TCP would send it again. */
@@ -74,6 +86,7 @@ export class LossyLink implements AsyncDisposable {
     for (const connection of this.#open) connection.mayPass(undefined)
     this.#hole?.resolve()
     this.#hole = undefined
+    if (!this.#server.listening) this.#server.listen(this.port, '127.0.0.1')
   }
 
   /** Each connection dies at exactly that byte: of those that are open counted from now, of others from their start. */
@@ -88,9 +101,19 @@ export class LossyLink implements AsyncDisposable {
     this.#hole ??= Promise.withResolvers<void>()
   }
 
-  /** New connections go to this port from now on. */
-  retarget(port: number): void {
-    this.#target = port
+  /** What is open is dead for ever and neither side is told, as after a change of address. New connections work. */
+  halfOpen(): void {
+    for (const connection of this.#open) connection.forget()
+  }
+
+  /** New connections go to these ports from now on, in turn. */
+  retarget(first: number, ...others: readonly number[]): void {
+    const [{ host }] = this.#targets
+    this.#targets = [{ host, port: first }, ...others.map((port) => ({ host, port }))]
+  }
+
+  get #target(): Target {
+    return this.#targets[this.connections % this.#targets.length] ?? this.#targets[0]
   }
 
   /** Resolves once it is so; looked at whenever something moved. */
@@ -109,136 +132,63 @@ export class LossyLink implements AsyncDisposable {
     for (const watch of this.#watchers) watch()
   }
 
-  #accept(client: Socket): void {
+  async #accept(client: Socket): Promise<void> {
+    const target = this.#target
     this.connections++
-    if (this.#isCut) {
-      client.resetAndDestroy()
-      return this.#moved()
-    }
-    const server = connect(this.#target, '127.0.0.1')
-    const connection: Connection = new Connection(client, server, this.#options, {
-      held: () => this.#hole?.promise,
-      passed: (way, count) => {
-        if (way === 'toServer') this.bytesToServer += count
-        else this.bytesToClient += count
-        this.#moved()
-      },
-      died: () => {
-        this.#deaths++
-        if (this.#deaths >= (this.#lifetime?.times ?? Infinity)) this.restore()
-      },
-      closed: () => {
-        this.#open.delete(connection)
-        this.#moved()
-      },
+    const connection: Connection = new Connection(client, {
+      passed: (way, count) => this.#passed(way, count),
+      died: () => this.#died(),
+      closed: () => this.#closed(connection),
     })
     this.#open.add(connection)
     connection.mayPass(this.#lifetime)
-    connection.start()
+    this.#moved()
+    if (this.#isCut) return connection.reset()
+    await waitUntil(performance.now() + 2 * (this.#conditions.latencyMs ?? 0))
+    await this.#clear()
+    connection.start(target, this.#radios, this.#air)
+  }
+
+  async #clear(): Promise<void> {
+    while (this.#hole) await this.#hole.promise
+    while (performance.now() >= this.#nextStallMs) this.#stall()
+    await waitUntil(this.#stalledUntilMs)
+  }
+
+  #stall(): void {
+    this.stalls++
+    this.#stalledUntilMs = this.#nextStallMs + (this.#conditions.stallMs ?? 0)
+    this.#nextStallMs = this.#stalledUntilMs + this.#untilStallMs()
+  }
+
+  /** Exponential, as what comes without memory is. */
+  #untilStallMs(): number {
+    const { stallMs = 0, stallEveryMs = Infinity } = this.#conditions
+    return stallMs === 0 ? Infinity : -Math.log(1 - this.#chance()) * stallEveryMs
+  }
+
+  #passed(way: Way, count: number): void {
+    if (way === 'toServer') this.bytesToServer += count
+    else this.bytesToClient += count
+    this.#moved()
+  }
+
+  #died(): void {
+    this.#deaths++
+    if (this.#deaths >= (this.#lifetime?.times ?? Infinity)) this.restore()
+  }
+
+  #closed(connection: Connection): void {
+    this.#open.delete(connection)
     this.#moved()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut()
     this.#hole?.resolve()
+    this.#hole = undefined
+    if (!this.#server.listening) return
     this.#server.close()
     await once(this.#server, 'close')
   }
-}
-
-/** What a connection asks, and tells, of the link that it is part of. */
-interface Air {
-  readonly held: () => Promise<void> | undefined
-  readonly passed: (way: Way, count: number) => void
-  /** It came to the end of its lifetime. */
-  readonly died: () => void
-  readonly closed: () => void
-}
-
-class Connection {
-  readonly #client: Socket
-  readonly #server: Socket
-  readonly #options: LinkOptions
-  readonly #air: Air
-  readonly #left = { toServer: Infinity, toClient: Infinity }
-  #isOver = false
-
-  constructor(client: Socket, server: Socket, options: LinkOptions, air: Air) {
-    this.#client = client
-    this.#server = server
-    this.#options = options
-    this.#air = air
-    for (const socket of [client, server]) {
-      socket.setNoDelay(true)
-      // A side that went away takes the other with it; how, the bytes that arrived tell.
-      socket.on('error', () => this.reset())
-      socket.on('close', () => this.#end())
-    }
-  }
-
-  start(): void {
-    this.#carry(this.#client, this.#server, 'toServer')
-    this.#carry(this.#server, this.#client, 'toClient')
-    if (this.#left.toServer === 0) this.#die()
-  }
-
-  mayPass(lifetime: Lifetime | undefined): void {
-    this.#left.toServer = lifetime?.toServer ?? Infinity
-    this.#left.toClient = lifetime?.toClient ?? Infinity
-  }
-
-  reset(): void {
-    if (this.#isOver) return
-    for (const socket of [this.#client, this.#server]) socket.resetAndDestroy()
-    this.#end()
-  }
-
-  #end(): void {
-    if (this.#isOver || !(this.#client.destroyed && this.#server.destroyed)) return
-    this.#isOver = true
-    this.#air.closed()
-  }
-
-  #die(): void {
-    this.reset()
-    this.#air.died()
-  }
-
-  /** One way: each piece is due by latency and rate after it came, and they stay in order. */
-  #carry(from: Socket, to: Socket, way: Way): void {
-    const { latencyMs = 0, bytesPerSecond = Infinity } = this.#options
-    let carrying = Promise.resolve()
-    let freeMs = 0
-    let heldBytes = 0
-    from.on('data', (piece) => {
-      const bytes = piece as Buffer
-      freeMs = Math.max(freeMs, performance.now()) + (bytes.length * 1000) / bytesPerSecond
-      const dueMs = freeMs + latencyMs
-      heldBytes += bytes.length
-      if (heldBytes > maxHeldBytes) from.pause()
-      carrying = carrying.then(async () => {
-        await waitUntil(dueMs)
-        await this.#pass(bytes, to, way)
-        heldBytes -= bytes.length
-        if (heldBytes <= maxHeldBytes) from.resume()
-      })
-    })
-    from.on('end', () => void carrying.then(() => to.end()))
-    from.resume()
-  }
-
-  async #pass(bytes: Buffer, to: Socket, way: Way): Promise<void> {
-    await this.#air.held()
-    if (this.#isOver || to.destroyed) return
-    const passing = bytes.subarray(0, this.#left[way])
-    this.#left[way] -= passing.length
-    this.#air.passed(way, passing.length)
-    if (passing.length > 0) await new Promise<void>((resolve) => to.write(passing, () => resolve()))
-    if (this.#left[way] === 0) this.#die()
-  }
-}
-
-async function waitUntil(dueMs: number): Promise<void> {
-  const ms = dueMs - performance.now()
-  if (ms > 0) await sleep(ms)
 }

@@ -1,0 +1,111 @@
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { expect, test } from 'vitest'
+import type { StatusReport } from '../../agent/control/report.ts'
+import { NockDrone } from '../kit/nock-drone.ts'
+import { offline, serverErrors } from '../kit/nock-scenarios.ts'
+import { Flight } from '../kit/flight.ts'
+
+/** Somebody who takes connections and whatever comes, and never says a word. */
+class Silent implements AsyncDisposable {
+  readonly port: number
+  readonly #taken: Set<Socket>
+  readonly #close: () => void
+
+  static async start(): Promise<Silent> {
+    const taken = new Set<Socket>()
+    const server = createServer((socket) => {
+      taken.add(socket)
+      socket.on('error', () => undefined)
+      socket.resume()
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new Silent((server.address() as AddressInfo).port, taken, () => server.close())
+  }
+
+  private constructor(port: number, taken: Set<Socket>, close: () => void) {
+    this.port = port
+    this.#taken = taken
+    this.#close = close
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#taken) socket.destroy()
+    this.#close()
+  }
+}
+
+const impatient = {
+  delivery: { requestMaxBytes: '128KiB', requestTimeout: '1s', retry: { min: '10ms', max: '50ms' } },
+}
+
+test('a server that accepts and never answers is given up, and what it took is sent to one that does', async () => {
+  await using flight = await Flight.start({ settings: impatient })
+  await using silent = await Silent.start()
+  flight.link.retarget(silent.port)
+  await flight.append('a.log', 'to somebody who does not answer\n')
+  await flight.startAgent()
+  const report = await flight.statusUntil(({ link }) => link.is === 'waiting')
+  expect(report.queue.records).toBe(1)
+  expect(flight.link.bytesToServer).toBeGreaterThan(0)
+  flight.link.retarget(flight.serverPort)
+  await flight.land()
+  await flight.expectWhole()
+  await flight.expectQueueEmpty()
+})
+
+test('of two servers behind one address only the one whose key is pinned is believed, and it has everything once', async () => {
+  await using flight = await Flight.start({ settings: impatient })
+  await using other = await Flight.start()
+  flight.link.retarget(other.serverPort, flight.serverPort)
+  await flight.startAgent()
+  for (const text of ['one\n', 'two\n', 'three\n']) {
+    // Every connection is taken by the other one of the two.
+    flight.link.cut()
+    flight.link.restore()
+    const { connections } = flight.link
+    const isLandedOrStuck = ({ link, totals }: StatusReport): boolean =>
+      flight.link.connections > connections &&
+      (link.is === 'waiting' || totals.receiptedBytes === totals.size)
+    await flight.append('a.log', text)
+    await flight.statusUntil(isLandedOrStuck)
+  }
+  flight.link.retarget(flight.serverPort)
+  flight.link.cut()
+  flight.link.restore()
+  await flight.land()
+  expect(await other.files()).toEqual([])
+  await flight.expectWhole()
+  await flight.expectQueueEmpty()
+})
+
+test('a connection that is half open is given up, and what was on it comes over a new one, once', async () => {
+  await using flight = await Flight.start({ settings: impatient })
+  await flight.startAgent()
+  await flight.append('a.log', 'before\n')
+  await flight.land()
+  flight.link.halfOpen()
+  await flight.append('a.log', 'after the address changed\n')
+  await flight.land()
+  expect(flight.link.connections).toBeGreaterThan(1)
+  await flight.expectWhole()
+  await flight.expectQueueEmpty()
+})
+
+test('the wall clock may jump from 1970 to now and a day back: pauses do not, and nothing is lost', async () => {
+  let wallMs = 0
+  const scenario = [...offline(4), ...serverErrors(4)]
+  await using drone = await NockDrone.start(scenario, { clock: { wallMs: () => wallMs } })
+  const day = 86_400_000
+  for (const jumpMs of [20_000 * day, -day, 400 * day, -20_000 * day]) {
+    await drone.append('flight.log', `the clock says ${wallMs}\n`)
+    wallMs = Math.max(0, wallMs + jumpMs)
+    await drone.land()
+  }
+  await drone.writeUntilPlayed('more.log')
+  expect(await drone.whatIsWrong()).toEqual([])
+  const pauses = drone.told.named('deliveryFailed').map(([, , ms]) => Number(ms))
+  expect(pauses).toHaveLength(8)
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(30)
+})
