@@ -1,9 +1,11 @@
+import type { ProxyEnv } from 'node:http'
 import { Type } from 'typebox'
 import { limits } from '../protocol/contract.ts'
-import { parsePublicKey, publicKeyBytes, type PublicKey } from '../protocol/ed25519-policy.ts'
-import { parseBase64url, parseDeviceId, type DeviceId } from '../protocol/ids.ts'
+import type { PublicKey } from '../protocol/ed25519-policy.ts'
+import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { areTags } from '../protocol/manifest.ts'
-import { duration, filePath, oneOf, setting, size, text, texts } from './setting-kinds.ts'
+import { deliverySettings, serverSettings, type GateConfig } from './delivery-settings.ts'
+import { duration, filePath, group, oneOf, setting, size, strict, text, texts } from './setting-kinds.ts'
 import { showSize } from './units.ts'
 
 export interface SourceConfig {
@@ -17,7 +19,15 @@ export interface SourceConfig {
 /** What the agent runs with: every setting present, checked, and in one unit. */
 export interface AgentConfig {
   readonly device: DeviceId
-  readonly server: { readonly url: URL; readonly publicKeys: readonly PublicKey[] }
+  readonly server: {
+    readonly url: URL
+    readonly publicKeys: readonly PublicKey[]
+    /** Paths of PEM files. */
+    readonly ca: string | undefined
+    readonly client: { readonly certificate: string; readonly key: string } | undefined
+    /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
+    readonly proxy: ProxyEnv
+  }
   readonly keyFile: string
   readonly stateDirectory: string
   readonly controlSocket: string
@@ -28,16 +38,13 @@ export interface AgentConfig {
     readonly requestMaxBytes: number
     readonly requestTimeoutMs: number
     readonly retry: { readonly minMs: number; readonly maxMs: number }
+    /** Bytes a second. */
+    readonly rateLimit: number | undefined
+    readonly gate: GateConfig
   }
   readonly shutdownGraceMs: number
   /** How often folders and files are looked at even if nothing was notified. */
   readonly rescanMs: number
-}
-
-/** The server's key of a setting, or undefined where it is no usable key. */
-export function serverKeyOf(text: string): PublicKey | undefined {
-  const bytes = parseBase64url(text, publicKeyBytes)
-  return bytes && parsePublicKey(bytes)
 }
 
 /** A path with no part that a file's real path cannot have: such a glob would silently match nothing. */
@@ -56,16 +63,6 @@ function isTags(value: unknown): boolean {
 function isWellFormed(value: unknown): boolean {
   return typeof value === 'string' && value.isWellFormed()
 }
-
-function isServerUrl(value: string): boolean {
-  const url = URL.parse(value)
-  if (!url || url.hostname === '' || url.username !== '' || url.password !== '') return false
-  return /^https?:$/.test(url.protocol) && !/[?#]/.test(value)
-}
-
-const strict = (expected: string) => ({ additionalProperties: false, expected })
-/** A group of settings that all have defaults may be left out. */
-const group = { ...strict('a map of settings'), default: {} }
 
 const source = Type.Object(
   {
@@ -109,42 +106,7 @@ export const settingsSchema = Type.Object(
       { description: 'The name of this drone.', expected: '1 to 64 of a-z 0-9 . _ -' },
       (value) => parseDeviceId(value) !== undefined,
     ),
-    server: Type.Object(
-      {
-        url: text(
-          {
-            description:
-              'Where the ingest server is. `http://` only for a loopback address, or with `allowInsecure`.',
-            expected: 'an https:// address without user name, password, query or fragment',
-          },
-          isServerUrl,
-        ),
-        publicKey: setting<string | string[]>(
-          {
-            description:
-              'The receipt key of the server, as `logbox-server key` prints it. Only a receipt that it signed lets ' +
-              'anything leave the queue. A list while the server changes its key.',
-            expected: 'an Ed25519 public key, or a list of them: 43 characters of base64url',
-            form: 'list',
-          },
-          (value) => {
-            const keys: unknown[] = [value].flat()
-            return keys.length > 0 && keys.every((key) => typeof key === 'string' && serverKeyOf(key))
-          },
-        ),
-        allowInsecure: setting<boolean>(
-          {
-            description:
-              'Allows `http://` to any address. What is sent is signed but not secret: anybody on the way can read it.',
-            expected: 'true or false',
-            default: false,
-            form: 'boolean',
-          },
-          (value) => typeof value === 'boolean',
-        ),
-      },
-      group,
-    ),
+    server: serverSettings,
     key: filePath('The signing key of this drone, made with `logbox-agent keygen`.'),
     state: filePath(
       'The folder for what must survive a power cut: the queue, and how far each file was read.',
@@ -181,42 +143,7 @@ export const settingsSchema = Type.Object(
       },
       group,
     ),
-    delivery: Type.Object(
-      {
-        requestMaxBytes: size('How much one request carries. A record that is larger travels alone.', {
-          from: '64KiB',
-          to: showSize(limits.maxBatchBytes),
-          default: '4MiB',
-        }),
-        requestTimeout: duration(
-          'A request on which nothing moves for this long is given up, and tried again.',
-          {
-            from: '1s',
-            to: '1h',
-            default: '30s',
-          },
-        ),
-        retry: Type.Object(
-          {
-            min: duration(
-              'The pause after the first failure; it doubles up to `delivery.retry.max`, with chance.',
-              {
-                from: '10ms',
-                to: '1d',
-                default: '500ms',
-              },
-            ),
-            max: duration('The longest pause. At least `delivery.retry.min`.', {
-              from: '10ms',
-              to: '1d',
-              default: '60s',
-            }),
-          },
-          group,
-        ),
-      },
-      group,
-    ),
+    delivery: deliverySettings,
     shutdownGrace: duration(
       'How long delivery may go on after SIGTERM. What it does not finish stays queued.',
       {

@@ -2,8 +2,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { Capture } from './capture/capture.ts'
 import type { AgentConfig } from './config.ts'
 import { openControl } from './control/control-server.ts'
-import { Delivery } from './deliver/deliver.ts'
-import { httpLink } from './deliver/http-link.ts'
+import { openDelivery } from './deliver/open-delivery.ts'
 import { loadSigner } from './key-file.ts'
 import { Queue } from './queue/queue.ts'
 import { TaskGroup } from './task-group.ts'
@@ -18,21 +17,11 @@ const lingerMs = 60_000
  * everything closes in the reverse of the order in which it was opened. Throws faults of the table.
  */
 export async function runDaemon(config: AgentConfig, world: World, stopping: AbortSignal): Promise<void> {
-  const {
-    device,
-    stateDirectory,
-    queue: bounds,
-    server,
-    delivery: sending,
-    sources,
-    chunks,
-    rescanMs,
-  } = config
+  const { device, stateDirectory, queue: bounds, server, sources, chunks, rescanMs } = config
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, maxBytes: bounds.maxBytes }, signer, world)
-  await using link = httpLink({ server: server.url, stallMs: sending.requestTimeoutMs })
-  const { requestMaxBytes, retry } = sending
-  const delivery = new Delivery(queue, link, world, { requestMaxBytes, retry, pinned: server.publicKeys })
+  await using sender = await openDelivery(config, queue, signer, world)
+  const { delivery } = sender
   const patience = new AbortController()
   const capture = new Capture({ sources, chunks, rescanMs, lingerMs }, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }

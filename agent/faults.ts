@@ -32,6 +32,12 @@ const kinds = {
   },
   QUEUE_UNREADABLE: { exit: exits.disk, hint: 'keep the folder as it is and check the disk' },
 
+  TRUST_UNUSABLE: {
+    exit: exits.config,
+    hint: 'check server.ca, server.clientCertificate and server.clientKey: PEM files that the agent may read',
+  },
+  GATE_UNUSABLE: { exit: exits.config, hint: 'check delivery.gate.mavlink, and who else listens there' },
+
   AGENT_ABSENT: { exit: exits.unavailable, hint: 'start it with "logbox-agent run --config FILE"' },
   AGENT_GONE: { exit: exits.unavailable, hint: 'what was queued is safe: start the agent and flush again' },
   AGENT_SILENT: { exit: exits.unavailable, hint: 'look into its journal, or restart it' },

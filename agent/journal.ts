@@ -20,10 +20,16 @@ export interface Journal {
   fileTrouble(path: string, why: string): void
   fileRecovered(path: string): void
   watchTrouble(why: string): void
+  indexMovedAside(to: string, why: string): void
+  recordsMissing(records: number): void
   queueBlocked(why: string): void
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
   deliveryRecovered(attempts: number): void
+  deliveryHeld(why: string): void
+  deliveryReleased(): void
+  /** A store that was never met before does not have the last record that has a receipt. */
+  receiptsLost(store: string): void
   recordSetAside(place: string, stream: string, why: string): void
   recordForked(place: string): void
   flushStarted(bytes: number): void
@@ -54,10 +60,15 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     fileTrouble: (path, why) => tell('fileTrouble', { path, why }),
     fileRecovered: (path) => tell('fileRecovered', { path }),
     watchTrouble: (why) => tell('watchTrouble', { why }),
+    indexMovedAside: (to, why) => tell('indexMovedAside', { to, why }),
+    recordsMissing: (records) => tell('recordsMissing', { records }),
     queueBlocked: (why) => tell('queueBlocked', { why }),
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),
     deliveryRecovered: (attempts) => tell('deliveryRecovered', { attempts }),
+    deliveryHeld: (why) => tell('deliveryHeld', { why }),
+    deliveryReleased: () => tell('deliveryReleased', {}),
+    receiptsLost: (store) => tell('receiptsLost', { store }),
     recordSetAside: (place, stream, why) => tell('recordSetAside', { place, stream, why }),
     recordForked: (place) => tell('recordForked', { place }),
     flushStarted: (bytes) => tell('flushStarted', { bytes }),

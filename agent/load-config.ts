@@ -1,11 +1,13 @@
+import type { ProxyEnv } from 'node:http'
 import { dirname, resolve } from 'node:path'
 import { Settings as LibrarySettings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { showText } from '../protocol/show-text.ts'
 import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
-import { readOverrides, type OverrideMap, type Overrides } from './config-overrides.ts'
-import { serverKeyOf, settingsSchema, type AgentConfig, type Settings, type SourceConfig } from './config.ts'
+import { readOverrides, type Environment, type OverrideMap, type Overrides } from './config-overrides.ts'
+import { settingsSchema, type AgentConfig, type Settings, type SourceConfig } from './config.ts'
+import { serverKeyOf, udpAddressOf } from './delivery-settings.ts'
 import { agentFault } from './faults.ts'
 import { sizeOf } from './setting-kinds.ts'
 import { schemaAt, type SchemaNode } from './settings.ts'
@@ -31,7 +33,7 @@ export function checkConfig(file: ConfigFile, folder: string, overrides: Overrid
   throwIfAny(findProblems(value), file, given)
   const checked = value as Settings
   throwIfAny(findConflicts(checked, folder), file, given)
-  return toConfig(checked, folder)
+  return toConfig(checked, folder, overrides.env)
 }
 
 /** `value` with the overrides and the defaults put in; what is of a wrong shape stays as it is, to be complained of. */
@@ -138,6 +140,11 @@ const rules: readonly Rule[] = [
     expected: 'pause (evict is not built yet: use pause)',
   },
   {
+    path: ['server', 'clientKey'],
+    isMet: ({ server }) => (server.clientKey === undefined) === (server.clientCertificate === undefined),
+    expected: 'server.clientCertificate and server.clientKey, both or neither',
+  },
+  {
     path: ['delivery', 'retry', 'max'],
     isMet: ({ delivery: { retry } }) => msOf(retry.max) >= msOf(retry.min),
     expected: 'at least delivery.retry.min',
@@ -172,25 +179,65 @@ function showPath(path: readonly string[]): string {
   return steps.join('').replace(/^\./, '')
 }
 
-function toConfig(checked: Settings, folder: string): AgentConfig {
+function toConfig(checked: Settings, folder: string, env: Environment): AgentConfig {
   const { server, chunks, queue, delivery } = checked
-  const { requestMaxBytes, requestTimeout, retry } = delivery
   return {
     device: deviceOf(checked.device),
-    server: { url: new URL(server.url), publicKeys: [server.publicKey].flat().map(keyOf) },
+    server: toServer(server, folder, env),
     keyFile: resolve(folder, checked.key),
     stateDirectory: resolve(folder, checked.state),
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
     chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
     queue: { maxBytes: bytesOf(queue.maxBytes), whenFull: 'pause' },
-    delivery: {
-      requestMaxBytes: bytesOf(requestMaxBytes),
-      requestTimeoutMs: msOf(requestTimeout),
-      retry: { minMs: msOf(retry.min), maxMs: msOf(retry.max) },
-    },
+    delivery: toDelivery(delivery, folder),
     shutdownGraceMs: msOf(checked.shutdownGrace),
     rescanMs: msOf(checked.rescanInterval),
+  }
+}
+
+function toServer(server: Settings['server'], folder: string, env: Environment): AgentConfig['server'] {
+  const { url, publicKey, ca, clientCertificate, clientKey, proxy } = server
+  const pathOf = (path: string): string => resolve(folder, path)
+  return {
+    url: new URL(url),
+    publicKeys: [publicKey].flat().map(keyOf),
+    ca: ca === undefined ? undefined : pathOf(ca),
+    client:
+      clientCertificate === undefined || clientKey === undefined
+        ? undefined
+        : { certificate: pathOf(clientCertificate), key: pathOf(clientKey) },
+    proxy: toProxy(proxy, env),
+  }
+}
+
+const proxyVariables = [
+  'HTTPS_PROXY',
+  'https_proxy',
+  'HTTP_PROXY',
+  'http_proxy',
+  'NO_PROXY',
+  'no_proxy',
+] as const
+
+function toProxy(proxy: string | undefined, env: Environment): ProxyEnv {
+  if (proxy === 'none') return {}
+  if (proxy !== undefined) return { HTTPS_PROXY: proxy, HTTP_PROXY: proxy }
+  return Object.fromEntries(proxyVariables.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+}
+
+function toDelivery(delivery: Settings['delivery'], folder: string): AgentConfig['delivery'] {
+  const { requestMaxBytes, requestTimeout, retry, rateLimit, gate } = delivery
+  return {
+    requestMaxBytes: bytesOf(requestMaxBytes),
+    requestTimeoutMs: msOf(requestTimeout),
+    retry: { minMs: msOf(retry.min), maxMs: msOf(retry.max) },
+    rateLimit: rateLimit === undefined ? undefined : bytesOf(rateLimit),
+    gate: {
+      file: gate.file === undefined ? undefined : resolve(folder, gate.file),
+      command: gate.command,
+      mavlink: gate.mavlink === undefined ? undefined : udpAddressOf(gate.mavlink),
+    },
   }
 }
 

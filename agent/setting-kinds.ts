@@ -10,7 +10,14 @@ export interface SettingOptions {
   readonly expected: string
   readonly default?: unknown
   readonly form?: TextForm
+  /** It may be left out, and then there is none. */
+  readonly isOptional?: boolean
 }
+
+/** Of a group: what is not declared is refused. */
+export const strict = (expected: string) => ({ additionalProperties: false, expected })
+/** A group of settings that all have defaults may be left out. */
+export const group = { ...strict('a map of settings'), default: {} }
 
 /** A setting of type T as the file holds it, where `accepts` is true. */
 export function setting<T>(options: SettingOptions, accepts: (value: unknown) => boolean) {
@@ -35,9 +42,19 @@ export function oneOf<const T extends string>(words: readonly T[], description: 
 }
 
 export function filePath(description: string) {
-  const options = { description, expected: 'a path', form: 'path' } as const
-  return text(options, (value) => value !== '' && !value.includes('\0'))
+  return text(pathOptions(description), isPath)
 }
+
+export function optionalPath(description: string) {
+  return Type.Optional(text({ ...pathOptions(description), isOptional: true }, isPath))
+}
+
+export function optionalText(description: string, expected: string, accepts: (value: string) => boolean) {
+  return Type.Optional(text({ description, expected, isOptional: true }, accepts))
+}
+
+const pathOptions = (description: string) => ({ description, expected: 'a path', form: 'path' }) as const
+const isPath = (value: string): boolean => value !== '' && !value.includes('\0')
 
 export interface Range {
   readonly from: string
@@ -46,12 +63,26 @@ export interface Range {
 }
 
 export function size(description: string, range: Range) {
+  return setting<string | number>(...sizeWithin(description, range))
+}
+
+/** One that may be left out, and then there is no limit. */
+export function optionalSize(description: string, range: Omit<Range, 'default'>) {
+  const [options, accepts] = sizeWithin(description, range)
+  return Type.Optional(setting<string | number>({ ...options, isOptional: true }, accepts))
+}
+
+function sizeWithin(
+  description: string,
+  range: Omit<Range, 'default'> & Partial<Range>,
+): [SettingOptions, (value: unknown) => boolean] {
   const [from, to] = [parseSize(range.from) ?? 0, parseSize(range.to) ?? 0]
   const expected = `a size from ${range.from} to ${range.to}`
-  return setting<string | number>({ description, expected, default: range.default }, (value) => {
+  const accepts = (value: unknown): boolean => {
     const bytes = sizeOf(value)
     return bytes !== undefined && bytes >= from && bytes <= to
-  })
+  }
+  return [{ description, expected, default: range.default }, accepts]
 }
 
 /** Timers of Node count to 24 days; no setting comes near. */

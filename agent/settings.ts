@@ -28,7 +28,7 @@ function* settingsIn(node: SchemaNode, path: readonly string[]): Generator<Setti
 }
 
 function toSetting(node: SchemaNode, path: readonly string[]): Setting {
-  const { description = '', expected = '', form = 'text' } = node
+  const { description = '', expected = '', form = 'text', isOptional = false } = node
   const words = path.flatMap((name) => name.split(/(?=[A-Z])/))
   const variable = ['LOGBOX', ...words].join('_').toUpperCase()
   return {
@@ -36,6 +36,7 @@ function toSetting(node: SchemaNode, path: readonly string[]): Setting {
     description,
     expected,
     form,
+    isOptional,
     default: node.default,
     variable,
     flag: words.join('-').toLowerCase(),

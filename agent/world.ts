@@ -16,6 +16,7 @@ import { Level } from 'level'
 import type { ClockState } from '../protocol/manifest.ts'
 import type { Clock } from './clock.ts'
 import { logfmtJournal, type Journal } from './journal.ts'
+import { watchedSurroundings, type Surroundings } from './surroundings.ts'
 
 export interface Chance {
   bytes(count: number): Uint8Array
@@ -77,6 +78,7 @@ export interface World {
   readonly chance: Chance
   readonly files: Files
   readonly journal: Journal
+  readonly surroundings: Surroundings
   /** How this process is named to another one that finds the state in use. */
   readonly processId: number
   openIndex(directory: string): Promise<Index>
@@ -89,6 +91,7 @@ export function realWorld(): World {
     chance: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit) },
     files: realFiles,
     journal: logfmtJournal((line) => process.stderr.write(line), clock),
+    surroundings: watchedSurroundings(clock, (path) => realFiles.readWhole(path)),
     processId: process.pid,
     openIndex,
   }

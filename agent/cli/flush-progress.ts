@@ -45,7 +45,7 @@ export function progressLine({ queuedRecords, link }: FlushReport, progress: Pro
   const { targetBytes } = progress
   const share = `${Math.floor(shareOf(progress) * 100)}%`
   const bytes = `${roughSize(targetBytes - leftOf(progress))} of ${roughSize(targetBytes)}`
-  const what = link.is === 'waiting' ? [`link ${linkWords(link)}`] : rateWords(progress)
+  const what = link.is === 'waiting' || link.is === 'held' ? [`link ${linkWords(link)}`] : rateWords(progress)
   return [share, bytes, `${countOf(queuedRecords, 'chunk')} queued`, ...what].join('  ')
 }
 

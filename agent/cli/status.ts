@@ -4,7 +4,7 @@ import { showText } from '../../protocol/show-text.ts'
 import type { FileReport, StatusReport } from '../control/report.ts'
 import type { QueueState } from '../queue/queue-state.ts'
 import { roughSize } from '../units.ts'
-import { countOf, linkWords } from './link-words.ts'
+import { countOf, isTrouble, linkWords } from './link-words.ts'
 import { configOption, controlOption, findSocket, jsonOption, type SocketArguments } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -44,7 +44,7 @@ export function statusText(report: StatusReport, hasColor: boolean): string {
       `${showText(report.device)}, epoch ${report.epoch}, logbox-agent ${showText(report.version)}`,
     ),
     field('server', showText(report.server)),
-    field('link', report.link.is === 'waiting' ? trouble(link) : link),
+    field('link', isTrouble(report.link) ? trouble(link) : link),
     field('queue', queueWords(report)),
     ...queueTrouble(report.queue.state).map((text) => field('', trouble(text))),
     ...report.queue.setAside.map(({ seq, path, why }) => {

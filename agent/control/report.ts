@@ -1,13 +1,33 @@
 /** What the agent tells about itself over its control socket, as JSON. Sizes are bytes, times milliseconds. */
 import type { QueueState } from '../queue/queue-state.ts'
 
-/** What delivery is doing, as its state machine stands. */
-export type LinkReport =
+/** What delivery is doing, as its state machine stands, and what a person should know of it. */
+export type LinkReport = LinkState & {
+  /** Such as that the server has lost what it signed for. */
+  readonly notice?: string
+}
+
+export type LinkState =
   /** Nothing waits. */
   | { readonly is: 'idle' }
-  | { readonly is: 'sending'; readonly records: number; readonly bytes: number }
+  | {
+      readonly is: 'sending'
+      readonly records: number
+      readonly bytes: number
+      /** Bytes a second that `delivery.rateLimit` allows. */
+      readonly rateLimit?: number
+    }
+  /** The gate is closed; `why` says by what. */
+  | { readonly is: 'held'; readonly why: string }
   /** The last attempt failed; `why` says what came back, `retryInMs` when the next one starts. */
-  | { readonly is: 'waiting'; readonly why: string; readonly attempts: number; readonly retryInMs: number }
+  | {
+      readonly is: 'waiting'
+      readonly why: string
+      /** retry: link or server failed. smaller: a request was too large. portal: not our server. person: somebody has to act. */
+      readonly because: 'retry' | 'smaller' | 'portal' | 'person'
+      readonly attempts: number
+      readonly retryInMs: number
+    }
 
 /** A record that is kept but not sent. */
 export interface SetAsideReport {

@@ -1,73 +1,110 @@
 import pRetry from 'p-retry'
-import { limits } from '../../protocol/contract.ts'
-import type { PublicKey } from '../../protocol/ed25519-policy.ts'
+import type { PublicKey, Signer } from '../../protocol/ed25519-policy.ts'
+import { base64url, sha256 } from '../../protocol/ids.ts'
 import type { LinkReport } from '../control/report.ts'
 import { Doorbell } from '../doorbell.ts'
-import { placeText, type AsideEntry } from '../queue/index-entry.ts'
-import type { Batch } from '../queue/outflow.ts'
 import type { Queue } from '../queue/queue.ts'
 import { sayCause } from '../say-cause.ts'
+import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
-import { pauseMs, type RetryPolicy } from './backoff.ts'
+import { outagePauseMs, pauseMs, type RetryPolicy } from './backoff.ts'
+import { Dispatch } from './dispatch.ts'
+import { firstOf } from './first-of.ts'
+import type { Gate } from './gate.ts'
+import { LinkModel } from './link-model.ts'
 import type { Link } from './link.ts'
-import { readAnswer, type Meaning } from './read-answer.ts'
+import { Pacer } from './pacer.ts'
+import { RequestSize } from './request-size.ts'
+import { Requests } from './requests.ts'
+import { Terms } from './terms.ts'
+import { TokenBucket } from './token-bucket.ts'
+import { Undelivered } from './undelivered.ts'
 
 export interface DeliveryOptions {
   readonly requestMaxBytes: number
   readonly retry: RetryPolicy
   readonly pinned: readonly PublicKey[]
-}
-
-/** An attempt after which nothing is known to be stored. */
-class Undelivered extends Error {
-  readonly retryAfterMs: number
-
-  constructor(why: string, retryAfterMs = 0) {
-    super(why)
-    this.retryAfterMs = retryAfterMs
-  }
+  /** Signs what the server is asked. */
+  readonly signer: Signer
+  /** Bytes a second of request bodies; no limit without it. */
+  readonly rateLimit?: number | undefined
+  /** Who may hold delivery back. */
+  readonly gate?: Gate | undefined
+  /** Called when the server has lost what it gave receipts for. */
+  readonly onReceiptsLost?: (() => void) | undefined
 }
 
 const longestRetryAfterMs = 10 * 60_000
-/** After so many requests in a row that went well, the next may be twice as large again. */
-const growAfter = 16
-/** How often in a row the server must refuse a record before it is set aside. */
-const believedRefusals = 3
 
-type DeliveryState =
-  | { readonly is: 'idle' }
-  | { readonly is: 'sending'; readonly records: number; readonly bytes: number }
-  | { readonly is: 'waiting'; readonly why: string; readonly attempts: number; readonly untilMs: number }
+interface Waiting {
+  readonly why: string
+  readonly course: Undelivered['course']
+  readonly untilMs: number
+}
 
 /** Carries records from the queue to the server until each has its receipt, for ever. */
 export class Delivery {
   readonly #queue: Queue
-  readonly #link: Link
   readonly #world: World
   readonly #options: DeliveryOptions
+  readonly #requests: Requests
+  readonly #dispatch: Dispatch
+  readonly #pacer: Pacer
+  readonly #terms: Terms
   readonly #hurry = new Doorbell()
-  #state: DeliveryState = { is: 'idle' }
-  #maxBytes: number
-  /** Since a request was too large. */
-  #successes = 0
-  /** How often the server has refused records of the last batch, by place. */
-  #refusals: ReadonlyMap<string, number> = new Map()
+  /** Rings when a request has failed, or the gate has moved. */
+  readonly #stirred = new Doorbell()
+  #waiting: Waiting | undefined
+  #heldBy: string | undefined
+  #failure: Error | undefined
   /** Since the last success. */
   #failures = 0
+  #receiptsSeen = 0
+  #succeededMs: number
+  /** Since delivery took up again after a failure: what failed before that has been waited for. */
+  #round = 0
+  #abandoning = new AbortController()
+  #isWatching = false
 
   constructor(queue: Queue, link: Link, world: World, options: DeliveryOptions) {
+    const { requestMaxBytes, rateLimit, pinned, signer } = options
     this.#queue = queue
-    this.#link = link
     this.#world = world
     this.#options = options
-    this.#maxBytes = options.requestMaxBytes
+    this.#succeededMs = world.clock.monotonicMs()
+    const limit = rateLimit === undefined ? undefined : new TokenBucket(rateLimit, this.#succeededMs)
+    const model = new LinkModel()
+    const size = new RequestSize(requestMaxBytes)
+    this.#pacer = new Pacer(model, world.clock, limit)
+    const { device } = queue.head
+    const parties = { pinned, device, fingerprint: base64url(sha256(signer.publicKey.bytes)) }
+    const parts = { queue, link, world, model, size, pacer: this.#pacer, parties, signer }
+    this.#requests = new Requests(parts)
+    this.#dispatch = new Dispatch(parts, this.#requests)
+    this.#terms = new Terms(parts, () => options.onReceiptsLost?.())
   }
 
   get report(): LinkReport {
-    const state = this.#state
-    if (state.is !== 'waiting') return state
-    const retryInMs = Math.max(0, Math.round(state.untilMs - this.#world.clock.monotonicMs()))
-    return { is: 'waiting', why: state.why, attempts: state.attempts, retryInMs }
+    const { notice } = this.#terms
+    return { ...this.#state, ...(notice === undefined ? {} : { notice }) }
+  }
+
+  get #state(): LinkReport {
+    if (this.#heldBy !== undefined) return { is: 'held', why: this.#heldBy }
+    if (this.#waiting) {
+      const { why, course, untilMs } = this.#waiting
+      const retryInMs = Math.max(0, Math.round(untilMs - this.#world.clock.monotonicMs()))
+      return { is: 'waiting', why, because: course, attempts: this.#failures, retryInMs }
+    }
+    const { records, bytes } = this.#requests
+    if (records === 0) return { is: 'idle' }
+    const { rateLimit } = this.#options
+    return { is: 'sending', records, bytes, ...(rateLimit === undefined ? {} : { rateLimit }) }
+  }
+
+  /** How large a chunk may be for this server, at most. */
+  get maxChunkBytes(): number {
+    return this.#terms.maxChunkBytes
   }
 
   /** Ends a pause between attempts: there may be a link now. */
@@ -75,95 +112,178 @@ export class Delivery {
     this.#hurry.ring()
   }
 
-  /** Delivers until the signal fires. A request that is under way then is given up; its records stay queued. */
+  /** Delivers until the signal fires. What is under way then is given up; its records stay queued. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const seen = this.#queue.changed.rings
-      if (await this.#deliverOldest(signal)) continue
-      this.#state = { is: 'idle' }
-      await this.#queue.changed.waitBeyond(seen, Infinity, this.#world.clock, signal)
+    await this.#terms.recall()
+    await using tasks = new TaskGroup()
+    const abandon = (): void => this.#abandoning.abort()
+    signal.addEventListener('abort', abandon)
+    try {
+      this.#askTerms(tasks)
+      while (!signal.aborted) await this.#deliverOn(tasks, signal)
+    } finally {
+      signal.removeEventListener('abort', abandon)
+      abandon()
+      this.#requests.release()
     }
   }
 
-  /** False when nothing waits. */
-  async #deliverOldest(signal: AbortSignal): Promise<boolean> {
+  async #deliverOn(tasks: TaskGroup, signal: AbortSignal): Promise<void> {
     try {
-      return await pRetry(() => this.#attempt(signal), {
+      await pRetry(() => this.#deliver(tasks, signal), {
         retries: Infinity,
         minTimeout: 0,
         signal,
         onFailedAttempt: ({ error }) => this.#pause(error, signal),
       })
     } catch (cause) {
-      if (signal.aborted) return false
-      throw cause
+      if (!signal.aborted) throw cause
     }
   }
 
-  async #attempt(signal: AbortSignal): Promise<boolean> {
-    const batch = await this.#queue.nextBatch(this.#maxBytes, limits.maxBatchRecords)
-    if (!batch) return false
-    if (batch.entries.length > 0) await this.#send(batch, signal)
+  /** Sends what there is, and waits for more. Throws when a request has failed. */
+  async #deliver(tasks: TaskGroup, signal: AbortSignal): Promise<void> {
+    if (this.#failure instanceof Undelivered) this.#failure = undefined
+    this.#waiting = undefined
+    this.#round++
+    const bells = [this.#queue.changed, this.#pacer.moved, this.#requests.ended, this.#stirred]
+    while (!signal.aborted) {
+      const seen = bells.map((bell) => bell.rings)
+      this.#noteSuccess()
+      this.#throwFailure()
+      if (await this.#isHeld()) await this.#opened(signal)
+      else if (await this.#startNext(tasks)) continue
+      else await this.#anyRing(bells, seen, signal)
+    }
+  }
+
+  #anyRing(bells: readonly Doorbell[], seen: readonly number[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#world
+    const waits = bells.map((bell, index) => (over: AbortSignal) => {
+      return bell.waitBeyond(seen[index] ?? 0, Infinity, clock, over)
+    })
+    return firstOf(waits, signal)
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure) throw failure
+  }
+
+  #noteSuccess(): void {
+    const { receipts } = this.#requests
+    if (receipts === this.#receiptsSeen) return
+    this.#receiptsSeen = receipts
+    this.#succeededMs = this.#world.clock.monotonicMs()
+    if (this.#failures === 0) return
+    this.#world.journal.deliveryRecovered(this.#failures)
+    this.#failures = 0
+    this.#terms.mayHaveChanged()
+  }
+
+  /** True when a request was started. */
+  async #startNext(tasks: TaskGroup): Promise<boolean> {
+    const next = await this.#dispatch.next(this.#failures > 0)
+    if (!next) return false
+    // Taking a batch waits for the disk: the link may have failed meanwhile, or the gate closed.
+    if (this.#failure || this.#heldBy !== undefined) {
+      if (next.is === 'batch') this.#requests.putBack(next.batch)
+      return true
+    }
+    const { signal } = this.#abandoning
+    this.#askTerms(tasks)
+    const round = this.#round
+    const tell = (cause: unknown): void => this.#fail(cause, round)
+    tasks.start(() => {
+      return next.is === 'question'
+        ? this.#requests.ask(signal, tell)
+        : this.#requests.carry(next.batch, signal, tell)
+    })
+    const { gate } = this.#options
+    if (gate && !this.#isWatching) tasks.start(() => this.#watchGate(gate))
     return true
   }
 
-  async #send(batch: Batch, signal: AbortSignal): Promise<void> {
-    const { entries, bytes } = batch
-    this.#state = { is: 'sending', records: entries.length, bytes: bytes.length }
-    this.#world.journal.requestSent(entries.length, bytes.length)
-    const answer = await this.#link.send(bytes, signal)
-    const { device } = this.#queue.head
-    await this.#settle(readAnswer(answer, entries, this.#options.pinned, device))
+  #askTerms(tasks: TaskGroup): void {
+    if (!this.#terms.isDue) return
+    const round = this.#round
+    tasks.start(() =>
+      this.#terms.ask(this.#abandoning.signal).catch((cause: unknown) => this.#fail(cause, round)),
+    )
   }
 
-  async #settle(meaning: Meaning): Promise<void> {
-    if (meaning.is === 'nothing') throw new Undelivered(meaning.why, meaning.retryAfterMs)
-    if (meaning.is === 'tooLarge') {
-      this.#maxBytes = Math.max(1, Math.floor(this.#maxBytes / 2))
-      this.#successes = 0
-      throw new Undelivered('the server answered 413: the next request is smaller')
+  /** Ends `#deliver`; but what began before the last pause has been waited for already. */
+  #fail(cause: unknown, round: number): void {
+    if (!(cause instanceof Error)) throw cause
+    if (cause instanceof Undelivered && round !== this.#round) return
+    this.#failure ??= cause
+    this.#stirred.ring()
+  }
+
+  /** Only asked where there is something to send: a gate is not looked at for nothing. */
+  async #isHeld(): Promise<boolean> {
+    const { gate } = this.#options
+    if (!gate || this.#queue.ledger.records <= this.#queue.aside.length) return false
+    this.#heldBy = await gate.closedBy(this.#abandoning.signal)
+    return this.#heldBy !== undefined
+  }
+
+  /** Resolves when the gate is open, or the signal fires. */
+  async #opened(signal: AbortSignal): Promise<void> {
+    const { clock, journal } = this.#world
+    journal.deliveryHeld(this.#heldBy ?? '')
+    while (!signal.aborted && this.#heldBy !== undefined) {
+      await clock.sleep(this.#options.gate?.everyMs ?? 0, signal)
+      this.#heldBy = await this.#options.gate?.closedBy(signal)
     }
-    this.#world.journal.receiptVerified(meaning.safe.length)
-    for (const place of meaning.forked) this.#world.journal.recordForked(place)
-    if (meaning.safe.length > 0) await this.#queue.forget(meaning.safe)
-    await this.#settleRefused(meaning.refused)
-    this.#growAgain()
-    if (this.#failures > 0) this.#world.journal.deliveryRecovered(this.#failures)
-    this.#failures = 0
+    journal.deliveryReleased()
   }
 
-  #growAgain(): void {
-    this.#successes++
-    if (this.#successes % growAfter !== 0) return
-    this.#maxBytes = Math.min(this.#options.requestMaxBytes, this.#maxBytes * 2)
+  /** While something is under way. When the gate closes it is given up at once. */
+  async #watchGate(gate: Gate): Promise<void> {
+    const { signal } = this.#abandoning
+    this.#isWatching = true
+    while (!signal.aborted && (this.#requests.count > 0 || this.#requests.isAsking)) {
+      await this.#world.clock.sleep(gate.everyMs, signal)
+      const why = await gate.closedBy(signal)
+      if (why !== undefined && !signal.aborted) this.#abandon(why)
+    }
+    this.#isWatching = false
   }
 
-  /** What was whole when it left may have been damaged on the way: only a refusal that repeats itself is believed. */
-  async #settleRefused(refused: readonly AsideEntry[]): Promise<void> {
-    const count = (entry: AsideEntry): number => (this.#refusals.get(placeText(entry)) ?? 0) + 1
-    const counted = refused.map((entry) => ({ entry, times: count(entry) }))
-    this.#refusals = new Map(counted.map(({ entry, times }) => [placeText(entry), times]))
-    const believed = counted.filter(({ times }) => times >= believedRefusals).map(({ entry }) => entry)
-    if (believed.length > 0) await this.#queue.setAside(believed)
-    const doubted = counted.find(({ times }) => times < believedRefusals)
-    if (doubted) throw new Undelivered(doubted.entry.why)
+  #abandon(why: string): void {
+    const abandoning = this.#abandoning
+    this.#heldBy = why
+    this.#abandoning = new AbortController()
+    abandoning.abort()
+    this.#stirred.ring()
   }
 
   async #pause(error: Error, signal: AbortSignal): Promise<void> {
+    const { clock, journal, surroundings } = this.#world
     this.#failures++
     const seen = this.#hurry.rings
-    // Nobody signed a Retry-After: it may make the drone wait for a while, and not for days.
-    const least = error instanceof Undelivered ? Math.min(error.retryAfterMs, longestRetryAfterMs) : 0
-    const ms = Math.max(least, pauseMs(this.#failures, this.#options.retry, this.#world.chance))
-    const why = sayCause(error)
-    this.#state = {
-      is: 'waiting',
-      why,
-      attempts: this.#failures,
-      untilMs: this.#world.clock.monotonicMs() + ms,
-    }
-    this.#world.journal.deliveryFailed(why, this.#failures, ms)
+    const failed = error instanceof Undelivered ? error : new Undelivered(sayCause(error))
+    const ms = this.#pauseMs(failed)
+    const { message: why, course } = failed
+    this.#waiting = { why, course, untilMs: clock.monotonicMs() + ms }
+    journal.deliveryFailed(why, this.#failures, ms)
     this.#queue.changed.ring()
-    await this.#hurry.waitBeyond(seen, ms, this.#world.clock, signal)
+    const hurried = (over: AbortSignal): Promise<void> => this.#hurry.waitBeyond(seen, ms, clock, over)
+    await firstOf([hurried, (over) => surroundings.changed(over)], signal)
+  }
+
+  #pauseMs({ retryAfterMs, course, isCut }: Undelivered): number {
+    const { retry } = this.#options
+    const { chance, clock } = this.#world
+    // Nobody signed a Retry-After: it may make the drone wait for a while, and not for days.
+    const askedMs = Math.min(retryAfterMs, longestRetryAfterMs)
+    const slowMs = course === 'person' ? Math.floor(retry.maxMs / 2) : 0
+    const outageMs = clock.monotonicMs() - this.#succeededMs
+    const drawnMs = isCut
+      ? outagePauseMs(this.#failures, outageMs, retry, chance)
+      : pauseMs(this.#failures, retry, chance)
+    return Math.max(askedMs, slowMs, drawnMs)
   }
 }

@@ -1,27 +1,26 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
-import got, { RequestError, type Response } from 'got'
-import { mediaTypes, paths } from '../../protocol/contract.ts'
-import { maxReceiptBytes } from '../../protocol/receipt.ts'
+import type { ClientRequest } from 'node:http'
+import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
-import type { Answer, Link } from './link.ts'
+import type { World } from '../world.ts'
+import { openAgents, type Way } from './http-agents.ts'
+import { linkCodes, type Answer, type Link, type LinkRequest } from './link.ts'
+import { StallWatch } from './stall-watch.ts'
 
-export interface HttpLinkOptions {
+export interface HttpLinkOptions extends Way {
   readonly server: URL
   /** How long an exchange may stand still: a slow link is given all the time it needs while bytes move. */
   readonly stallMs: number
 }
 
-/** A longer answer is not ours: the receipt for the largest batch is within this. */
-const maxAnswerBytes = maxReceiptBytes + 1024
-
-/** The link over HTTP or HTTPS, one connection that is kept open. */
-export function httpLink({ server, stallMs }: HttpLinkOptions): Link {
-  const sockets = { keepAlive: true, maxSockets: 1 }
-  const agent = { http: new HttpAgent(sockets), https: new HttpsAgent(sockets) }
-  // Retrying, redirecting and judging a status are not this layer's: what comes back is told as it is.
+/** The link over HTTP or HTTPS: a few connections that are kept open, each with one request at a time. */
+export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World, 'clock' | 'files'>): Link {
+  const { server, stallMs } = options
+  const agents = openAgents(options)
+  // Retrying, redirecting and judging a status are not this layer's: what comes back is told as it is. There is no
+  // deadline on the whole, and got's `socket` is not used: it looks at Node's buffers only, and so cuts an upload that
+  // the kernel is still sending.
   const client = got.extend({
-    agent,
+    agent: agents,
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
@@ -29,38 +28,115 @@ export function httpLink({ server, stallMs }: HttpLinkOptions): Link {
     cookieJar: undefined,
     cache: false,
     responseType: 'buffer',
-    timeout: { lookup: stallMs, connect: stallMs, secureConnect: stallMs, socket: stallMs },
-    headers: { 'content-type': mediaTypes.batch, accept: `${mediaTypes.receipt}, ${mediaTypes.problem}` },
+    timeout: { lookup: stallMs, connect: stallMs, secureConnect: stallMs },
   })
-  const target = new URL(`.${paths.chunks}`, withSlash(server))
 
   return {
-    send: async (batch, signal) => {
-      const cutting = new AbortController()
-      const cut = (): void => cutting.abort()
-      signal.addEventListener('abort', cut)
-      try {
-        const request = client.post(target, { body: batch, signal: cutting.signal })
-        void request.on('downloadProgress', ({ transferred }) => {
-          if (transferred > maxAnswerBytes) cut()
-        })
-        return toAnswer(await request)
-      } catch (cause) {
-        if (!(cause instanceof RequestError)) throw cause
-        const isTooLong = cutting.signal.aborted && !signal.aborted
-        return {
-          is: 'cut',
-          why: isTooLong ? 'not our server: its answer is longer than any receipt' : sayFailure(cause),
-        }
-      } finally {
-        signal.removeEventListener('abort', cut)
-      }
+    send: (request, signal) => {
+      const target = new URL(`.${request.path}`, withSlash(server))
+      return new Exchange(request, new StallWatch(stallMs, clock, files)).run(client, target, signal)
     },
     [Symbol.asyncDispose]: async () => {
-      agent.http.destroy()
-      agent.https.destroy()
+      agents.http.destroy()
+      agents.https.destroy()
     },
   }
+}
+
+/** One request and its answer. */
+class Exchange {
+  readonly #request: LinkRequest
+  readonly #watch: StallWatch
+  readonly #ending = new AbortController()
+  #sentBytes = 0
+  #cutBy: keyof typeof linkCodes | undefined
+
+  constructor(request: LinkRequest, watch: StallWatch) {
+    this.#request = request
+    this.#watch = watch
+  }
+
+  async run(client: Got, target: URL, signal: AbortSignal): Promise<Answer> {
+    const abandon = (): void => this.#cut('abandoned')
+    signal.addEventListener('abort', abandon)
+    if (signal.aborted) abandon()
+    const watching = this.#watch.stalled(this.#ending.signal).then((isStalled) => {
+      if (isStalled) this.#cut('stalled')
+    })
+    try {
+      return toAnswer(await this.#exchange(client, target))
+    } catch (cause) {
+      if (!(cause instanceof RequestError)) throw cause
+      return this.#failed(cause)
+    } finally {
+      signal.removeEventListener('abort', abandon)
+      this.#ending.abort()
+      await watching
+    }
+  }
+
+  async #exchange(client: Got, target: URL): Promise<Response<Uint8Array>> {
+    const { method, mediaType, accept, body, maxAnswerBytes } = this.#request
+    const about = body && {
+      body: this.#pieces(body),
+      headers: { accept, 'content-type': mediaType, 'content-length': String(body.length) },
+    }
+    const asking = client(target, { method, headers: { accept }, signal: this.#ending.signal, ...about })
+    void asking.on('request', (request) => this.#follow(request))
+    void asking.on('downloadProgress', ({ transferred }) => {
+      this.#watch.moved()
+      if (transferred > maxAnswerBytes) this.#cut('tooLong')
+    })
+    return asking as unknown as Promise<Response<Uint8Array>>
+  }
+
+  #follow(request: ClientRequest): void {
+    request.once('socket', (socket) => (this.#watch.socket = socket))
+    if (!this.#request.body) this.#watch.whole(0)
+  }
+
+  /** got asks for the next piece when the connection has taken the last one. */
+  async *#pieces(body: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+    while (this.#sentBytes < body.length) {
+      const piece = await this.#next(body.subarray(this.#sentBytes))
+      if (piece.length === 0) return
+      yield piece
+      this.#sentBytes += piece.length
+      this.#request.sluice?.left(piece.length)
+      this.#watch.moved()
+    }
+    this.#watch.whole(this.#request.onItsWayMs ?? 0)
+  }
+
+  async #next(rest: Uint8Array): Promise<Uint8Array> {
+    const { sluice } = this.#request
+    this.#watch.held(true)
+    const bytes = sluice
+      ? await sluice.take(rest.length, this.#ending.signal)
+      : Math.min(rest.length, pieceBytes)
+    this.#watch.held(false)
+    return rest.subarray(0, bytes)
+  }
+
+  #cut(why: keyof typeof linkCodes): void {
+    this.#cutBy ??= why
+    this.#ending.abort()
+  }
+
+  #failed(cause: RequestError): Answer {
+    const sentBytes = this.#sentBytes
+    if (this.#cutBy === undefined) return { is: 'cut', code: cause.code, why: sayFailure(cause), sentBytes }
+    return { is: 'cut', code: linkCodes[this.#cutBy], why: reasons[this.#cutBy], sentBytes }
+  }
+}
+
+/** Of a body that nobody paces. */
+const pieceBytes = 64 * 1024
+
+const reasons: Readonly<Record<keyof typeof linkCodes, string>> = {
+  stalled: 'nothing moved for too long',
+  tooLong: 'not our server: its answer is longer than any of ours',
+  abandoned: 'given up',
 }
 
 function toAnswer(response: Response<Uint8Array>): Answer {

@@ -1,4 +1,29 @@
-/** What came back for a batch. Whether it means anything is for the receipt to say. */
+/** One request. What of a body leaves, and when, its sender decides piece by piece. */
+export interface LinkRequest {
+  readonly method: 'GET' | 'POST'
+  /** As protocol/contract.ts has it; the server's address stands before it. */
+  readonly path: string
+  /** Of the body. */
+  readonly mediaType?: string
+  readonly accept: string
+  readonly body?: Uint8Array
+  /** A longer answer is not our server's. */
+  readonly maxAnswerBytes: number
+  /** How long a body that has left may still be on its way, held by what stands between here and the server. */
+  readonly onItsWayMs?: number
+  /** Without one the body goes as fast as the connection takes it. */
+  readonly sluice?: Sluice
+}
+
+/** Who lets a body go, and hears what has gone. */
+export interface Sluice {
+  /** How many bytes may go now, at least one and at most `wanted`; waits until some may. 0 when the signal fires. */
+  take(wanted: number, signal: AbortSignal): Promise<number>
+  /** The connection took so many more. They may still be in this drone's own buffers. */
+  left(bytes: number): void
+}
+
+/** What came back for a request. Whether it means anything is for the receipt to say. */
 export type Answer =
   | {
       readonly is: 'answered'
@@ -9,10 +34,27 @@ export type Answer =
       readonly retryAfterMs: number | undefined
     }
   /** Nothing came back that could be read to its end. */
-  | { readonly is: 'cut'; readonly why: string }
+  | {
+      readonly is: 'cut'
+      /** ECONNRESET, or one of `linkCodes`. */
+      readonly code: string
+      readonly why: string
+      /** Of the body that left: above 0 the server may have records of it. */
+      readonly sentBytes: number
+    }
 
-/** The way to the server: carries a batch there and the answer back. It neither retries nor judges. */
+/** What a link calls a failure for which the system has no code. */
+export const linkCodes = {
+  /** No byte moved in either direction for `stallMs`. */
+  stalled: 'STALLED',
+  /** The answer is longer than any of ours. */
+  tooLong: 'ANSWER_TOO_LONG',
+  /** Its sender gave the request up. */
+  abandoned: 'ABANDONED',
+} as const
+
+/** The way to the server: carries a request there and the answer back. It neither retries nor judges. */
 export interface Link extends AsyncDisposable {
   /** Never throws: a link that fails is an answer. */
-  send(batch: Uint8Array, signal: AbortSignal): Promise<Answer>
+  send(request: LinkRequest, signal: AbortSignal): Promise<Answer>
 }

@@ -1,60 +1,128 @@
 import { mediaTypes } from '../../protocol/contract.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
-import { base64url, type DeviceId } from '../../protocol/ids.ts'
+import { base64url, equalBytes, type DeviceId } from '../../protocol/ids.ts'
+import type { RecordName } from '../../protocol/query.ts'
 import { verifyReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { showText } from '../../protocol/show-text.ts'
-import { placeText, type AsideEntry, type IndexEntry } from '../queue/index-entry.ts'
+import type { BatchEntry } from '../queue/batch.ts'
+import { placeText } from '../queue/index-entry.ts'
 import type { Answer } from './link.ts'
+import { senseOfFailure, senseOfRefusal, senseOfStatus, type Course, type Sense } from './meaning.ts'
 
-/** What an answer means for the batch that was sent. */
+/** What an answer means for the records that were sent, or asked for. */
 export type Meaning =
+  | ReceiptRead
+  /** Nothing is known to be stored: keep everything. */
   | {
-      readonly is: 'receipt'
-      /** The server signed that it has them. */
-      readonly safe: readonly IndexEntry[]
-      /** Among those: stored apart, because another record holds their place. */
-      readonly forked: readonly string[]
-      /** The server signed that it will not take them. */
-      readonly refused: readonly AsideEntry[]
+      readonly is: 'failed'
+      readonly course: Exclude<Course, 'receipt' | 'aside'>
+      readonly why: string
+      readonly retryAfterMs: number
+      /** Some of what was sent may be stored. */
+      readonly isInDoubt: boolean
     }
-  | { readonly is: 'tooLarge' }
-  /** Nothing is known to be stored: keep everything and try again. */
-  | { readonly is: 'nothing'; readonly why: string; readonly retryAfterMs: number | undefined }
 
-/** Reads an answer. Only a receipt by a pinned key, for these records of this device, lets anything go. */
-export function readAnswer(
-  answer: Answer,
-  entries: readonly IndexEntry[],
-  pinned: readonly PublicKey[],
-  device: DeviceId,
-): Meaning {
-  if (answer.is === 'cut') return { is: 'nothing', why: answer.why, retryAfterMs: undefined }
-  if (answer.status === 413 && entries.length > 1) return { is: 'tooLarge' }
-  const nothing = (why: string): Meaning => ({ is: 'nothing', why, retryAfterMs: answer.retryAfterMs })
-  if (answer.status !== 200) return nothing(sayRefusal(answer.status, answer.mediaType, answer.body))
-  const receipt = verifyReceipt(answer.body, pinned, device)
-  if (!receipt.ok)
-    return nothing(`not our server: status 200 without a receipt by the pinned key (${answer.mediaType})`)
-  const meaning = sortOut(receipt.value, entries)
-  const isAbout = meaning.safe.length + meaning.refused.length > 0
-  return isAbout ? meaning : nothing('the receipt does not say that the server has what was sent')
+export interface ReceiptRead {
+  readonly is: 'receipt'
+  /** The server signed that it has them. */
+  readonly safe: readonly BatchEntry[]
+  /** It signed that it has their envelopes, and they were sent without a body. */
+  readonly withoutBody: readonly BatchEntry[]
+  /** Among those: stored apart, because another record holds their place. */
+  readonly forked: readonly string[]
+  /** It signed that it will not take them. */
+  readonly refused: readonly RefusedEntry[]
 }
 
-function sortOut(receipt: Receipt, entries: readonly IndexEntry[]): Extract<Meaning, { is: 'receipt' }> {
+export interface RefusedEntry {
+  readonly entry: BatchEntry
+  readonly sense: Sense
+  readonly why: string
+}
+
+/** Whose receipts count, and for whom. */
+export interface Parties {
+  readonly pinned: readonly PublicKey[]
+  readonly device: DeviceId
+  /** Of the device's own key, which a server that refuses it should be told. */
+  readonly fingerprint: string
+}
+
+/** Reads an answer. Only a receipt by a pinned key, for these records of this device, lets anything go. */
+export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
+  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, answer.sentBytes > 0)
+  const receipt = receiptIn(answer, parties)
+  if (receipt.is === 'failed') return receipt
+  const read = sortOut(receipt.receipt, entries)
+  const isAbout = read.safe.length + read.withoutBody.length + read.refused.length > 0
+  const notAbout = 'the receipt does not say that the server has what was sent'
+  return isAbout ? read : failedBy({ course: 'portal', says: notAbout }, notAbout, 0, false)
+}
+
+/** Reads what came for a query: those of the records that the server has. It may have none of them. */
+export function readQueryAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
+  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, false)
+  const receipt = receiptIn(answer, parties)
+  return receipt.is === 'failed' ? receipt : sortOut(receipt.receipt, entries)
+}
+
+export type Found = 'has it' | 'has it not' | 'no answer'
+
+/** Whether an answer to a question says that the server has this record. */
+export function findIn(answer: Answer, { digest }: RecordName, parties: Parties): Found {
+  const receipt = answer.is === 'cut' ? undefined : receiptIn(answer, parties)
+  if (receipt?.is !== 'found') return 'no answer'
+  const said = receipt.receipt.entries.find((entry) => equalBytes(entry.digest, digest))
+  return said && said.outcome !== 'refused' ? 'has it' : 'has it not'
+}
+
+type Failed = Extract<Meaning, { is: 'failed' }>
+
+function receiptIn(
+  answer: Extract<Answer, { is: 'answered' }>,
+  { pinned, device, fingerprint }: Parties,
+): Failed | { readonly is: 'found'; readonly receipt: Receipt } {
+  const { status, mediaType, body, retryAfterMs = 0 } = answer
+  const sense = senseOfStatus(status)
+  if (sense.course !== 'receipt') {
+    const key = status === 401 || status === 403 ? ` (the key of ${device} is ${fingerprint})` : ''
+    const why = `${sayRefusal(status, mediaType, body)}: ${sense.says}${key}`
+    return failedBy(sense, why, retryAfterMs, true)
+  }
+  const receipt = verifyReceipt(body, pinned, device)
+  if (receipt.ok) return { is: 'found', receipt: receipt.value }
+  const why = showText(`not our server: status 200 without a receipt by the pinned key (${mediaType})`)
+  return failedBy({ course: 'portal', says: why }, why, retryAfterMs, false)
+}
+
+function failedBy({ course, isInDoubt }: Sense, why: string, retryAfterMs: number, hasLeft: boolean): Failed {
+  // An answer of the server's ends in a failure of one of these courses; the table has no other.
+  const failing = course === 'receipt' || course === 'aside' ? 'retry' : course
+  return { is: 'failed', course: failing, why, retryAfterMs, isInDoubt: isInDoubt === true && hasLeft }
+}
+
+function sortOut(receipt: Receipt, entries: readonly BatchEntry[]): ReceiptRead {
   const byDigest = new Map<string, ReceiptEntry>(
     receipt.entries.map((entry) => [base64url(entry.digest), entry]),
   )
-  const safe: IndexEntry[] = []
-  const forked: string[] = []
-  const refused: AsideEntry[] = []
-  for (const entry of entries) {
+  const told = entries.flatMap((entry) => {
     const said = byDigest.get(base64url(entry.digest))
-    if (said?.outcome === 'refused') refused.push({ ...entry, why: `refused by the server: ${said.refusal}` })
-    // The drone sent a body: somebody on the way took it off, and the record is to be sent again.
-    else if (said && said.outcome !== 'storedWithoutBody') safe.push(entry)
-    if (said?.outcome === 'forked') forked.push(placeText(entry))
+    return said ? [{ entry, said }] : []
+  })
+  const having = (fits: (said: ReceiptEntry, entry: BatchEntry) => boolean): BatchEntry[] =>
+    told.filter(({ entry, said }) => fits(said, entry)).map(({ entry }) => entry)
+  return {
+    is: 'receipt',
+    safe: having(({ outcome }) => outcome !== 'refused' && outcome !== 'storedWithoutBody'),
+    // Where the drone sent a body, somebody on the way took it off: the record is to be sent again.
+    withoutBody: having(({ outcome }, { isWithheld }) => outcome === 'storedWithoutBody' && isWithheld),
+    forked: having(({ outcome }) => outcome === 'forked').map(placeText),
+    refused: told.flatMap(({ entry, said }) => {
+      if (said.outcome !== 'refused') return []
+      const { refusal } = said
+      return [{ entry, sense: senseOfRefusal(refusal), why: showText(`refused by the server: ${refusal}`) }]
+    }),
   }
-  return { is: 'receipt', safe, forked, refused }
 }
 
 /** Status, and what a problem (RFC 9457) says of itself. Nobody signed it: it is shown, never acted upon. */
@@ -70,7 +138,7 @@ function describeProblem(body: Uint8Array): string {
     const words = ['code', 'detail'].map((name) => (problem as Record<string, unknown>)[name])
     return words
       .filter((word) => typeof word === 'string')
-      .map((word) => `, ${word}`)
+      .map((word) => `, ${word.slice(0, 200)}`)
       .join('')
   } catch {
     // It said "problem" and was none: the status has to do.

@@ -1,4 +1,5 @@
 import type { Index } from '../world.ts'
+import { Turns } from './turns.ts'
 
 export type IndexWrite =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
@@ -14,7 +15,7 @@ export const del = (key: string): IndexWrite => ({ type: 'del', key })
 export class IndexStore implements AsyncDisposable {
   readonly #reopen: () => Promise<Index>
   #index: Index
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   private constructor(index: Index, reopen: () => Promise<Index>) {
     this.#index = index
@@ -40,9 +41,7 @@ export class IndexStore implements AsyncDisposable {
   }
 
   #inTurn<T>(work: (index: Index) => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(() => this.#attempt(work))
-    this.#turn = mine.catch(() => undefined)
-    return mine
+    return this.#turns.take(() => this.#attempt(work))
   }
 
   async #attempt<T>(work: (index: Index) => Promise<T>): Promise<T> {
@@ -57,7 +56,7 @@ export class IndexStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn
+    await this.#turns.ended()
     await this.#index.close()
   }
 }

@@ -1,31 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { EncodedBody } from '../../protocol/body.ts'
 import type { ChainHead } from '../../protocol/chain.ts'
-import type { StreamLabel } from '../../protocol/chunk.ts'
 import { limits } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import type { ByteOffset, StreamId } from '../../protocol/ids.ts'
-import type { DataManifest, RecordTime } from '../../protocol/manifest.ts'
-import { sealChunk, type SealedRecord } from '../../protocol/seal.ts'
-import type { QueueState } from './queue-state.ts'
+import type { RecordTime } from '../../protocol/manifest.ts'
 import type { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { encodeEntry, encodeHead, keys, recordKey, resumeKey, type IndexEntry } from './index-entry.ts'
-import { put, type IndexWrite } from './index-store.ts'
-import type { OpenedQueue } from './open-queue.ts'
-import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
-import type { Extent } from './segment-log.ts'
+import { sealArrival, type Arrival } from './arrival.ts'
+import { noteHighWater } from './high-water.ts'
+import type { OpenedQueue, QueueOptions } from './open-queue.ts'
+import type { QueueState } from './queue-state.ts'
+import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
+import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
 
-/** A chunk that is ready to be sealed, and from where its file is to be read on once it is safe. */
-export interface Arrival {
-  readonly label: StreamLabel
-  readonly offset: ByteOffset
-  readonly body: EncodedBody
-  readonly resume: ResumePoint
-}
-
-type Sealed = SealedRecord<DataManifest>
+type Bounds = Pick<QueueOptions, 'stateDirectory' | 'maxBytes'>
 
 interface Waiting {
   readonly arrival: Arrival
@@ -45,6 +33,7 @@ const maxGroupBytes = 4 * 1024 * 1024
 export class Intake {
   readonly #opened: OpenedQueue
   readonly #maxBytes: number
+  readonly #stateDirectory: string
   readonly #signer: Signer
   readonly #world: World
   readonly #changed: Doorbell
@@ -54,14 +43,17 @@ export class Intake {
   #state: QueueState = { is: 'open' }
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
+  readonly #tally: Tally
 
-  constructor(opened: OpenedQueue, maxBytes: number, signer: Signer, world: World, changed: Doorbell) {
+  constructor(opened: OpenedQueue, bounds: Bounds, signer: Signer, world: World, changed: Doorbell) {
     this.#opened = opened
-    this.#maxBytes = maxBytes
+    this.#maxBytes = bounds.maxBytes
+    this.#stateDirectory = bounds.stateDirectory
     this.#signer = signer
     this.#world = world
     this.#changed = changed
     this.#head = opened.head
+    this.#tally = new Tally(opened.ledger.records)
   }
 
   /** Where the chain ends, as it stands on the disk. */
@@ -118,7 +110,7 @@ export class Intake {
   #nextGroup(): readonly Waiting[] {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
-      bytes += arrival.body.body.length + limits.maxRecordOverheadBytes
+      bytes += (arrival.kind === 'data' ? arrival.body.body.length : 0) + limits.maxRecordOverheadBytes
       return !this.#fits(bytes, index) || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
@@ -133,7 +125,9 @@ export class Intake {
   async #waitForRoom(seen: number): Promise<void> {
     const before = this.#opened.segments.bytes
     try {
-      await this.#opened.segments.removeDead(true)
+      await this.#opened.segments.removeAllDead(() =>
+        noteHighWater(this.#stateDirectory, this.#head, this.#world.files),
+      )
     } catch (cause) {
       return this.#block(cause)
     }
@@ -144,11 +138,12 @@ export class Intake {
 
   async #store(group: readonly Waiting[]): Promise<void> {
     const sealed = this.#seal(group, await this.#timeLabel())
-    const extents = await this.#writeSegment(sealed)
-    if (!extents) return
-    if (!(await this.#writeIndex(writesOf(group, sealed, extents), group))) return
-    this.#world.journal.indexWritten(sealed.length)
-    this.#count(group, sealed)
+    const stored = await this.#writeSegments(sealed)
+    if (!stored || !(await this.#writeIndex(stored, group))) return
+    this.#world.journal.indexWritten(stored.length)
+    this.#head = sealed.at(-1)?.record.head ?? this.#head
+    this.#tally.count(stored)
+    countIn(stored, this.#opened)
     this.#waiting.splice(0, group.length)
     this.#setState({ is: 'open' })
     this.#changed.ring()
@@ -162,26 +157,30 @@ export class Intake {
     return { wallMs: clock.wallMs(), monotonicMs, bootId: clock.bootId, clockState }
   }
 
-  #seal(group: readonly Waiting[], time: RecordTime): Sealed[] {
+  #seal(group: readonly Waiting[], time: RecordTime): SealedArrival[] {
     let head = this.#head
-    return group.map(({ arrival: { label, offset, body } }) => {
-      const record = sealChunk(label, offset, body, head, time, this.#signer)
+    return group.map(({ arrival }) => {
+      const record = sealArrival(arrival, head, time, this.#signer)
       head = record.head
-      return record
+      return { arrival, record }
     })
   }
 
-  async #writeSegment(sealed: readonly Sealed[]): Promise<readonly Extent[] | undefined> {
+  async #writeSegments(sealed: readonly SealedArrival[]): Promise<readonly StoredArrival[] | undefined> {
     const { segments } = this.#opened
+    const { journal } = this.#world
     try {
-      const extents = await segments.append(sealed.map(({ bytes }) => bytes))
-      this.#world.journal.segmentWritten(sealed.length)
+      const records = sealed.map(({ arrival: { lane }, record: { bytes } }) => ({ lane, bytes }))
+      const extents = await segments.append(records)
+      journal.segmentWritten(sealed.length)
       await segments.sync(extents)
-      this.#world.journal.segmentSynced()
-      return extents
+      journal.segmentSynced()
+      return extents.flatMap((extent, index) =>
+        sealed.slice(index, index + 1).map((one) => storedAt(one, extent)),
+      )
     } catch (cause) {
       // Each failure leaves a segment behind: on a full disk they would become many.
-      await segments.removeDead(false).catch(() => undefined)
+      await segments.removeDead().catch(() => undefined)
       await this.#block(cause)
       return undefined
     }
@@ -191,9 +190,10 @@ export class Intake {
    * A write that failed may have happened all the same, so the very same one is tried until it succeeds: then it does not
    * matter which of them did. False when the queue is closed, or nobody waits for it any more.
    */
-  async #writeIndex(writes: readonly IndexWrite[], group: readonly Waiting[]): Promise<boolean> {
+  async #writeIndex(stored: readonly StoredArrival[], group: readonly Waiting[]): Promise<boolean> {
     while (!this.#closing.signal.aborted && !group.every(({ signal }) => signal.aborted)) {
       try {
+        const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
         await this.#opened.index.write(writes)
         return true
       } catch (cause) {
@@ -216,38 +216,4 @@ export class Intake {
     this.#state = state
     this.#changed.ring()
   }
-
-  #count(group: readonly Waiting[], sealed: readonly Sealed[]): void {
-    for (const { arrival } of group) this.#opened.resumePoints.set(arrival.label.stream, arrival.resume)
-    for (const { manifest, bytes, head } of sealed) {
-      this.#opened.ledger.queued(manifest.stream, manifest.length, bytes.length)
-      this.#head = head
-    }
-  }
-}
-
-function writesOf(
-  group: readonly Waiting[],
-  sealed: readonly Sealed[],
-  extents: readonly Extent[],
-): IndexWrite[] {
-  // Of each stream the last resume point counts.
-  const points = new Map<StreamId, ResumePoint>(
-    group.map(({ arrival }) => [arrival.label.stream, arrival.resume]),
-  )
-  const head = sealed.at(-1)?.head
-  return [
-    ...entriesOf(sealed, extents).map((entry) => put(recordKey(entry), encodeEntry(entry))),
-    ...[...points.values()].map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
-    ...(head ? [put(keys.head, encodeHead(head))] : []),
-  ]
-}
-
-function entriesOf(sealed: readonly Sealed[], extents: readonly Extent[]): IndexEntry[] {
-  return extents.flatMap((extent, index) => {
-    const record = sealed[index]
-    if (!record) return []
-    const { epoch, seq, stream, length } = record.manifest
-    return [{ epoch, seq, stream, length, digest: record.digest, extent }]
-  })
 }

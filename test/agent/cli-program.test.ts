@@ -219,7 +219,13 @@ describe('the progress of a flush', () => {
   })
 
   test('says why the link waits instead of a rate', () => {
-    const link = { is: 'waiting', why: `no route${escape}[2J`, attempts: 3, retryInMs: 12_000 } as const
+    const link = {
+      is: 'waiting',
+      why: `no route${escape}[2J`,
+      because: 'retry',
+      attempts: 3,
+      retryInMs: 12_000,
+    } as const
     expect(barLine({ ...report, link }, at(0, 1024), 200)).toMatch(
       /link waiting: no route\\x1b\[2J \(attempt 3 failed, next in 12s\)$/,
     )
@@ -235,7 +241,13 @@ const statusReport: StatusReport = {
   device: 'drone',
   epoch: 7,
   server: 'https://logs.example.org/',
-  link: { is: 'waiting', why: '200 with a page\nof somebody', attempts: 4, retryInMs: 12_000 },
+  link: {
+    is: 'waiting',
+    why: '200 with a page\nof somebody',
+    because: 'retry',
+    attempts: 4,
+    retryInMs: 12_000,
+  },
   queue: {
     records: 1,
     bytes: 3_355_443,

@@ -50,7 +50,11 @@ function section(node: SchemaNode, name: string): string {
   const names = settings.find((setting) => setting.path.join('.') === name)
   const facts = [
     `- Expected: ${node.expected?.replaceAll('*', '\\*').replaceAll(' _ ', ' \\_ ')}`,
-    initial === undefined ? '- Must be given' : `- Default: \`${initial}\``,
+    initial !== undefined
+      ? `- Default: \`${initial}\``
+      : node.isOptional
+        ? '- Default: none'
+        : '- Must be given',
     ...(names ? [`- Variable: \`${names.variable}\`, flag: \`--${names.flag}\``] : []),
   ]
   return [`## \`${name}\``, '', node.description, '', ...facts, ''].join('\n')

@@ -67,6 +67,8 @@ describe('a file with what must be given', () => {
         requestMaxBytes: 4_194_304,
         requestTimeoutMs: 30_000,
         retry: { minMs: 500, maxMs: 60_000 },
+        rateLimit: undefined,
+        gate: { file: undefined, command: undefined, mavlink: undefined },
       },
       shutdownGraceMs: 3000,
       rescanMs: 10_000,
@@ -367,6 +369,10 @@ const bySetting: Readonly<Record<string, string>> = {
   'server.url': 'https://other.example.org',
   'server.publicKey': `${otherKey}, ${publicKey}`,
   'server.allowInsecure': 'true',
+  'server.ca': '/ca.pem',
+  'server.clientCertificate': '/client.pem',
+  'server.clientKey': '/client.key',
+  'server.proxy': 'http://proxy.example.org:3128',
   key: '/other.key',
   state: '/other',
   control: '/other.sock',
@@ -378,6 +384,10 @@ const bySetting: Readonly<Record<string, string>> = {
   'delivery.requestTimeout': '1m',
   'delivery.retry.min': '1s',
   'delivery.retry.max': '2s',
+  'delivery.rateLimit': '64KiB',
+  'delivery.gate.file': '/run/armed',
+  'delivery.gate.command': 'true',
+  'delivery.gate.mavlink': '127.0.0.1:14550',
   shutdownGrace: '1s',
   rescanInterval: '1s',
 }
@@ -401,7 +411,16 @@ describe('a variable or a flag', () => {
       device: 'other',
       keyFile: '/other.key',
       chunks: { maxBytes: 2_097_152, maxAgeMs: 1000 },
-      delivery: { retry: { minMs: 1000, maxMs: 2000 } },
+      delivery: {
+        retry: { minMs: 1000, maxMs: 2000 },
+        rateLimit: 65_536,
+        gate: { file: '/run/armed', command: 'true', mavlink: { host: '127.0.0.1', port: 14_550 } },
+      },
+      server: {
+        ca: '/ca.pem',
+        client: { certificate: '/client.pem', key: '/client.key' },
+        proxy: { HTTPS_PROXY: 'http://proxy.example.org:3128' },
+      },
     })
     expect(fromEnv.server.publicKeys.map((key) => base64url(key.bytes))).toEqual([otherKey, publicKey])
   })

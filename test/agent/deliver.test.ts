@@ -6,6 +6,7 @@ import { Delivery } from '../../agent/deliver/deliver.ts'
 import { httpLink } from '../../agent/deliver/http-link.ts'
 import type { IndexEntry } from '../../agent/queue/index-entry.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
+import { realWorld } from '../../agent/world.ts'
 import { limits } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { parseDeviceId, sha256, type DeviceId } from '../../protocol/ids.ts'
@@ -15,13 +16,24 @@ import { scanRecord } from '../../protocol/record.ts'
 import { digestOf } from '../../protocol/verify.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld, type FakeWorld } from '../kit/fake-world.ts'
-import { QueueKit } from '../kit/queue-kit.ts'
+import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const address = 'http://logs.test'
 const retry = { minMs: 500, maxMs: 60_000 }
 const server = makeSigner()
 
-beforeEach(() => nock.disableNetConnect())
+beforeEach(() => {
+  nock.disableNetConnect()
+  knowingOnlyChunks()
+})
+
+/** A server of the first version: it cannot be asked anything. */
+function knowingOnlyChunks(): void {
+  for (const scope of [nock(address).post('/v1/receipts'), nock(address).get('/v1/capabilities')]) {
+    scope.optionally().times(1000).reply(404, 'no such page')
+  }
+}
+
 afterEach(() => {
   nock.abortPendingRequests()
   nock.cleanAll()
@@ -81,9 +93,9 @@ class Post implements AsyncDisposable {
     const world = fakeWorld()
     const queue = disposal.use(await kit.open(world))
     for (const text of texts) await kit.append(queue, text)
-    const entries = (await queue.nextBatch(1 << 20, 100))?.entries ?? []
-    const link = disposal.use(httpLink({ server: new URL(address), stallMs: 1000 }))
-    const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.publicKey] }
+    const entries = (await nextBatch(queue, 1 << 20, 100))?.entries ?? []
+    const link = disposal.use(httpLink({ server: new URL(address), stallMs: 1000 }, realWorld()))
+    const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.publicKey], signer: kit.signer }
     const delivery = new Delivery(queue, link, world, options)
     return new Post(kit, queue, world, delivery, entries, disposal.move())
   }
@@ -118,9 +130,17 @@ class Post implements AsyncDisposable {
   /** The server comes to its senses: everything is delivered with the next attempt, and forgotten. */
   async recovers(): Promise<void> {
     nock.cleanAll()
-    post().reply(200, receiptFor(this.entries), receiptType)
+    knowingOnlyChunks()
+    post().times(3).reply(200, receiptFor(this.entries), receiptType)
     await this.world.clock.skip()
     await this.world.told.told('deliveryRecovered')
+    while (
+      this.world.told
+        .named('forgotten')
+        .flat()
+        .reduce<number>((sum, count) => sum + Number(count), 0) < this.entries.length
+    )
+      await this.world.told.told('forgotten', this.world.told.named('forgotten').length + 1)
     if (this.queue.ledger.records > 0) throw new Error('not everything was delivered')
   }
 
@@ -139,6 +159,9 @@ const oldEntries: IndexEntry[] = [0, 1].map((seq) => ({
   digest: sha256(Buffer.from(`old ${seq}`)),
   stream: 'AAAAAAAAAAAAAAAAAAAAAA' as never,
   extent: { segment: 1, offset: 0, length: 1 },
+  lane: 'normal' as const,
+  envelope: undefined,
+  isWithheld: false,
   length: 1,
 }))
 
@@ -206,9 +229,9 @@ const noAnswers: [string, (post: Post) => void, RegExp][] = [
   ['401', () => post().reply(...problem(401, 'DEVICE_UNKNOWN')), /401, DEVICE_UNKNOWN, said so/],
   ['403', () => post().reply(...problem(403, 'KEY_REVOKED')), /403, KEY_REVOKED, said so/],
   ['400', () => post().reply(...problem(400, 'BATCH_MALFORMED')), /400, BATCH_MALFORMED/],
-  ['404', () => post().reply(404, 'no such page'), /answered 404$/],
+  ['404', () => post().reply(404, 'no such page'), /answered 404: nothing of ours/],
   ['507', () => post().reply(...problem(507, 'STORE_FULL')), /507, STORE_FULL/],
-  ['502 from a proxy', () => post().reply(502, '\u001b[31mbad gateway'), /answered 502$/],
+  ['502 from a proxy', () => post().reply(502, '\u001b[31mbad gateway'), /answered 502: a proxy/],
   ['a problem with control characters', () => post().reply(...problem(500, '\u001b[2J\n')), /500, \\/],
   [
     'a connection that breaks',
@@ -219,7 +242,7 @@ const noAnswers: [string, (post: Post) => void, RegExp][] = [
   [
     'an answer without an end',
     () => post().reply(200, () => endless(), receiptType),
-    /longer than any receipt/,
+    /longer than any of ours/,
   ],
 ]
 
@@ -249,7 +272,9 @@ describe('nothing leaves the queue, and status says why, on', () => {
     expect(report).toMatchObject({ is: 'waiting', attempts: 1, why: expect.stringMatching(why) })
     expect(post.queue.ledger.records).toBe(3)
     expect(post.world.told.named('receiptVerified')).toEqual([])
-    expect(nock.pendingMocks().filter((mock) => !mock.includes('elsewhere.test'))).toEqual([])
+    expect(nock.pendingMocks().filter((mock) => !/elsewhere.test|receipts|capabilities/.test(mock))).toEqual(
+      [],
+    )
     await post.recovers()
   })
 })
@@ -340,7 +365,7 @@ describe('a batch that is too large', () => {
 
   test('cannot be: what is over the limit of records is left for the next', async () => {
     await using delivery = await Post.prepare()
-    expect((await delivery.queue.nextBatch(1 << 20, 2))?.entries).toHaveLength(2)
+    expect((await nextBatch(delivery.queue, 1 << 20, 2))?.entries).toHaveLength(2)
     expect(limits.maxBatchRecords).toBe(4096)
   })
 })
@@ -353,7 +378,7 @@ describe('between attempts', () => {
     delivery.start()
     for (let attempt = 1; attempt <= 12; attempt++) {
       const [why, attempts, ms] = await delivery.world.told.told('deliveryFailed', attempt)
-      expect([why, attempts]).toEqual(['the server answered 500', attempt])
+      expect([why, attempts]).toEqual(['the server answered 500: the server has a bug', attempt])
       expect(delivery.delivery.report).toMatchObject({ is: 'waiting', attempts: attempt, retryInMs: ms })
       expect(ms).toBeLessThanOrEqual(Math.min(retry.maxMs, retry.minMs * 2 ** (attempt - 1)))
       pauses.push(Number(ms))

@@ -1,6 +1,8 @@
 import type { Journal } from '../../agent/journal.ts'
 import type { Clock } from '../../agent/clock.ts'
 import { realWorld, type Chance, type Files, type Index, type World } from '../../agent/world.ts'
+import { Doorbell } from '../../agent/doorbell.ts'
+import type { Surroundings } from '../../agent/surroundings.ts'
 import type { ClockState } from '../../protocol/manifest.ts'
 import { Seeded } from './seeded.ts'
 
@@ -179,7 +181,26 @@ async function badIndex(index: Index, disk: BadDisk): Promise<Index> {
   })
 }
 
+/** They change when a test says so. */
+export class FakeSurroundings implements Surroundings {
+  readonly #bell = new Doorbell()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  change(): void {
+    this.#bell.ring()
+  }
+
+  changed(signal: AbortSignal): Promise<void> {
+    return this.#bell.waitBeyond(this.#bell.rings, Infinity, this.#clock, signal)
+  }
+}
+
 export interface FakeWorld extends World {
+  readonly surroundings: FakeSurroundings
   readonly clock: FakeClock
   readonly told: RecordingJournal
   readonly disk: BadDisk
@@ -197,6 +218,7 @@ export function fakeWorld(seed = 1): FakeWorld {
     told,
     disk,
     chance,
+    surroundings: new FakeSurroundings(clock),
     journal: told.journal,
     files: badFiles(real.files, disk),
     processId: process.pid,

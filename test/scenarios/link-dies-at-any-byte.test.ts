@@ -36,8 +36,11 @@ class Exchange implements AsyncDisposable {
     const told = new RecordingJournal()
     const world: World = { ...realWorld(), journal: told.journal }
     const queue = disposal.use(await kit.open(world))
-    const way = disposal.use(httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }))
-    const options = { requestMaxBytes: 1 << 20, retry: { minMs: 1, maxMs: 2 }, pinned: [server.key] }
+    const way = disposal.use(
+      httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }, realWorld()),
+    )
+    const retry = { minMs: 1, maxMs: 2 }
+    const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.key], signer: kit.signer }
     const stopping = new AbortController()
     const running = new Delivery(queue, way, world, options).run(stopping.signal)
     disposal.defer(async () => {

@@ -1,0 +1,27 @@
+import { mediaTypes, paths } from '../../protocol/contract.ts'
+import type { Signer } from '../../protocol/ed25519-policy.ts'
+import type { DeviceId } from '../../protocol/ids.ts'
+import { signQuery, type RecordName } from '../../protocol/query.ts'
+import { maxReceiptBytes } from '../../protocol/receipt.ts'
+import type { LinkRequest } from './link.ts'
+
+/** The longest answer that is read: the receipt for the largest batch is within this. */
+export const maxAnswerBytes = maxReceiptBytes + 1024
+export const acceptedTypes = `${mediaTypes.receipt}, ${mediaTypes.problem}`
+
+/** Asks the server which of these records it has. At most 4096, none twice. */
+export function askForReceipts(
+  records: readonly RecordName[],
+  device: DeviceId,
+  signer: Signer,
+): LinkRequest {
+  const names = records.map(({ epoch, seq, digest }) => ({ epoch, seq, digest }))
+  return {
+    method: 'POST',
+    path: paths.receipts,
+    mediaType: mediaTypes.query,
+    accept: acceptedTypes,
+    body: signQuery({ asks: 'records', device, records: names }, signer).bytes,
+    maxAnswerBytes,
+  }
+}

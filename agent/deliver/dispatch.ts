@@ -1,0 +1,73 @@
+import { limits } from '../../protocol/contract.ts'
+import type { Batch } from '../queue/batch.ts'
+import { lanes, type Lane } from '../queue/lane.ts'
+import type { RequestParts, Requests } from './requests.ts'
+
+/** With a batch each. The connections are kept, so there are never many. */
+const maxRequests = 6
+/** Besides, for what is urgent. */
+const maxUrgent = 2
+
+export type Next = { readonly is: 'question' } | { readonly is: 'batch'; readonly batch: Batch }
+
+/**
+ * Decides what is sent next, and when: what is in doubt is asked about first; of the records, those of the highest lane
+ * first. Another batch is begun when those before it have nearly left, so that the link is never idle for want of one.
+ */
+export class Dispatch {
+  readonly #parts: RequestParts
+  readonly #requests: Requests
+  /** When a lane had nothing to give, by the rings of the queue. */
+  readonly #emptyAt = new Map<Lane, number>()
+  maxRecords: number = limits.maxBatchRecords
+
+  constructor(parts: RequestParts, requests: Requests) {
+    this.#parts = parts
+    this.#requests = requests
+  }
+
+  /** While it is not known whether there is a link, one batch tries it out. */
+  async next(isTrial: boolean): Promise<Next | undefined> {
+    const { doubts, count } = this.#requests
+    if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
+    if (isTrial && count > 0) return undefined
+    const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
+    return batch && { is: 'batch', batch }
+  }
+
+  #suspect(isAlone: boolean): Batch | undefined {
+    const suspect = this.#requests.suspects.next(this.#requests.receipts, isAlone)
+    return suspect && !this.#requests.carries(suspect) ? suspect : undefined
+  }
+
+  async #waiting(): Promise<Batch | undefined> {
+    const open = lanes.filter((lane) => this.#admits(lane))
+    for (const lane of open) {
+      const batch = await this.#take(lane)
+      if (batch) return batch
+    }
+    if (open.length === lanes.length) this.#requests.starve()
+    return undefined
+  }
+
+  async #take(lane: Lane): Promise<Batch | undefined> {
+    const { queue, size, model } = this.#parts
+    const { rings } = queue.changed
+    if (this.#emptyAt.get(lane) === rings) return undefined
+    const batch = await queue.take(size.next(model), this.maxRecords, lane)
+    if (!batch) this.#emptyAt.set(lane, rings)
+    return batch
+  }
+
+  #admits(lane: Lane): boolean {
+    const { model, size, pacer } = this.#parts
+    const { count, awaitedBytes } = this.#requests
+    const isUrgent = lane === 'high'
+    if (count >= maxRequests + (isUrgent ? maxUrgent : 0)) return false
+    const bytes = size.next(model)
+    if (count > 0 && pacer.restBytes(lane) > bytes / 2) return false
+    if (isUrgent || count === 0) return true
+    // Until the first receipt nothing is known of the link; after it, what waits for receipts fills it.
+    return model.rate !== undefined && awaitedBytes <= 2 * model.pipeBytes + bytes
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What the link carries, learnt from receipts as BBR (RFC draft-cardwell-iccrg-bbr) learns from acknowledgements: the
+ * rate is the most that was delivered over any of the last rounds, the round trip the least that was seen. From the two
+ * follows how much may be under way: enough to fill the link, and a little more than that, so that what is urgent never
+ * stands behind what is not. Pure; times are monotonic milliseconds, given from outside.
+ */
+export class LinkModel {
+  /** Samples of the rate, newest last, bytes a millisecond. */
+  readonly #rates: number[] = []
+  /** Least round trips of the last periods, newest last. */
+  readonly #roundTrips: { readonly sinceMs: number; ms: number }[] = []
+  #deliveredBytes = 0
+  #deliveredMs = 0
+  /** When the last byte of the newest delivered upload left. */
+  #deliveredLeftMs = 0
+  /** Left and not receipted, of all uploads. */
+  #outstandingBytes = 0
+  /** Estimated to stand before the narrowest place of the way, at `#backlogMs`. */
+  #backlogBytes = 0
+  #backlogMs = 0
+  /** Samples in a row by which the rate did not grow. */
+  #plateaus = 0
+  /**
+   * Whatever stands before the narrow place is part of every round trip that is seen. Now and then it is let drain, and
+   * an upload is sent without any slack, which shows the round trip as it is.
+   */
+  #isProbing = false
+  #probedMs = 0
+
+  /** Bytes a millisecond; undefined before the first receipt. */
+  get rate(): number | undefined {
+    return this.#rates.length === 0 ? undefined : Math.max(...this.#rates)
+  }
+
+  /** 0 before the first receipt. */
+  get roundTripMs(): number {
+    return this.#roundTrips.length === 0 ? 0 : Math.min(...this.#roundTrips.map(({ ms }) => ms))
+  }
+
+  /** What is under way on a link that is just filled: rate × round trip. */
+  get pipeBytes(): number {
+    return (this.rate ?? 0) * this.roundTripMs
+  }
+
+  /**
+   * How far ahead of the rate an upload may run. It bridges pauses of timers, and finds out when the link got faster: by as
+   * much as fills it once more while the rate is found to grow.
+   */
+  get slackBytes(): number {
+    const { rate } = this
+    if (rate === undefined) return Infinity
+    const isGrowing = this.#plateaus < believedPlateaus
+    const ms = isGrowing
+      ? Math.max(4 * leastSlackMs, this.roundTripMs)
+      : Math.max(leastSlackMs, this.roundTripMs / 4)
+    return Math.max(leastSlackBytes, rate * ms)
+  }
+
+  /** An upload that begins now. */
+  begin(nowMs: number): Upload {
+    if (!this.#isProbing && nowMs - this.#probedMs > probeEveryMs)
+      this.#drainFor(this.pipeBytes * drainedShare)
+    const isAlone = this.#outstandingBytes === 0
+    return {
+      bytes: 0,
+      isStarved: false,
+      isProbe: this.#isProbing,
+      deliveredBytes: this.#deliveredBytes,
+      deliveredMs: isAlone ? nowMs : this.#deliveredMs,
+      leftBeforeMs: isAlone ? nowMs : this.#deliveredLeftMs,
+      leftMs: nowMs,
+    }
+  }
+
+  /** So many bytes of it left. */
+  left(upload: Upload, bytes: number, nowMs: number): void {
+    this.#drain(nowMs)
+    upload.bytes += bytes
+    upload.leftMs = nowMs
+    this.#outstandingBytes += bytes
+    this.#backlogBytes += bytes
+  }
+
+  /** How long to wait until more may leave; 0 when some may now. */
+  waitMs(nowMs: number): number {
+    const { rate } = this
+    if (rate === undefined) return 0
+    this.#drain(nowMs)
+    const surplus = this.#backlogBytes - (this.#isProbing ? 0 : this.slackBytes)
+    return surplus <= 0 ? 0 : Math.max(1, surplus / rate)
+  }
+
+  /** What an upload of which everything left waits for: its receipt came. */
+  receipted(upload: Upload, nowMs: number): void {
+    this.#outstandingBytes -= upload.bytes
+    this.#deliveredBytes += upload.bytes
+    this.#noteRoundTrip(nowMs - upload.leftMs, nowMs)
+    if (upload.isProbe) this.#endProbe(nowMs)
+    const sinceMs = Math.max(
+      nowMs - upload.deliveredMs,
+      upload.leftMs - upload.leftBeforeMs,
+      this.roundTripMs,
+      0.1,
+    )
+    this.#noteRate((this.#deliveredBytes - upload.deliveredBytes) / sinceMs, upload.isStarved)
+    this.#deliveredMs = nowMs
+    this.#deliveredLeftMs = upload.leftMs
+    this.#drain(nowMs)
+    if (!this.#isProbing) this.#backlogBytes = Math.max(0, this.#outstandingBytes - this.pipeBytes)
+  }
+
+  /** It brought no receipt. */
+  abandoned(upload: Upload, nowMs: number): void {
+    this.#outstandingBytes -= upload.bytes
+    this.#drain(nowMs)
+    this.#backlogBytes = Math.min(this.#backlogBytes, this.#outstandingBytes)
+    if (upload.isProbe) this.#endProbe(nowMs)
+  }
+
+  /** An exchange without a body came back. */
+  noteRoundTrip(ms: number, nowMs: number): void {
+    this.#noteRoundTrip(ms, nowMs)
+  }
+
+  /** Nothing leaves for as long as the link needs for so many bytes, and after that it has no slack. */
+  #drainFor(bytes: number): void {
+    this.#isProbing = true
+    this.#backlogBytes += bytes
+  }
+
+  #endProbe(nowMs: number): void {
+    this.#isProbing = false
+    this.#probedMs = nowMs
+  }
+
+  #drain(nowMs: number): void {
+    const gone = (this.rate ?? 0) * (nowMs - this.#backlogMs)
+    this.#backlogBytes = Math.max(0, this.#backlogBytes - gone)
+    this.#backlogMs = nowMs
+  }
+
+  /** Where there was nothing more to send the link could have carried more: such a sample only counts upwards. */
+  #noteRate(rate: number, isStarved: boolean): void {
+    if (isStarved && this.rate !== undefined && rate <= this.rate) return
+    this.#plateaus = rate > (this.rate ?? 0) * growth ? 0 : this.#plateaus + 1
+    this.#rates.push(rate)
+    if (this.#rates.length > rememberedRates) this.#rates.shift()
+    this.#forgetBetterDays()
+  }
+
+  /** A link that has lost most of its rate, and not for a moment, is believed at once. */
+  #forgetBetterDays(): void {
+    const latest = this.#rates.slice(-believedRates)
+    if (latest.length < believedRates || Math.max(...latest) * 2 > (this.rate ?? 0)) return
+    this.#rates.splice(0, this.#rates.length - believedRates)
+  }
+
+  /** In periods, so that a way that became longer is believed after a while. */
+  #noteRoundTrip(ms: number, nowMs: number): void {
+    const newest = this.#roundTrips.at(-1)
+    if (newest && nowMs - newest.sinceMs < roundTripPeriodMs) {
+      newest.ms = Math.min(newest.ms, ms)
+      return
+    }
+    this.#roundTrips.push({ sinceMs: nowMs, ms })
+    if (this.#roundTrips.length > roundTripPeriods) this.#roundTrips.shift()
+  }
+}
+
+/** One upload in the model's book. */
+export interface Upload {
+  /** That left so far. */
+  bytes: number
+  /** Nothing more was there to send while it was under way, or something else than the link held it back. */
+  isStarved: boolean
+  /** It began while the round trip was to be found out. */
+  readonly isProbe: boolean
+  /** As they stood when it began. */
+  readonly deliveredBytes: number
+  readonly deliveredMs: number
+  readonly leftBeforeMs: number
+  /** When its last byte so far left. */
+  leftMs: number
+}
+
+const rememberedRates = 10
+const believedRates = 4
+const growth = 1.15
+const believedPlateaus = 3
+const probeEveryMs = 30_000
+/** Of what fills the link. */
+const drainedShare = 0.5
+const roundTripPeriodMs = 30_000
+const roundTripPeriods = 3
+const leastSlackBytes = 8 * 1024
+const leastSlackMs = 50

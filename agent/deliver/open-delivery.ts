@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs'
+import type { Signer } from '../../protocol/ed25519-policy.ts'
+import type { AgentConfig } from '../config.ts'
+import { agentFault } from '../faults.ts'
+import type { Queue } from '../queue/queue.ts'
+import { sayCause } from '../say-cause.ts'
+import type { World } from '../world.ts'
+import { Delivery } from './deliver.ts'
+import { openGate } from './gate-keepers.ts'
+import { contextOf, type Trust } from './http-agents.ts'
+import { httpLink } from './http-link.ts'
+
+export interface OpenedDelivery extends AsyncDisposable {
+  readonly delivery: Delivery
+}
+
+/** Delivery as it is configured, with its link and its gate. Throws TRUST_UNUSABLE and GATE_UNUSABLE. */
+export async function openDelivery(
+  { server, delivery: sending }: Pick<AgentConfig, 'server' | 'delivery'>,
+  queue: Queue,
+  signer: Signer,
+  world: World,
+): Promise<OpenedDelivery> {
+  const { requestMaxBytes, requestTimeoutMs: stallMs, retry, rateLimit } = sending
+  await using disposal = new AsyncDisposableStack()
+  const gate = await openGate(sending.gate, world)
+  if (gate) disposal.use(gate)
+  const way = { trust: readTrust(server), proxy: server.proxy }
+  const link = disposal.use(httpLink({ server: server.url, stallMs, ...way }, world))
+  const options = { requestMaxBytes, retry, rateLimit, gate, signer, pinned: server.publicKeys }
+  const delivery = new Delivery(queue, link, world, options)
+  const opened = disposal.move()
+  return { delivery, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+}
+
+/** Read once, at the start: what does not parse is found then, and not on the first flight. */
+function readTrust({ ca, client }: AgentConfig['server']): Trust {
+  try {
+    const trust = {
+      ...(ca === undefined ? {} : { authorities: readFileSync(ca, 'utf8') }),
+      ...(client && {
+        client: {
+          certificate: readFileSync(client.certificate, 'utf8'),
+          key: readFileSync(client.key, 'utf8'),
+        },
+      }),
+    }
+    if (ca !== undefined || client) contextOf(trust)
+    return trust
+  } catch (cause) {
+    throw agentFault(
+      'TRUST_UNUSABLE',
+      `cannot use the certificates of the configuration (${sayCause(cause)})`,
+      {
+        cause,
+      },
+    )
+  }
+}

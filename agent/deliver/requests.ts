@@ -1,0 +1,226 @@
+import { mediaTypes, paths } from '../../protocol/contract.ts'
+import type { Signer } from '../../protocol/ed25519-policy.ts'
+import { Doorbell } from '../doorbell.ts'
+import type { Batch } from '../queue/batch.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { World } from '../world.ts'
+import { acceptedTypes, askForReceipts, maxAnswerBytes } from './asking.ts'
+import { Doubts } from './doubts.ts'
+import type { LinkModel } from './link-model.ts'
+import { linkCodes, type Answer, type Link } from './link.ts'
+import type { Pacer, Passage } from './pacer.ts'
+import { readAnswer, readQueryAnswer, type Meaning, type Parties, type ReceiptRead } from './read-answer.ts'
+import { Refusals } from './refusals.ts'
+import type { RequestSize } from './request-size.ts'
+import { Suspects } from './suspects.ts'
+import { Undelivered } from './undelivered.ts'
+
+export interface RequestParts {
+  readonly queue: Queue
+  readonly link: Link
+  readonly world: World
+  readonly model: LinkModel
+  readonly size: RequestSize
+  readonly pacer: Pacer
+  readonly parties: Parties
+  readonly signer: Signer
+}
+
+/** 64 kbit/s */
+const slowestBytesPerMs = 8
+
+type Failed = Extract<Meaning, { is: 'failed' }>
+
+/** The requests that are under way, and what becomes of their batches. */
+export class Requests {
+  /** Rings when one has ended. */
+  readonly ended = new Doorbell()
+  readonly doubts = new Doubts()
+  readonly suspects = new Suspects()
+  readonly #parts: RequestParts
+  readonly #refusals = new Refusals()
+  readonly #underWay = new Map<Batch, Passage>()
+  #receipts = 0
+  #isAsking = false
+
+  constructor(parts: RequestParts) {
+    this.#parts = parts
+  }
+
+  /** Receipts that came so far. */
+  get receipts(): number {
+    return this.#receipts
+  }
+
+  get isAsking(): boolean {
+    return this.#isAsking
+  }
+
+  /** Batches under way. */
+  get count(): number {
+    return this.#underWay.size
+  }
+
+  carries(batch: Batch): boolean {
+    return this.#underWay.has(batch)
+  }
+
+  get records(): number {
+    return [...this.#underWay.keys()].reduce((sum, { entries }) => sum + entries.length, 0)
+  }
+
+  get bytes(): number {
+    return [...this.#underWay.keys()].reduce((sum, { bytes }) => sum + bytes.length, 0)
+  }
+
+  /** Of batches that left whole and have no receipt yet. */
+  get awaitedBytes(): number {
+    const whole = [...this.#underWay.values()].filter(({ restBytes }) => restBytes === 0)
+    return whole.reduce((sum, { upload }) => sum + upload.bytes, 0)
+  }
+
+  /** Nothing more is there to send: what is under way says nothing about how much the link could carry. */
+  starve(): void {
+    for (const { upload } of this.#underWay.values()) upload.isStarved = true
+  }
+
+  /**
+   * Sends a batch and does what its answer says. Tells what makes it necessary to send something of it again, and after
+   * that gives it back to the queue, unless it is in doubt or passed over.
+   */
+  async carry(batch: Batch, signal: AbortSignal, tellFailure: (cause: unknown) => void): Promise<void> {
+    const { pacer, world } = this.#parts
+    const passage = pacer.open(batch.lane, batch.bytes.length)
+    this.#underWay.set(batch, passage)
+    world.journal.requestSent(batch.entries.length, batch.bytes.length)
+    try {
+      await this.#exchange(batch, passage, signal)
+    } catch (cause) {
+      tellFailure(cause)
+    } finally {
+      pacer.close(passage)
+      this.#underWay.delete(batch)
+      if (!this.doubts.holds(batch) && !this.suspects.holds(batch)) this.#parts.queue.giveBack(batch)
+      this.ended.ring()
+    }
+  }
+
+  async #exchange(batch: Batch, passage: Passage, signal: AbortSignal): Promise<void> {
+    const { pacer, link } = this.#parts
+    const onItsWayMs = this.#onItsWayMs(batch.bytes.length)
+    const about = { mediaType: mediaTypes.batch, accept: acceptedTypes, maxAnswerBytes, onItsWayMs }
+    const request = {
+      method: 'POST',
+      path: paths.chunks,
+      body: batch.bytes,
+      ...about,
+      sluice: passage,
+    } as const
+    const answer = await link.send(request, signal)
+    pacer.close(passage)
+    await this.#settle(batch, passage, answer)
+  }
+
+  /** Four times what the model says, for a link that has just become slow; or, on the slowest, all of it. */
+  #onItsWayMs(bytes: number): number {
+    const { rate } = this.#parts.model
+    return rate === undefined ? bytes / slowestBytesPerMs : (4 * bytes) / rate
+  }
+
+  async #settle(batch: Batch, passage: Passage, answer: Answer): Promise<void> {
+    const { model, size, world } = this.#parts
+    const meaning = readAnswer(answer, batch.entries, this.#parts.parties)
+    if (meaning.is === 'failed') {
+      model.abandoned(passage.upload, world.clock.monotonicMs())
+      return this.#fail(batch, answer, meaning)
+    }
+    model.receipted(passage.upload, world.clock.monotonicMs())
+    size.grow()
+    this.suspects.cleared(batch)
+    await this.#take(meaning)
+  }
+
+  async #take({ safe, withoutBody, forked, refused }: ReceiptRead): Promise<void> {
+    const { queue, world } = this.#parts
+    const taken = [...safe, ...withoutBody]
+    world.journal.receiptVerified(taken.length)
+    for (const place of forked) world.journal.recordForked(place)
+    if (taken.length > 0) await queue.forget(safe, withoutBody)
+    this.#receipts++
+    this.#refusals.forget(taken)
+    const believed = this.#refusals.believe(refused)
+    if (believed.length > 0) await queue.setAside(believed)
+    const places = new Set(believed.map(({ digest }) => digest))
+    const doubted = refused.find(({ entry }) => !places.has(entry.digest))
+    if (!doubted) return
+    const course = doubted.sense.course === 'person' ? 'person' : 'retry'
+    throw new Undelivered(course === 'person' ? `${doubted.why}: ${doubted.sense.says}` : doubted.why, {
+      course,
+    })
+  }
+
+  async #fail(batch: Batch, answer: Answer, failed: Failed): Promise<void> {
+    const { size } = this.#parts
+    const bytes = batch.bytes.length
+    const isCut = answer.is === 'cut'
+    const isAlone = failed.course === 'smaller' && batch.entries.length === 1
+    if (isAlone) await this.#suspect(batch, failed)
+    else this.suspects.cleared(batch)
+    if (failed.isInDoubt && !isAlone) this.doubts.add(batch)
+    if (isCut && answer.code === linkCodes.abandoned) return
+    if (answer.is === 'answered' && answer.status === 413) size.refusedAt(bytes)
+    else if (failed.course === 'smaller' || (isCut && failed.isInDoubt)) size.shrink(bytes)
+    throw new Undelivered(failed.why, { course: failed.course, retryAfterMs: failed.retryAfterMs, isCut })
+  }
+
+  async #suspect(batch: Batch, { why }: Failed): Promise<void> {
+    if (this.suspects.failed(batch, why, this.#receipts) !== 'aside') return
+    await this.#parts.queue.setAside(batch.entries.map((entry) => ({ ...entry, why })))
+  }
+
+  /** Asks about batches in doubt: what the server has is forgotten, the rest can be sent again. */
+  async ask(signal: AbortSignal, tellFailure: (cause: unknown) => void): Promise<void> {
+    const asked = this.doubts.question()
+    this.#isAsking = true
+    try {
+      await this.#ask(asked, signal)
+    } catch (cause) {
+      tellFailure(cause)
+    } finally {
+      this.#isAsking = false
+      for (const batch of asked) if (!this.doubts.holds(batch)) this.#parts.queue.giveBack(batch)
+      this.ended.ring()
+    }
+  }
+
+  async #ask(batches: readonly Batch[], signal: AbortSignal): Promise<void> {
+    const { link, parties, signer, model, world } = this.#parts
+    const records = batches.flatMap(({ entries }) => entries)
+    const beganMs = world.clock.monotonicMs()
+    const answer = await link.send(askForReceipts(records, parties.device, signer), signal)
+    const meaning = readQueryAnswer(answer, records, parties)
+    if (meaning.is === 'failed') return this.#unanswered(batches, answer, meaning)
+    model.noteRoundTrip(world.clock.monotonicMs() - beganMs, world.clock.monotonicMs())
+    this.doubts.settle(batches)
+    await this.#take({ ...meaning, refused: [] })
+  }
+
+  #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed): void {
+    const { course, why, retryAfterMs } = failed
+    if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
+    // It answered: that it cannot be asked is no reason to wait.
+    if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return
+    throw new Undelivered(why, { course, retryAfterMs, isCut: answer.is === 'cut' })
+  }
+
+  /** A batch that was handed out and is not to be sent now. */
+  putBack(batch: Batch): void {
+    if (!this.suspects.holds(batch)) this.#parts.queue.giveBack(batch)
+  }
+
+  /** What it held back can be handed out again. */
+  release(): void {
+    const { queue } = this.#parts
+    for (const batch of this.suspects.release()) queue.giveBack(batch)
+  }
+}

@@ -1,0 +1,122 @@
+import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../../protocol/capabilities.ts'
+import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
+import type { RecordName } from '../../protocol/query.ts'
+import { askForReceipts } from './asking.ts'
+import type { LinkRequest } from './link.ts'
+import { findIn, type Found } from './read-answer.ts'
+import type { RequestParts } from './requests.ts'
+
+/** The least time between two questions. */
+const leastPauseMs = 60_000
+/** Stores that this drone has met: as many as are remembered. */
+const maxStores = 16
+
+const question: LinkRequest = {
+  method: 'GET',
+  path: paths.capabilities,
+  accept: mediaTypes.capabilities,
+  maxAnswerBytes: maxCapabilitiesBytes,
+}
+
+/**
+ * What the server takes, and which store it has. Asked for at the start and when there is a link again, and remembered.
+ * Nobody signs it: it can only make requests and chunks smaller. A store that was never met before is asked for a record
+ * that has a receipt: where it does not have it, receipts were lost.
+ */
+export class Terms {
+  readonly #parts: RequestParts
+  readonly #onReceiptsLost: () => void
+  #known: Pick<Capabilities, 'maxRecordBytes' | 'maxBatchBytes' | 'maxBatchRecords'> | undefined
+  #stores: readonly string[] = []
+  #askedMs = -Infinity
+  #isDue = true
+  #notice: string | undefined
+
+  constructor(parts: RequestParts, onReceiptsLost: () => void) {
+    this.#parts = parts
+    this.#onReceiptsLost = onReceiptsLost
+  }
+
+  /** What a person should know, until the next start. */
+  get notice(): string | undefined {
+    return this.#notice
+  }
+
+  /** A chunk that is no longer makes a record that the server takes. */
+  get maxChunkBytes(): number {
+    const most = this.#known?.maxRecordBytes ?? Infinity
+    return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes)
+  }
+
+  get maxBatchRecords(): number {
+    return Math.min(limits.maxBatchRecords, this.#known?.maxBatchRecords ?? Infinity)
+  }
+
+  get isDue(): boolean {
+    return this.#isDue && this.#nowMs - this.#askedMs >= leastPauseMs
+  }
+
+  /** There was no link for a while: another server may answer now. */
+  mayHaveChanged(): void {
+    this.#isDue = true
+  }
+
+  /** As it was known when the agent stopped. */
+  async recall(): Promise<void> {
+    const { queue } = this.#parts
+    const said = await queue.recall('capabilities')
+    const answer = said === undefined ? undefined : readCapabilities(Buffer.from(said))
+    if (answer?.ok) this.#adopt(answer.capabilities)
+    this.#stores = parseStores(await queue.recall('stores'))
+  }
+
+  /** Asks. Whatever goes wrong with that, delivery goes on with what is known. */
+  async ask(signal: AbortSignal): Promise<void> {
+    const { link, model, queue } = this.#parts
+    this.#isDue = false
+    const askedMs = (this.#askedMs = this.#nowMs)
+    const answer = await link.send(question, signal)
+    const said = answer.is === 'answered' && answer.status === 200 ? readCapabilities(answer.body) : undefined
+    if (!said?.ok || answer.is === 'cut') {
+      this.#isDue = true
+      return
+    }
+    model.noteRoundTrip(this.#nowMs - askedMs, this.#nowMs)
+    this.#adopt(said.capabilities)
+    await queue.remember('capabilities', JSON.stringify(said.capabilities))
+    if (!this.#stores.includes(said.capabilities.store)) await this.#meet(said.capabilities.store, signal)
+  }
+
+  #adopt(capabilities: Capabilities): void {
+    this.#known = capabilities
+    this.#parts.size.allow(capabilities.maxBatchBytes)
+  }
+
+  /** It is known from now on, whatever it has: two servers at one address that take turns are told of once. */
+  async #meet(store: string, signal: AbortSignal): Promise<void> {
+    const { queue, world } = this.#parts
+    const last = await queue.lastReceipted()
+    const found = this.#stores.length === 0 || !last ? 'has it' : await this.#look(last, signal)
+    if (found === 'no answer') return this.mayHaveChanged()
+    this.#stores = [...this.#stores, store].slice(-maxStores)
+    await queue.remember('stores', JSON.stringify(this.#stores))
+    if (found === 'has it') return
+    this.#notice = 'the server does not have what it signed for: what is still in files is sent again'
+    world.journal.receiptsLost(store)
+    this.#onReceiptsLost()
+  }
+
+  async #look(record: RecordName, signal: AbortSignal): Promise<Found> {
+    const { link, parties, signer } = this.#parts
+    return findIn(await link.send(askForReceipts([record], parties.device, signer), signal), record, parties)
+  }
+
+  get #nowMs(): number {
+    return this.#parts.world.clock.monotonicMs()
+  }
+}
+
+function parseStores(text: string | undefined): readonly string[] {
+  const stores: unknown = text === undefined ? [] : JSON.parse(text)
+  return Array.isArray(stores) ? stores.filter((store) => typeof store === 'string') : []
+}

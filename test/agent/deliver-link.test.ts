@@ -1,0 +1,171 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { httpLink } from '../../agent/deliver/http-link.ts'
+import { findSendQueue } from '../../agent/deliver/kernel-queue.ts'
+import type { LinkRequest } from '../../agent/deliver/link.ts'
+import { StallWatch } from '../../agent/deliver/stall-watch.ts'
+import { realWorld } from '../../agent/world.ts'
+import { FakeClock } from '../kit/fake-world.ts'
+import { openLossyLink } from '../kit/lossy-link.ts'
+import { never } from '../kit/queue-kit.ts'
+
+const world = realWorld()
+
+async function serve(listener: RequestListener): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer(listener)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const close = async (): Promise<void> => {
+    server.closeAllConnections()
+    await once(server.close(), 'close')
+  }
+  return { port: (server.address() as AddressInfo).port, [Symbol.asyncDispose]: close }
+}
+
+const answering: RequestListener = (request, response) => {
+  request.resume()
+  request.on('end', () => response.end('got it'))
+}
+
+function post(bytes: number): LinkRequest {
+  return {
+    method: 'POST',
+    path: '/v1/chunks',
+    mediaType: 'application/cbor-seq',
+    accept: 'application/cose',
+    body: Buffer.alloc(bytes, 7),
+    maxAnswerBytes: 1000,
+  }
+}
+
+const linkTo = (port: number, stallMs: number) =>
+  httpLink({ server: new URL(`http://127.0.0.1:${port}`), stallMs }, world)
+
+describe('a request', () => {
+  test('that still moves is not cut, even where Node has long handed all of it to the kernel', async () => {
+    await using server = await serve(answering)
+    await using relay = await openLossyLink({ port: server.port, bytesPerSecond: 1_500_000 })
+    await using link = linkTo(relay.port, 400)
+    const beganMs = performance.now()
+    const answer = await link.send({ ...post(3_000_000), onItsWayMs: 3000 }, never)
+    expect(answer).toMatchObject({ is: 'answered', status: 200 })
+    expect(performance.now() - beganMs).toBeGreaterThan(1500)
+  })
+
+  test('that arrived is given as long again as it took before its answer is overdue', async () => {
+    const clock = new FakeClock()
+    const watch = new StallWatch(1000, clock, world.files)
+    watch.moved()
+    clock.advance(5000)
+    watch.whole(0)
+    const stalled = watch.stalled(never)
+    for (let passed = 0; passed < 5750; passed += 250) await clock.skip()
+    let isOver = false
+    void stalled.then(() => (isOver = true))
+    await clock.someoneSleeps()
+    expect(isOver).toBe(false)
+    await clock.skip()
+    expect(await stalled).toBe(true)
+  })
+
+  test('on which nothing moves is cut after that time, with what had left', async () => {
+    await using server = await serve(answering)
+    await using relay = await openLossyLink({ port: server.port })
+    relay.blackHole()
+    await using link = linkTo(relay.port, 200)
+    const answer = await link.send(post(1000), never)
+    expect(answer).toEqual({ is: 'cut', code: 'STALLED', why: 'nothing moved for too long', sentBytes: 1000 })
+  })
+
+  test('whose server takes it and never answers is cut', async () => {
+    await using server = await serve((request) => void request.resume())
+    await using link = linkTo(server.port, 200)
+    expect(await link.send(post(1000), never)).toMatchObject({ is: 'cut', code: 'STALLED', sentBytes: 1000 })
+  })
+
+  test('whose answer trickles is not cut', async () => {
+    const clock = realWorld().clock
+    await using server = await serve((request, response) => {
+      request.resume()
+      void trickle(response)
+    })
+    async function trickle(response: ServerResponse): Promise<void> {
+      for (const letter of 'trickle') {
+        await clock.sleep(100, never)
+        response.write(letter)
+      }
+      response.end()
+    }
+    await using link = linkTo(server.port, 300)
+    const answer = await link.send(post(1000), never)
+    expect(answer.is === 'answered' && Buffer.from(answer.body).toString()).toBe('trickle')
+  })
+
+  test('that nobody lets go is not late, and says that nothing left', async () => {
+    await using server = await serve(answering)
+    await using link = linkTo(server.port, 100)
+    const abandoning = new AbortController()
+    const sluice = {
+      take: async (_: number, signal: AbortSignal) => {
+        await world.clock.sleep(500, signal)
+        abandoning.abort()
+        return 0
+      },
+      left: () => undefined,
+    }
+    const answer = await link.send({ ...post(1000), sluice }, abandoning.signal)
+    expect(answer).toMatchObject({ is: 'cut', code: 'ABANDONED', sentBytes: 0 })
+  })
+
+  test('to nobody is a cut of which nothing left', async () => {
+    await using link = linkTo(1, 1000)
+    expect(await link.send(post(1000), never)).toMatchObject({
+      is: 'cut',
+      code: 'ECONNREFUSED',
+      sentBytes: 0,
+    })
+  })
+
+  test('uses the connection of the one before', async () => {
+    await using server = await serve(answering)
+    await using relay = await openLossyLink({ port: server.port })
+    await using link = linkTo(relay.port, 1000)
+    for (let times = 0; times < 3; times++) await link.send(post(1000), never)
+    expect(relay.connections).toBe(1)
+  })
+})
+
+test('a request of which a byte moves within every deadline is sent to its end', async () => {
+  const sockets: Socket[] = []
+  const server = createTcpServer({ pauseOnConnect: true }, (socket) => void sockets.push(socket))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  await using link = linkTo((server.address() as AddressInfo).port, 300)
+  const stopping = new AbortController()
+  const reading = (async () => {
+    while (!stopping.signal.aborted) {
+      await world.clock.sleep(60, stopping.signal)
+      for (const socket of sockets) socket.read(100_000)
+    }
+  })()
+  const sending = link.send(post(4_000_000), stopping.signal)
+  await world.clock.sleep(1500, never)
+  const [socket] = sockets
+  expect(socket?.bytesRead).toBeGreaterThan(500_000)
+  expect(socket?.destroyed).toBe(false)
+  stopping.abort()
+  await reading
+  expect(await sending).toMatchObject({ code: 'ABANDONED' })
+  socket?.destroy()
+  await once(server.close(), 'close')
+})
+
+test('the kernel tells what it still holds of a connection', () => {
+  const table = [
+    '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
+    '   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0',
+    '   1: 0100007F:D431 0100007F:1F90 01 0002A3F0:00000000 01:00000014 00000000     0        0 2 2 0 20 4 30 10 -1',
+  ].join('\n')
+  expect(findSendQueue(table, 0xd431, 0x1f90)).toBe(0x2a3f0)
+  expect(findSendQueue(table, 0xd432, 0x1f90)).toBeUndefined()
+})
