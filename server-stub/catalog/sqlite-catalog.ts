@@ -9,7 +9,7 @@ import {
   type Sequence,
   type StreamId,
 } from '../../protocol/ids.ts'
-import { logPathToBytes } from '../../protocol/log-path.ts'
+import { logPathToBytes, type LogPath } from '../../protocol/log-path.ts'
 import type { Clock } from '../clock.ts'
 import { serverFault } from '../faults.ts'
 import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
@@ -72,7 +72,8 @@ export class SqliteCatalog implements Catalog {
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
     const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version']
     if (version === schemaVersion) return
-    if (version !== 0) throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
+    if (version !== 0 && version !== 1)
+      throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
     guarded(() =>
       this.#transactOnce(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)),
     )
@@ -181,6 +182,10 @@ export class SqliteCatalog implements Catalog {
 
   async streams(device?: DeviceId): Promise<readonly StreamRow[]> {
     return this.#all('streams', device ?? null).map(streamRow)
+  }
+
+  async streamsAt(device: DeviceId, path: LogPath, most: number): Promise<readonly StreamRow[]> {
+    return this.#all('streamsAt', device, logPathToBytes(path), most).map(streamRow)
   }
 
   async contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined> {

@@ -154,6 +154,25 @@ describe.each([{ name: 'SqliteCatalog', open: () => sqlite() }])('$name', ({ ope
     expect(await opened.catalog.streams('other' as DeviceId)).toEqual([])
   })
 
+  test('the streams of a path are given newest first, and no more than were asked for', async () => {
+    await using opened = await open()
+    const { catalog } = opened
+    const ids = ['A', 'B', 'C', 'D'].map((letter) => `${letter.repeat(21)}A` as StreamId)
+    const paths = ['/a', '/a', '/b', '/a']
+    const records = ids.map((id, seq) => record(seq, { stream: id }, paths[seq]))
+    await commit(catalog, 1, 'a', ...records)
+    const at = async (path: string, most: number): Promise<string[]> =>
+      (await catalog.streamsAt(device, path, most)).map(({ stream: id }) => id.slice(0, 1))
+
+    expect([await at('/a', 9), await at('/a', 2), await at('/b', 9), await at('/none', 9)]).toEqual([
+      ['D', 'B', 'A'],
+      ['D', 'B'],
+      ['C'],
+      [],
+    ])
+    expect(await catalog.streamsAt('other' as DeviceId, '/a', 9)).toEqual([])
+  })
+
   test('keeps a name for its key, and a revoked key revoked', async () => {
     await using opened = await open()
     const [key, other] = [makeSigner().publicKey, makeSigner().publicKey]
