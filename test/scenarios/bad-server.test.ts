@@ -2,8 +2,9 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import type { StatusReport } from '../../agent/control/report.ts'
+import { paths } from '../../protocol/contract.ts'
 import { NockDrone } from '../kit/nock-drone.ts'
-import { offline, serverErrors } from '../kit/nock-scenarios.ts'
+import { inTurn, offline, onlyFor, serverErrors } from '../kit/nock-scenarios.ts'
 import { Flight } from '../kit/flight.ts'
 
 /** Somebody who takes connections and whatever comes, and never says a word. */
@@ -95,7 +96,7 @@ test('a connection that is half open is given up, and what was on it comes over 
 
 test('the wall clock may jump from 1970 to now and a day back: pauses do not, and nothing is lost', async () => {
   let wallMs = 0
-  const scenario = [...offline(4), ...serverErrors(4)]
+  const scenario = onlyFor(paths.chunks, inTurn(offline(4), serverErrors(4)))
   await using drone = await NockDrone.start(scenario, { clock: { wallMs: () => wallMs } })
   const day = 86_400_000
   for (const jumpMs of [20_000 * day, -day, 400 * day, -20_000 * day]) {
