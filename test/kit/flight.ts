@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile, appendFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fetchStatus } from '../../agent/control/control-client.ts'
 import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
@@ -140,6 +140,14 @@ export class Flight implements AsyncDisposable {
     this.serverPort = port
     this.link.retarget(port)
     return server
+  }
+
+  /** The server's disk is a new one: its receipt key was kept, its records were not. It knows the device. */
+  async loseStore(): Promise<void> {
+    await this.stopServer()
+    for (const name of await readdir(this.data))
+      if (name !== 'receipt.key') await rm(join(this.data, name), { recursive: true })
+    await this.register()
   }
 
   async killServer(): Promise<void> {
