@@ -4,6 +4,7 @@ import type { AgentConfig } from './config.ts'
 import { openControl } from './control/control-server.ts'
 import { openDelivery } from './deliver/open-delivery.ts'
 import { loadSigner } from './key-file.ts'
+import { mendHoles } from './queue/mend-holes.ts'
 import { Queue } from './queue/queue.ts'
 import { TaskGroup } from './task-group.ts'
 import { drained, fired } from './wind-down.ts'
@@ -19,7 +20,7 @@ const lingerMs = 60_000
 export async function runDaemon(config: AgentConfig, world: World, stopping: AbortSignal): Promise<void> {
   const { device, stateDirectory, queue: bounds, server, sources, chunks, rescanMs } = config
   const signer = loadSigner(config.keyFile)
-  await using queue = await Queue.open({ device, stateDirectory, maxBytes: bounds.maxBytes }, signer, world)
+  await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
   await using sender = await openDelivery(config, queue, signer, world)
   const { delivery } = sender
   const patience = new AbortController()
@@ -31,6 +32,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
   tasks.start(async (signal) => {
+    await mendHoles(queue, world.files, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

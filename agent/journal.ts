@@ -22,6 +22,7 @@ export interface Journal {
   watchTrouble(why: string): void
   indexMovedAside(to: string, why: string): void
   recordsMissing(records: number): void
+  bodiesEvicted(lane: string, records: number, bytes: number): void
   queueBlocked(why: string): void
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
@@ -62,6 +63,7 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     watchTrouble: (why) => tell('watchTrouble', { why }),
     indexMovedAside: (to, why) => tell('indexMovedAside', { to, why }),
     recordsMissing: (records) => tell('recordsMissing', { records }),
+    bodiesEvicted: (lane, records, bytes) => tell('bodiesEvicted', { lane, records, bytes }),
     queueBlocked: (why) => tell('queueBlocked', { why }),
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),

@@ -135,11 +135,6 @@ const rules: readonly Rule[] = [
     expected: 'at least twice chunks.maxBytes',
   },
   {
-    path: ['queue', 'whenFull'],
-    isMet: ({ queue }) => queue.whenFull === 'pause',
-    expected: 'pause (evict is not built yet: use pause)',
-  },
-  {
     path: ['server', 'clientKey'],
     isMet: ({ server }) => (server.clientKey === undefined) === (server.clientCertificate === undefined),
     expected: 'server.clientCertificate and server.clientKey, both or neither',
@@ -189,7 +184,11 @@ function toConfig(checked: Settings, folder: string, env: Environment): AgentCon
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
     chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
-    queue: { maxBytes: bytesOf(queue.maxBytes), whenFull: 'pause' },
+    queue: {
+      maxBytes: bytesOf(queue.maxBytes),
+      minFree: bytesOf(queue.minFree),
+      whenFull: queue.whenFull,
+    },
     delivery: toDelivery(delivery, folder),
     shutdownGraceMs: msOf(checked.shutdownGrace),
     rescanMs: msOf(checked.rescanInterval),

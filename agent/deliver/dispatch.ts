@@ -5,6 +5,8 @@ import type { RequestParts, Requests } from './requests.ts'
 
 /** With a batch each. The connections are kept, so there are never many. */
 const maxRequests = 6
+/** Before anything is known of the link: the second leaves while the receipt of the first is on its way. */
+const maxUnknown = 2
 /** Besides, for what is urgent. */
 const maxUrgent = 2
 
@@ -68,6 +70,6 @@ export class Dispatch {
     if (count > 0 && pacer.restBytes(lane) > bytes / 2) return false
     if (isUrgent || count === 0) return true
     // Until the first receipt nothing is known of the link; after it, what waits for receipts fills it.
-    return model.rate !== undefined && awaitedBytes <= 2 * model.pipeBytes + bytes
+    return model.rate === undefined ? count < maxUnknown : awaitedBytes <= 2 * model.pipeBytes + bytes
   }
 }

@@ -4,7 +4,7 @@ import type { LinkModel } from './link-model.ts'
 const aimedMs = 400
 const leastAimedBytes = 48 * 1024
 /** Before anything is known of the link. */
-const firstBytes = 64 * 1024
+const firstBytes = 48 * 1024
 const stepBytes = 128 * 1024
 
 /**

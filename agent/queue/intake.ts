@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ChainHead } from '../../protocol/chain.ts'
-import { limits } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { RecordTime } from '../../protocol/manifest.ts'
 import type { Doorbell } from '../doorbell.ts'
@@ -8,12 +7,20 @@ import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { sealArrival, type Arrival } from './arrival.ts'
 import { noteHighWater } from './high-water.ts'
-import type { OpenedQueue, QueueOptions } from './open-queue.ts'
+import { lanes } from './lane.ts'
+import type { OpenedQueue } from './open-queue.ts'
 import type { QueueState } from './queue-state.ts'
+import { sizeOfRecord, type Room } from './room.ts'
 import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
 import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
 
-type Bounds = Pick<QueueOptions, 'stateDirectory' | 'maxBytes'>
+export interface IntakeParts {
+  readonly room: Room
+  readonly stateDirectory: string
+  readonly signer: Signer
+  readonly world: World
+  readonly changed: Doorbell
+}
 
 interface Waiting {
   readonly arrival: Arrival
@@ -32,7 +39,7 @@ const maxGroupBytes = 4 * 1024 * 1024
  */
 export class Intake {
   readonly #opened: OpenedQueue
-  readonly #maxBytes: number
+  readonly #room: Room
   readonly #stateDirectory: string
   readonly #signer: Signer
   readonly #world: World
@@ -45,10 +52,10 @@ export class Intake {
   #isWriting = false
   readonly #tally: Tally
 
-  constructor(opened: OpenedQueue, bounds: Bounds, signer: Signer, world: World, changed: Doorbell) {
+  constructor(opened: OpenedQueue, { room, stateDirectory, signer, world, changed }: IntakeParts) {
     this.#opened = opened
-    this.#maxBytes = bounds.maxBytes
-    this.#stateDirectory = bounds.stateDirectory
+    this.#room = room
+    this.#stateDirectory = stateDirectory
     this.#signer = signer
     this.#world = world
     this.#changed = changed
@@ -74,9 +81,16 @@ export class Intake {
         resolve(isTaken)
       }
       signal.addEventListener('abort', wake)
-      this.#waiting.push({ arrival, signal, taken })
+      this.#line({ arrival, signal, taken })
       if (!this.#isWriting) this.#writing = this.#writeWaiting()
     })
+  }
+
+  /** Behind those of its lane and of higher ones: an urgent line does not wait for room behind hours of others. */
+  #line(waiting: Waiting): void {
+    const rank = rankOf(waiting)
+    const before = this.#waiting.findLastIndex((other) => rankOf(other) <= rank)
+    this.#waiting.splice(before + 1, 0, waiting)
   }
 
   /** Gives up what could not be stored: its bytes are still in their files. */
@@ -92,8 +106,9 @@ export class Intake {
       const seen = this.#changed.rings
       this.#giveUpStopped()
       const group = this.#nextGroup()
-      if (group.length > 0) await this.#store(group)
-      else if (this.#waiting.length > 0) await this.#waitForRoom(seen)
+      const [first] = this.#waiting
+      if (group.length > 0) await this.#storeAboveFloor(group, seen)
+      else if (first) await this.#waitForRoom(first.arrival, seen)
     }
     // In the same tick as the look at what waits: what comes later starts anew.
     this.#isWriting = false
@@ -110,30 +125,41 @@ export class Intake {
   #nextGroup(): readonly Waiting[] {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
-      bytes += (arrival.kind === 'data' ? arrival.body.body.length : 0) + limits.maxRecordOverheadBytes
-      return !this.#fits(bytes, index) || (index > 0 && bytes > maxGroupBytes)
+      bytes += sizeOfRecord(arrival)
+      return !this.#room.fits(bytes, index === 0) || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
   }
 
-  /** A record larger than the bound passes when it is alone, or nothing would ever move again. */
-  #fits(bytes: number, index: number): boolean {
-    const held = this.#opened.segments.bytes
-    return (held === 0 && index === 0) || held + bytes <= this.#maxBytes
-  }
-
-  async #waitForRoom(seen: number): Promise<void> {
-    const before = this.#opened.segments.bytes
+  async #waitForRoom(arrival: Arrival, seen: number): Promise<void> {
     try {
-      await this.#opened.segments.removeAllDead(() =>
-        noteHighWater(this.#stateDirectory, this.#head, this.#world.files),
-      )
+      if (await this.#room.make(arrival, () => this.#noteHead())) return
     } catch (cause) {
       return this.#block(cause)
     }
-    if (this.#opened.segments.bytes < before) return
     this.#setState({ is: 'full' })
     await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
+  }
+
+  async #storeAboveFloor(group: readonly Waiting[], seen: number): Promise<void> {
+    const bytes = group.reduce((sum, { arrival }) => sum + sizeOfRecord(arrival), 0)
+    try {
+      const why = await this.#room.tooLittleFree(bytes)
+      if (why !== undefined) return await this.#waitForDisk(group, why, seen)
+    } catch (cause) {
+      return this.#block(cause)
+    }
+    await this.#store(group)
+  }
+
+  async #waitForDisk([first]: readonly Waiting[], why: string, seen: number): Promise<void> {
+    if (first && (await this.#room.makeFree(first.arrival, () => this.#noteHead()))) return
+    this.#setState({ is: 'blocked', why })
+    await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
+  }
+
+  #noteHead(): Promise<void> {
+    return noteHighWater(this.#stateDirectory, this.#head, this.#world.files)
   }
 
   async #store(group: readonly Waiting[]): Promise<void> {
@@ -144,7 +170,9 @@ export class Intake {
     this.#head = sealed.at(-1)?.record.head ?? this.#head
     this.#tally.count(stored)
     countIn(stored, this.#opened)
-    this.#waiting.splice(0, group.length)
+    this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
+    const gone = new Set(group)
+    this.#waiting = this.#waiting.filter((waiting) => !gone.has(waiting))
     this.#setState({ is: 'open' })
     this.#changed.ring()
     for (const { taken } of group) taken(true)
@@ -216,4 +244,8 @@ export class Intake {
     this.#state = state
     this.#changed.ring()
   }
+}
+
+function rankOf({ arrival }: Waiting): number {
+  return lanes.indexOf(arrival.lane)
 }

@@ -7,6 +7,8 @@ export interface Change {
   readonly records?: number
   /** Their size in the segments. */
   readonly recordBytes?: number
+  /** Those among them whose body was evicted. */
+  readonly evicted?: number
   /** Of the log's bytes: in the queue, and signed for by the server. */
   readonly queued?: number
   readonly receipted?: number
@@ -30,6 +32,7 @@ export class Ledger {
   readonly #streams = new Map<StreamId, Counts>()
   #records = 0
   #bytes = 0
+  #evicted = 0
 
   /** Records that wait for a receipt. */
   get records(): number {
@@ -39,6 +42,11 @@ export class Ledger {
   /** Their size in the segments. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** Those among them whose body was evicted. */
+  get evictedRecords(): number {
+    return this.#evicted
   }
 
   /** Of the log's bytes in the queue. */
@@ -83,6 +91,7 @@ export class Ledger {
     this.#streams.set(stream, { ...this.after(stream, change) })
     this.#records += change.records ?? 0
     this.#bytes += change.recordBytes ?? 0
+    this.#evicted += change.evicted ?? 0
   }
 
   /** Ends the count of a stream that nothing follows and nothing waits for. */
@@ -102,6 +111,7 @@ function addChange(changes: Map<StreamId, Change>, stream: StreamId, change: Cha
   changes.set(stream, {
     records: sum('records'),
     recordBytes: sum('recordBytes'),
+    evicted: sum('evicted'),
     queued: sum('queued'),
     receipted: sum('receipted'),
     bodiless: sum('bodiless'),
@@ -128,5 +138,15 @@ export function changesOf(
 }
 
 function gone(extent: IndexEntry['extent']): Change {
-  return { records: -1, recordBytes: -(extent?.length ?? 0) }
+  return { records: -1, recordBytes: -(extent?.length ?? 0), evicted: extent ? 0 : -1 }
+}
+
+/** How the counts change when these lose their bodies. */
+export function changesByEviction(entries: readonly IndexEntry[]): ReadonlyMap<StreamId, Change> {
+  const changes = new Map<StreamId, Change>()
+  for (const { stream, length, extent } of entries) {
+    const bytes = { queued: -length, bodiless: length, recordBytes: -(extent?.length ?? 0) }
+    addChange(changes, stream, { ...bytes, evicted: 1 })
+  }
+  return changes
 }

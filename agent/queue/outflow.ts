@@ -3,43 +3,28 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Journal } from '../journal.ts'
 import { BatchBuffers, type Batch, type BatchEntry } from './batch.ts'
+import { DoubtfulWrites } from './doubtful-writes.ts'
+import { Eviction } from './eviction.ts'
 import {
   asideKey,
-  decodeEntry,
   encodeAside,
   keys,
   laneKey,
-  lanePrefixes,
-  bodilessKey,
-  markKey,
   placeText,
-  receiptedKey,
   recordKey,
   type AsideEntry,
   type IndexEntry,
   type Place,
 } from './index-entry.ts'
-import { del, put, type IndexWrite } from './index-store.ts'
+import { del, put } from './index-store.ts'
 import { lastReceiptedWrite } from './notes.ts'
-import { forgetCounts } from './forget-counts.ts'
 import { LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
 import { changesOf, type Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { RecordReader } from './record-reader.ts'
-import { Turns } from './turns.ts'
-
-/** A write that takes records out of the index and of which nobody knows whether it happened. */
-interface Doubt {
-  /** One of the records: it is gone if they all are. */
-  readonly probe: IndexEntry | undefined
-  /** Counts them out. */
-  readonly settle: () => void
-}
-
-/** Looked up in the index at first, and at most, at a time. */
-const firstPieceEntries = 16
-const pieceEntries = 256
+import { countChanges, countWrites, markWrites } from './settlement.ts'
+import { waitingEntries } from './waiting-entries.ts'
 
 /** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
 export class Outflow {
@@ -47,12 +32,12 @@ export class Outflow {
   readonly #reader: RecordReader
   readonly #journal: Journal
   readonly #changed: Doorbell
-  readonly #turns = new Turns()
+  readonly #writes: DoubtfulWrites
   readonly #views: Record<Lane, LaneView>
+  readonly #eviction: Eviction
   readonly #buffers = new BatchBuffers()
   /** The batches that are handed out, each with its memory. */
   readonly #batches = new Map<Batch, Uint8Array>()
-  #doubt: Doubt | undefined
   /** How many records were taken out of the index since it was opened. */
   #removed = 0
 
@@ -61,7 +46,10 @@ export class Outflow {
     this.#reader = reader
     this.#journal = journal
     this.#changed = changed
+    this.#writes = new DoubtfulWrites(opened.index)
     this.#views = { high: new LaneView('high'), normal: new LaneView('normal'), low: new LaneView('low') }
+    const busy = (): ReadonlySet<number> => this.#busySegments()
+    this.#eviction = new Eviction({ opened, writes: this.#writes, views: this.#views, reader, journal, busy })
   }
 
   /** As Queue.take; `end` is the place that the chain has not reached yet. */
@@ -71,8 +59,7 @@ export class Outflow {
     end: () => Place,
     from: readonly Lane[],
   ): Promise<Batch | undefined> {
-    return this.#turns.take(async () => {
-      await this.#settleDoubt()
+    return this.#writes.take(async () => {
       for (const lane of from) {
         const batch = await this.#takeOf(this.#views[lane], maxBytes, maxRecords, end())
         if (batch) return batch
@@ -112,27 +99,13 @@ export class Outflow {
   ): Promise<IndexEntry[]> {
     const entries: IndexEntry[] = []
     let bytes = 0
-    for await (const entry of this.#waiting(view, view.from, end)) {
+    for await (const entry of waitingEntries(this.#opened.index, view.from, view.endBefore(end))) {
+      if (view.isHandedOut(recordKey(entry))) continue
       bytes += sizeOf(entry)
       if (entries.length > 0 && (bytes > maxBytes || entries.length === maxRecords)) return entries
       entries.push(entry)
     }
     return entries
-  }
-
-  async *#waiting(view: LaneView, start: string, end: Place): AsyncGenerator<IndexEntry> {
-    let limit = firstPieceEntries
-    for (let from = start; ;) {
-      const piece = await this.#opened.index.entries(from, view.endBefore(end), limit)
-      for (const [key, value] of piece) {
-        const entry = view.isHandedOut(key) ? undefined : decodeEntry(key, value)
-        if (entry) yield entry
-      }
-      const last = piece.at(-1)
-      if (!last || piece.length < limit) return
-      from = `${last[0]}\0`
-      limit = pieceEntries
-    }
   }
 
   /** One of which nothing is left that could be sent is set aside and named. */
@@ -171,83 +144,41 @@ export class Outflow {
     withoutBody: readonly IndexEntry[],
     end: () => Place,
   ): Promise<void> {
-    return this.#turns.take(async () => {
-      await this.#settleDoubt()
+    return this.#writes.take(async () => {
       const changes = changesOf(received, withoutBody)
       const entries = [...received, ...withoutBody]
       const writes = [
         ...entries.map((entry) => del(recordKey(entry))),
-        ...this.#countWrites(changes),
-        ...(await this.#markWrites(entries, end())),
+        ...countWrites(changes, this.#opened),
+        ...(await markWrites(entries, this.#views, end(), this.#opened.index)),
         put(keys.removed, String(this.#removed + entries.length)),
         ...received.slice(-1).map(lastReceiptedWrite),
       ]
       const settle = (): void => this.#countForgotten(entries, changes)
-      await this.#write(writes, { probe: entries[0], settle })
+      await this.#writes.write(writes, { happened: () => this.#areGone(entries), settle })
       await this.#opened.segments.removeDead()
     })
   }
 
-  /** Where the oldest of a lane go, its mark moves on to the first that stays. */
-  async #markWrites(entries: readonly IndexEntry[], end: Place): Promise<IndexWrite[]> {
-    const gone = new Set(entries.map(recordKey))
-    const writes: IndexWrite[] = []
-    for (const lane of new Set(entries.map((entry) => entry.lane))) {
-      const first = await this.#firstBut(gone, this.#views[lane], end)
-      writes.push(put(markKey(lane), first.slice(lanePrefixes[lane].length)))
-    }
-    return writes
-  }
-
-  async #firstBut(gone: ReadonlySet<string>, view: LaneView, end: Place): Promise<string> {
-    for (let from = view.oldest; ;) {
-      const piece = await this.#opened.index.entries(from, view.endBefore(end), pieceEntries)
-      const staying = piece.find(([key]) => !gone.has(key))
-      if (staying) return staying[0]
-      const last = piece.at(-1)
-      if (!last || piece.length < pieceEntries) return view.endBefore(end)
-      from = `${last[0]}\0`
-    }
-  }
-
   #countForgotten(entries: readonly IndexEntry[], changes: ReadonlyMap<StreamId, Change>): void {
-    const { ledger, segments, resumePoints } = this.#opened
+    const { segments } = this.#opened
     this.#removed += entries.length
     for (const lane of lanes) this.#views[lane].settle(entries.filter((entry) => entry.lane === lane))
     for (const { extent } of entries) if (extent) segments.release(extent.segment)
-    for (const [stream, change] of changes) {
-      ledger.change(stream, change)
-      if (!resumePoints.has(stream)) ledger.forgetStream(stream)
-    }
+    countChanges(changes, this.#opened)
     this.#journal.forgotten(entries.length)
     this.#changed.ring()
   }
 
-  #countWrites(changes: ReadonlyMap<StreamId, Change>): IndexWrite[] {
-    const { ledger, resumePoints } = this.#opened
-    const writes: IndexWrite[] = []
-    for (const [stream, change] of changes) {
-      const { records, receipted, bodiless } = ledger.after(stream, change)
-      const isOver = !resumePoints.has(stream) && records === 0
-      if (isOver) writes.push(...forgetCounts(stream))
-      if (!isOver && change.receipted) writes.push(put(receiptedKey(stream), String(receipted)))
-      if (!isOver && change.bodiless) writes.push(put(bodilessKey(stream), String(bodiless)))
-    }
-    return writes
-  }
-
   /** As Queue.setAside. */
   setAside(entries: readonly AsideEntry[]): Promise<void> {
-    return this.#turns.take(async () => {
-      await this.#settleDoubt()
-      await this.#setAside(entries)
-    })
+    return this.#writes.take(() => this.#setAside(entries))
   }
 
   async #setAside(entries: readonly AsideEntry[]): Promise<void> {
-    await this.#write(
+    await this.#writes.write(
       entries.flatMap((entry) => [del(recordKey(entry)), put(asideKey(entry), encodeAside(entry))]),
-      { probe: entries[0], settle: () => this.#countAside(entries) },
+      { happened: () => this.#areGone(entries), settle: () => this.#countAside(entries) },
     )
   }
 
@@ -258,29 +189,24 @@ export class Outflow {
     this.#changed.ring()
   }
 
-  /** Takes records out of the index. A write that failed may have happened all the same: the next call looks it up first. */
-  async #write(writes: readonly IndexWrite[], doubt: Doubt): Promise<void> {
-    try {
-      await this.#opened.index.write(writes)
-    } catch (cause) {
-      this.#doubt = doubt
-      throw cause
-    }
-    doubt.settle()
+  /** One of them is gone if they all are. */
+  async #areGone([first]: readonly IndexEntry[]): Promise<boolean> {
+    return first !== undefined && (await this.#opened.index.get(recordKey(first))) === undefined
   }
 
-  async #settleDoubt(): Promise<void> {
-    const probe = this.#doubt?.probe
-    if (!probe) return
-    const isStillThere = (await this.#opened.index.get(recordKey(probe))) !== undefined
-    if (!isStillThere) this.#doubt?.settle()
-    this.#doubt = undefined
+  /** As Eviction.evict. */
+  evict(atMost: Lane): Promise<boolean> {
+    return this.#eviction.evict(atMost)
+  }
+
+  #busySegments(): ReadonlySet<number> {
+    const extents = [...this.#batches.keys()].flatMap(({ entries }) => entries.map(({ extent }) => extent))
+    return new Set(extents.map((extent) => extent?.segment ?? 0))
   }
 
   /** Whether any record before this place is still here, handed out or set aside too. */
   holdsBefore(end: Place): Promise<boolean> {
-    return this.#turns.take(async () => {
-      await this.#settleDoubt()
+    return this.#writes.take(async () => {
       if (this.#opened.aside.some((entry) => placeText(entry) < placeText(end))) return true
       for (const lane of lanes) {
         const { oldest } = this.#views[lane]

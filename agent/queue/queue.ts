@@ -5,11 +5,21 @@ import type { RecordName } from '../../protocol/query.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
-import { resumeKey, type AsideEntry, type IndexEntry, type Place, noteKey } from './index-entry.ts'
+import {
+  beganKey,
+  keys,
+  noteKey,
+  resumeKey,
+  type AsideEntry,
+  type IndexEntry,
+  type Place,
+} from './index-entry.ts'
+import { bytesInFiles } from './find-bytes.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
+import type { Hole } from './find-holes.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
@@ -18,6 +28,7 @@ import { readLastReceipted, type NoteName } from './notes.ts'
 import { Outflow } from './outflow.ts'
 import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
+import { Room } from './room.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
 
@@ -37,10 +48,16 @@ export class Queue implements AsyncDisposable {
     this.changed = new Doorbell()
     this.maxBytes = options.maxBytes
     this.#opened = opened
-    this.#intake = new Intake(opened, options, signer, world, this.changed)
     const own = ownKeys(options.device, signer)
-    const reader = new RecordReader(opened.segments, own, options.findBytes ?? (async () => undefined))
+    const reader = new RecordReader(
+      opened.segments,
+      own,
+      options.findBytes ?? bytesInFiles(world.files, opened.resumePoints),
+    )
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
+    const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
+    const { stateDirectory } = options
+    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -66,6 +83,21 @@ export class Queue implements AsyncDisposable {
     return this.#opened.aside
   }
 
+  /** What was read and is in no record any more: index and segments have lost it. */
+  get holes(): readonly Hole[] {
+    return this.#opened.holes
+  }
+
+  /** How many records neither index nor segments have any more. */
+  get missing(): number {
+    return this.#opened.missing
+  }
+
+  /** All that can be done about the holes is done. */
+  async holesMended(): Promise<void> {
+    if (this.#opened.missing > 0) await this.#opened.index.write([del(keys.missing)])
+  }
+
   get resumePoints(): ReadonlyMap<StreamId, ResumePoint> {
     return this.#opened.resumePoints
   }
@@ -80,8 +112,14 @@ export class Queue implements AsyncDisposable {
 
   /** Moves a resume point without a record, as where a stream begins. */
   async setResumePoint(point: ResumePoint): Promise<void> {
-    await this.#opened.index.write([put(resumeKey(point.stream), encodeResumePoint(point))])
-    this.#opened.resumePoints.set(point.stream, point)
+    const { index, resumePoints } = this.#opened
+    const { stream, position } = point
+    const isNew = !resumePoints.has(stream)
+    await index.write([
+      put(resumeKey(stream), encodeResumePoint(point)),
+      ...(isNew ? [put(beganKey(stream), String(position))] : []),
+    ])
+    resumePoints.set(stream, point)
   }
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */

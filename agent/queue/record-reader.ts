@@ -4,7 +4,7 @@ import type { DataManifest, Manifest } from '../../protocol/manifest.ts'
 import { scanRecord } from '../../protocol/record.ts'
 import { accept, refuse, type Verdict } from '../../protocol/refusal.ts'
 import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
-import { recordOf } from './envelope-text.ts'
+import { envelopeText, recordOf } from './envelope-text.ts'
 import { placeText, type IndexEntry, type Place } from './index-entry.ts'
 import type { SegmentLog } from './segment-log.ts'
 
@@ -45,6 +45,12 @@ export class RecordReader {
     if (manifest.kind !== 'data') return { is: 'whole', bytes: kept.value.frame.bytes }
     const made = await this.#makeAgain(manifest, entry)
     return made ? { is: 'whole', bytes: made } : { is: 'withheld', bytes: kept.value.frame.bytes }
+  }
+
+  /** The envelope of a record whose entry an older agent wrote; undefined where it is damaged. */
+  async envelopeOf(entry: IndexEntry): Promise<string | undefined> {
+    const stored = await this.#readStored(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
+    return stored.ok ? envelopeText(stored.value.frame) : undefined
   }
 
   async #readStored(entry: IndexEntry, into: Uint8Array): Promise<Verdict<CheckedRecord>> {

@@ -61,7 +61,7 @@ export class Tally {
     const unseen = [...used].filter((segment) => !this.#seen.has(segment))
     return [
       put(keys.added, String(this.#added + group.length)),
-      ...unseen.map((segment) => put(segmentKey(segment), '')),
+      ...unseen.map((segment) => put(segmentKey(segment), 'seen')),
     ]
   }
 

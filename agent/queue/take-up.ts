@@ -125,7 +125,7 @@ class Search {
       else if (found !== 'damaged') writes.push(...this.#consider(found))
     }
     const isNew = !this.#survey.seen.has(segment.segment)
-    if (isNew) writes.push(put(segmentKey(segment.segment), ''))
+    if (isNew) writes.push(put(segmentKey(segment.segment), 'seen'))
     if (writes.length > 0) await this.#parts.index.write(writes)
   }
 

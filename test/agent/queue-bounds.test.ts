@@ -1,17 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { limits } from '../../protocol/contract.ts'
-import { fakeWorld, type DiskStep, type FakeWorld } from '../kit/fake-world.ts'
+import { fakeWorld, skipUntil, type DiskStep } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
-
-/** Fast enough for a test, and in the order in which the agent would see it: real work, then time. */
-async function skipUntil<T>(world: FakeWorld, promise: Promise<T>): Promise<T> {
-  const over = promise.then(() => true)
-  const slept = async (): Promise<boolean> => world.clock.someoneSleeps().then(() => false)
-  while (!(await Promise.race([over, slept()]))) world.clock.advance(1000)
-  return promise
-}
 
 const state = (queue: Queue): string => queue.state.is
 

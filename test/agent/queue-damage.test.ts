@@ -1,4 +1,4 @@
-import { cp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ownKeys } from '../../agent/queue/own-keys.ts'
@@ -135,16 +135,4 @@ describe('a segment that is cut short, or gone', () => {
     expect(await kit.drain(queue)).toEqual(texts)
     expect(queue.ledger.lostBytes(kit.label.stream)).toBe(0)
   })
-})
-
-test('a LevelDB that does not open is moved aside, whole, and its records are taken up from the segments', async () => {
-  await using kit = await QueueKit.start()
-  await filled(kit, texts)
-  await rm(join(kit.state, 'queue'), { recursive: true })
-  await writeFile(join(kit.state, 'queue'), 'not a folder')
-  const world = fakeWorld(2)
-  await using queue = await kit.open(world)
-  expect(world.told.named('indexMovedAside')).toHaveLength(1)
-  expect((await stat(join(kit.state, 'queue.damaged-1'))).isFile()).toBe(true)
-  expect(await kit.drain(queue)).toEqual(texts)
 })

@@ -41,7 +41,9 @@ async function flip(path: string, at: number): Promise<void> {
 /** How far the chain goes, as LevelDB alone has it. */
 async function storedNext(kit: QueueKit): Promise<unknown> {
   const index = await realWorld().openIndex(join(kit.state, 'queue'))
-  const { next } = JSON.parse((await index.get('head')) ?? '{}') as { next?: number }
+  // Behind the check of the value.
+  const text = (await index.get('head'))?.replace(/^~.{8}/, '')
+  const { next } = JSON.parse(text ?? '{}') as { next?: number }
   await index.close()
   return next
 }

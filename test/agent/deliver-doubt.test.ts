@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest'
+import { paths } from '../../protocol/contract.ts'
+import { DeliveryKit, entriesOf, seqsOf } from '../kit/delivery-kit.ts'
+import { answered, cut } from '../kit/fake-link.ts'
+
+const texts = ['one\n', 'two\n', 'three\n']
+
+describe('after a cut', () => {
+  test('the server is asked what it has, and only the rest is sent again', async () => {
+    await using kit = await DeliveryKit.start(texts)
+    kit.run()
+    const first = await kit.chunks()
+    expect(seqsOf(first)).toEqual([0, 1, 2])
+    first.answer(cut('ECONNRESET', 500))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    const question = await kit.question()
+    expect(seqsOf(question)).toEqual([0, 1, 2])
+    expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
+    kit.store(question, (seq) => seq < 2)
+    const second = await kit.chunks(2)
+    expect(seqsOf(second)).toEqual([2])
+    kit.store(second)
+    await kit.emptied()
+    expect(kit.world.told.named('forgotten')).toEqual([[2], [1]])
+  })
+
+  test('before a byte had left, it is not asked', async () => {
+    await using kit = await DeliveryKit.start(texts)
+    kit.run()
+    const first = await kit.chunks()
+    first.answer(cut('ECONNREFUSED', 0))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    kit.store(await kit.chunks(2))
+    await kit.emptied()
+    expect(kit.link.asked.some(({ request }) => request.path === paths.receipts)).toBe(false)
+  })
+
+  test.each([404, 405])(
+    'a server that answers %i to that is not asked again, and gets all of it',
+    async (status) => {
+      await using kit = await DeliveryKit.start(texts)
+      kit.run()
+      for (const time of [1, 2]) {
+        const sent = await kit.chunks(time)
+        sent.answer(cut('ECONNRESET', 500))
+        await kit.world.told.told('deliveryFailed', time)
+        await kit.world.clock.skip()
+        if (time === 1) (await kit.question()).answer(answered(status))
+      }
+      for (let time = 3; kit.queue.ledger.records > 0; time++) {
+        kit.store(await kit.chunks(time))
+        await kit.world.told.told('forgotten', time - 2)
+      }
+      expect(kit.link.asked.filter(({ request }) => request.path === paths.receipts)).toHaveLength(1)
+    },
+  )
+
+  test('somebody else who answers to the question lets nothing go; the third time it is sent without asking', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run()
+    const first = await kit.chunks()
+    first.answer(cut('STALLED', 5))
+    for (const time of [1, 2, 3]) {
+      await kit.world.told.told('deliveryFailed', time)
+      await kit.world.clock.skip()
+      const question = await kit.question(time)
+      question.answer(answered(200, Buffer.from('<html>')))
+    }
+    await kit.world.told.told('deliveryFailed', 4)
+    expect(kit.queue.ledger.records).toBe(1)
+    await kit.world.clock.skip()
+    kit.store(await kit.chunks(2))
+    await kit.emptied()
+  })
+})
+
+describe('a record that brings down its request, alone', () => {
+  test('is passed over, and set aside when that happens for the third time while others get receipts', async () => {
+    await using kit = await DeliveryKit.start(['bad\n'])
+    kit.run()
+    let failures = 0
+    for (let time = 1; kit.queue.aside.length === 0; time++) {
+      const sent = await kit.chunks(time)
+      if (seqsOf(sent).includes(0)) {
+        sent.answer(answered(422))
+        await kit.world.told.told('deliveryFailed', ++failures)
+        if (failures < 3) await kit.append(`good ${failures}\n`)
+        await kit.world.clock.skip()
+      } else kit.store(sent)
+    }
+    expect(kit.queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([
+      [0, expect.stringContaining('answered 422')],
+    ])
+    expect(kit.queue.ledger.records).toBe(1)
+  })
+
+  test('is kept where nothing else gets through either: then it is not the record', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run()
+    for (let time = 1; time < 8; time++) {
+      const sent = await kit.chunks(time)
+      sent.answer(answered(400))
+      await kit.world.told.told('deliveryFailed', time)
+      await kit.world.clock.skip()
+    }
+    expect(kit.queue.aside).toEqual([])
+    kit.store(await kit.chunks(8))
+    await kit.emptied()
+  })
+})
+
+test.each([
+  [401, 'register it'],
+  [403, 'does not accept this key'],
+])('a %i keeps everything, says which key it is about, and is tried again slowly', async (status, words) => {
+  await using kit = await DeliveryKit.start(texts)
+  const delivery = kit.run()
+  const sent = await kit.chunks()
+  sent.answer(answered(status))
+  await kit.world.told.told('deliveryFailed')
+  const { report } = delivery
+  expect(report).toMatchObject({ is: 'waiting', because: 'person', why: expect.stringContaining(words) })
+  expect(report).toMatchObject({ why: expect.stringMatching(/the key of hexa-7 is [\w-]{43}/) })
+  expect(report.is === 'waiting' && report.retryInMs).toBeGreaterThanOrEqual(30_000)
+  expect(kit.queue.ledger.records).toBe(3)
+})
+
+test('a record that a receipt refuses because of the key is never set aside', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  for (let time = 1; time < 6; time++) {
+    const sent = await kit.chunks(time)
+    const refused = entriesOf(sent).map(({ place, digest }) => {
+      return { place, digest, outcome: 'refused', refusal: 'KEY_REVOKED' } as const
+    })
+    sent.answer(answered(200, kit.receipt(refused)))
+    await kit.world.told.told('deliveryFailed', time)
+    await kit.world.clock.skip()
+  }
+  expect(kit.queue.aside).toEqual([])
+})
+
+test('new addresses or routes, and a clock that was set, end a pause', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  const first = await kit.chunks()
+  first.answer(answered(503, new Uint8Array(0), 600_000))
+  await kit.world.told.told('deliveryFailed')
+  await kit.world.clock.someoneSleeps()
+  kit.world.surroundings.change()
+  kit.store(await kit.chunks(2))
+  await kit.emptied()
+})
