@@ -36,9 +36,11 @@ const backlog = ({ bytesPerSecond: rate = 0 }: Conditions, seconds: number): num
 
 export const rowsOf = (isShort: boolean): readonly Row[] => [
   steadyRow(isShort ? 12 : 60),
-  cutRow(isShort ? [8, 3, 2] : [20, 10, 4]),
-  edgeRow(isShort ? [10, 1, 2] : [60, 1, 4]),
-  stallRow(isShort ? { count: 2, stallMs: 3000 } : { count: 30, stallMs: 5000 }),
+  cutRow(isShort ? [6, 2, 2] : [20, 10, 4]),
+  edgeRow(isShort ? [8, 1, 2] : [60, 1, 4]),
+  stallRow(
+    isShort ? { count: 3, stallMs: 2000, betweenMs: 2000 } : { count: 30, stallMs: 5000, betweenMs: 4000 },
+  ),
   highRow(isShort ? 12 : 60, isShort ? 10e6 : 500e6),
   fastRow(isShort ? 3 : 10),
 ]
@@ -98,13 +100,17 @@ function fastRow(seconds: number): Row {
   }
 }
 
-/** Seconds between the stalls on average. */
-const betweenStalls = 4
+interface Stalls {
+  readonly count: number
+  readonly stallMs: number
+  /** On average. */
+  readonly betweenMs: number
+}
 
-function stallRow({ count, stallMs }: { readonly count: number; readonly stallMs: number }): Row {
+function stallRow({ count, stallMs, betweenMs }: Stalls): Row {
   const chance = mulberry32(30)
   const weather = Array.from({ length: count }, (): WeatherStep[] => [
-    { forMs: 200 - Math.log(1 - chance()) * betweenStalls * 1000, ...stalling },
+    { forMs: 200 - Math.log(1 - chance()) * betweenMs, ...stalling },
     { forMs: stallMs, isBlackHole: true, ...stalling },
   ]).flat()
   const seconds = weather.reduce((sum, { forMs }) => sum + forMs, 0) / 1000 + 1

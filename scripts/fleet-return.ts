@@ -3,7 +3,7 @@
  * `node scripts/fleet-return.ts [--agents N] [--seed N]` prints it; test/scenarios/fleet-returns.test.ts holds it.
  */
 import { parseArgs } from 'node:util'
-import { pauseMs, type RetryPolicy } from '../agent/deliver/backoff.ts'
+import { outagePauseMs, type RetryPolicy } from '../agent/deliver/backoff.ts'
 import type { Chance } from '../agent/world.ts'
 import { mulberry32 } from '../test/kit/lossy-link-radio.ts'
 
@@ -15,10 +15,12 @@ export interface Fleet {
   readonly retry: RetryPolicy
   /** Each agent seals a record so often, during the outage and after it; Infinity: a parked fleet, with one batch each. */
   readonly recordEveryMs: number
-  /** One request takes a round trip, and so long for each of its records. */
-  readonly roundTripMs: number
+  /** How long one record is on the link; requests follow each other without a gap while records wait. */
   readonly recordMs: number
-  readonly recordsPerRequest: number
+  /** How long a request is on the link at most: what agent/deliver/request-size.ts aims at. */
+  readonly requestMs: number
+  /** What an agent asks once there is a link again: capabilities, and which records the server has. */
+  readonly questions: number
 }
 
 export interface Return {
@@ -29,20 +31,20 @@ export interface Return {
   readonly allBackMs: number
 }
 
-/** Defaults of agent.yaml on a link of 1 Mbit/s and 600 ms: a record of 5 s holds some 14 KB, a request at most 4 MiB. */
+/** Defaults of agent.yaml on a link of 1 Mbit/s: a record of 5 s holds some 14 KB. */
 export const flying: Fleet = {
   agents: 10_000,
   outageMs: 3_600_000,
   watchedMs: 600_000,
   retry: { minMs: 500, maxMs: 60_000 },
   recordEveryMs: 5000,
-  roundTripMs: 600,
   recordMs: 112,
-  recordsPerRequest: 300,
+  requestMs: 2000,
+  questions: 2,
 }
 
 /** Nothing new is written: each agent has one batch to deliver, and no more requests that would lift the mean. */
-export const parked: Fleet = { ...flying, recordEveryMs: Infinity }
+export const parked: Fleet = { ...flying, recordEveryMs: Infinity, questions: 0 }
 
 export function simulateReturn(fleet: Fleet, seed: number): Return {
   const random = mulberry32(seed)
@@ -68,17 +70,19 @@ function count(perSecond: number[], atMs: number): void {
 
 /** When one agent is heard, in milliseconds after the server's return. It failed first with its first record. */
 function* requestsOf(fleet: Fleet, chance: Chance): Generator<number> {
-  const { outageMs, retry, recordEveryMs, roundTripMs, recordMs, recordsPerRequest, watchedMs } = fleet
+  const { outageMs, retry, recordEveryMs, recordMs, requestMs, watchedMs } = fleet
   const firstMs = chance.below(Math.min(recordEveryMs, 5000))
   const sealedBy = (ms: number): number => 1 + Math.floor((ms - firstMs) / recordEveryMs)
   let nowMs = firstMs
-  for (let attempt = 1; nowMs < outageMs; attempt++) nowMs += pauseMs(attempt, retry, chance)
+  for (let attempt = 1; nowMs < outageMs; attempt++)
+    nowMs += outagePauseMs(attempt, nowMs - firstMs, retry, chance)
+  for (let question = 0; question < fleet.questions; question++) yield nowMs - outageMs
   let delivered = 0
   while (nowMs < outageMs + watchedMs) {
-    const records = Math.min(recordsPerRequest, sealedBy(nowMs) - delivered)
+    const records = Math.min(Math.ceil(requestMs / recordMs), sealedBy(nowMs) - delivered)
     if (records > 0) yield nowMs - outageMs
     delivered += records
-    nowMs = records > 0 ? nowMs + roundTripMs + records * recordMs : firstMs + delivered * recordEveryMs
+    nowMs = records > 0 ? nowMs + records * recordMs : firstMs + delivered * recordEveryMs
   }
 }
 
@@ -96,13 +100,13 @@ function main(): void {
   })
   const [agents, seed] = [Number(values.agents), Number(values.seed)]
   console.log(`${agents} agents, an outage of an hour, requests in the 10 minutes after it:`)
-  print('flying: a record every 5 s', { ...flying, agents }, seed)
-  print('parked: one batch each, retry.max 60s', { ...parked, agents }, seed)
-  print(
-    'parked: one batch each, retry.max 15m',
-    { ...parked, agents, retry: { minMs: 500, maxMs: 900_000 } },
-    seed,
-  )
+  const fast = { recordMs: 11 }
+  const brief = { requestMs: 400 }
+  print('flying: a record every 5 s, requests of 2 s', { ...flying, agents }, seed)
+  print('the same at 10 Mbit/s', { ...flying, ...fast, agents }, seed)
+  print('flying, requests of 0.4 s', { ...flying, ...brief, agents }, seed)
+  print('the same at 10 Mbit/s', { ...flying, ...brief, ...fast, agents }, seed)
+  print('parked: one batch each', { ...parked, agents }, seed)
 }
 
 if (import.meta.main) main()

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile, appendFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fetchStatus } from '../../agent/control/control-client.ts'
 import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
@@ -8,13 +8,11 @@ import { Queue } from '../../agent/queue/queue.ts'
 import { realWorld } from '../../agent/world.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
-import { logPathToBytes } from '../../protocol/log-path.ts'
-import type { StreamRow } from '../../server-stub/catalog/catalog.ts'
-import { makeStore, openStore, type StoreParts } from '../../server-stub/parts.ts'
-import { Audit } from '../../server-stub/query/audit.ts'
+import { makeStore, openStore } from '../../server-stub/parts.ts'
+import { configOf, deviceName } from './flight-config.ts'
+import { differences, findings } from './flight-oracle.ts'
 import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
 import { Program, run, type Ended, type Ending } from './program.ts'
-import { storedBytes } from './stored-bytes.ts'
 import { tempFolder } from './temp-folder.ts'
 
 export interface FlightOptions {
@@ -26,17 +24,6 @@ export interface FlightOptions {
   /** Where the agent's state is; by default in the flight's folder. */
   readonly state?: string
 }
-
-/** Small, so that a test crosses every boundary within a few hundred kilobytes and tries again within a blink. */
-const quick = {
-  chunks: { maxBytes: '32KiB', maxAge: '50ms' },
-  queue: { maxBytes: '64MiB' },
-  delivery: { requestMaxBytes: '128KiB', requestTimeout: '5s', retry: { min: '10ms', max: '100ms' } },
-  shutdownGrace: '200ms',
-  rescanInterval: '200ms',
-}
-
-const deviceName = 'hexa-7'
 
 /** A drone, the air and a server: real processes, a real disk, and a link that does what it is told. */
 export class Flight implements AsyncDisposable {
@@ -156,6 +143,14 @@ export class Flight implements AsyncDisposable {
     return server
   }
 
+  /** The server's disk is a new one: its receipt key was kept, its records were not. It knows the device. */
+  async loseStore(): Promise<void> {
+    await this.stopServer()
+    for (const name of await readdir(this.data))
+      if (name !== 'receipt.key') await rm(join(this.data, name), { recursive: true })
+    await this.register()
+  }
+
   async killServer(): Promise<void> {
     await this.server?.kill()
   }
@@ -237,30 +232,7 @@ export class Flight implements AsyncDisposable {
   /** A line for each thing that breaks the promise. */
   async whatIsWrong(): Promise<string[]> {
     await using store = await openStore(this.data)
-    const wrong: string[] = []
-    for await (const finding of new Audit(store).findings()) wrong.push(JSON.stringify(finding))
-    const streams = await store.catalog.streams(this.device)
-    // A name need not be UTF-8.
-    for (const name of await readdir(this.logs, { encoding: 'buffer' })) {
-      const path = Buffer.concat([Buffer.from(`${this.logs}/`), name])
-      wrong.push(...(await this.#compare(path, streams, store)))
-    }
-    return wrong
-  }
-
-  async #compare(path: Buffer, streams: readonly StreamRow[], store: StoreParts): Promise<string[]> {
-    const here = await readFile(path)
-    const name = JSON.stringify(path.subarray(this.logs.length + 1).toString())
-    const own = streams.filter((stream) => path.equals(logPathToBytes(stream.path)))
-    const [stream, ...others] = own
-    if (!stream) return here.length === 0 ? [] : [`${name}: the server has none of its ${here.length} bytes`]
-    const wrong = others.map((other) => `${name}: a second stream ${other.stream}`)
-    const stored = await storedBytes(stream, store)
-    if (stored.twice.length > 0) wrong.push(`${name}: stored twice: ${stored.twice.join(', ')}`)
-    if (stored.lengths !== here.length)
-      wrong.push(`${name}: records of ${stored.lengths} bytes for a file of ${here.length}`)
-    if (!here.equals(stored.bytes)) wrong.push(`${name}: ${differenceOf(here, stored.bytes)}`)
-    return wrong
+    return [...(await findings(store)), ...(await differences(this.logs, this.device, store))]
   }
 
   /** Stops the agent and looks into its queue: nothing waits, nothing is set aside, no segment is left. */
@@ -290,30 +262,6 @@ export class Flight implements AsyncDisposable {
 
 const lastLines = (program: Program | undefined): string => program?.lines.slice(-15).join('\n') ?? 'none'
 
-interface ConfigFacts {
-  readonly folder: string
-  readonly state: string
-  readonly publicKey: string
-  readonly port: number
-}
-
-function configOf({ folder, state, publicKey, port }: ConfigFacts, settings: object): object {
-  const logs = join(folder, 'logs')
-  return {
-    device: deviceName,
-    server: { url: `http://127.0.0.1:${port}`, publicKey },
-    key: join(folder, 'device.key'),
-    state,
-    control: join(folder, 'agent.sock'),
-    sources: [
-      { paths: [join(logs, '*.bin')], format: 'binary', tags: { kind: 'blackbox' } },
-      { paths: [join(logs, '*')], tags: { vehicle: deviceName } },
-    ],
-    ...quick,
-    ...settings,
-  }
-}
-
 const serveArguments = (data: string): string[] => ['serve', '--data', data, '--port', '0']
 
 async function serve(data: string): Promise<Awaited<ReturnType<typeof listening>> & { server: Program }> {
@@ -337,9 +285,4 @@ function asDevice(name: string): DeviceId {
   const device = parseDeviceId(name)
   if (device === undefined) throw new Error(`${name} is no name of a device`)
   return device
-}
-
-function differenceOf(here: Uint8Array, there: Uint8Array): string {
-  const first = here.findIndex((byte, index) => byte !== there[index])
-  return `${here.length} bytes here, ${there.length} there, which differ from ${first < 0 ? here.length : first} on`
 }

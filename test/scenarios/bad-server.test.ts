@@ -2,8 +2,9 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import type { StatusReport } from '../../agent/control/report.ts'
+import { paths } from '../../protocol/contract.ts'
 import { NockDrone } from '../kit/nock-drone.ts'
-import { offline, serverErrors } from '../kit/nock-scenarios.ts'
+import { inTurn, offline, onlyFor, serverErrors } from '../kit/nock-scenarios.ts'
 import { Flight } from '../kit/flight.ts'
 
 /** Somebody who takes connections and whatever comes, and never says a word. */
@@ -93,9 +94,31 @@ test('a connection that is half open is given up, and what was on it comes over 
   await flight.expectQueueEmpty()
 })
 
+test('a server whose store is a new, empty one is found out: status says that receipts are void', async () => {
+  await using flight = await Flight.start({ settings: impatient })
+  await flight.startAgent()
+  await flight.append('a.log', 'receipted, and then lost by the server\n')
+  await flight.land()
+  await flight.stopAgent()
+  await flight.loseStore()
+  await flight.append('b.log', 'written while the server was away\n')
+  await flight.startServer()
+  // It asks who is there at its start, and once a minute after that.
+  await flight.startAgent()
+  const { link } = await flight.statusUntil(({ link: now }) => now.notice !== undefined)
+  expect(link.notice).toMatch(/does not have what it signed for/)
+  await flight.agent?.line(/ receiptsLost /)
+  await flight.land()
+  expect(Buffer.from(await flight.cat(flight.path('b.log'))).toString()).toBe(
+    'written while the server was away\n',
+  )
+  // The server says itself that something was there once.
+  expect(await flight.verify()).toMatchObject({ status: 74, problems: [{ code: 'GAP' }] })
+})
+
 test('the wall clock may jump from 1970 to now and a day back: pauses do not, and nothing is lost', async () => {
   let wallMs = 0
-  const scenario = [...offline(4), ...serverErrors(4)]
+  const scenario = onlyFor(paths.chunks, inTurn(offline(4), serverErrors(4)))
   await using drone = await NockDrone.start(scenario, { clock: { wallMs: () => wallMs } })
   const day = 86_400_000
   for (const jumpMs of [20_000 * day, -day, 400 * day, -20_000 * day]) {
