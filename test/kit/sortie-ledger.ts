@@ -2,8 +2,8 @@ import type { Loss, StoredStream } from './sortie-streams.ts'
 
 /** What a writer wrote into one generation of a file: what the server has to have of it. */
 export interface Generation {
-  /** Where it began, below the logs' folder. */
-  readonly path: string
+  /** Where it began, below the logs' folder; a pattern where that depends on who was first, the agent or a rename. */
+  readonly path: string | RegExp
   readonly bytes: Uint8Array | string
   /** The bytes that are allowed to be gone, and have to be named so, to the byte. */
   readonly losses?: readonly Loss[]
@@ -20,17 +20,20 @@ export function differences(expected: readonly Generation[], stored: readonly St
   const wrong: string[] = []
   for (const generation of expected) {
     if (lengthOf(generation) === 0 && !generation.losses) continue
-    const own = left.filter(({ path }) => path === generation.path)
+    const own = left.filter(({ path }) => isAt(generation.path, path))
     const twin = own.find((stream) => whatDiffers(generation, stream).length === 0) ?? own[0]
     if (twin) left.splice(left.indexOf(twin), 1)
     if (twin) wrong.push(...whatDiffers(generation, twin))
-    else wrong.push(`${generation.path}: no stream for a generation of ${lengthOf(generation)} bytes`)
+    else wrong.push(`${String(generation.path)}: no stream for a generation of ${lengthOf(generation)} bytes`)
   }
   const more = left.map(
     ({ path, stream, bytes }) => `${path}: stream ${stream} of ${bytes.length} bytes more`,
   )
   return [...wrong, ...more]
 }
+
+const isAt = (expected: string | RegExp, path: string): boolean =>
+  typeof expected === 'string' ? expected === path : expected.test(path)
 
 const lengthOf = ({ bytes }: Generation): number => Buffer.from(bytes).length
 
@@ -46,7 +49,7 @@ function whatDiffers({ path, bytes, losses = [], isClosed }: Generation, stored:
   if (isClosed !== undefined && isClosed !== (stored.close !== undefined))
     wrong.push(isClosed ? 'it is not closed' : 'it is closed')
   if (stored.close && losses.length === 0 && !stored.whole) wrong.push('it is closed and not whole')
-  return wrong.map((what) => `${path}: ${what}`)
+  return wrong.map((what) => `${String(path)}: ${what}`)
 }
 
 const showLoss = ({ from, to, reason }: Loss): string => `${from}-${to ?? ''} ${reason}`

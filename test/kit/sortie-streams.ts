@@ -29,8 +29,8 @@ export interface StoredStream {
   readonly whole: boolean
   /** Ranges that a record brought although each of their bytes was there already: "from-to". */
   readonly twice: readonly string[]
-  /** Data records, the later writes to the same range with them. */
-  readonly records: number
+  /** The numbers of its data records, the later writes to the same range with them. */
+  readonly seqs: readonly number[]
 }
 
 /** All that a server has of a device, by first record. */
@@ -67,7 +67,7 @@ async function storedStream(row: StreamRow, parts: QueryParts, logs: string): Pr
       : undefined,
     whole: (await reportStream(row, parts)).whole,
     twice: content.twice,
-    records: content.records,
+    seqs: content.seqs,
   }
 }
 
@@ -75,7 +75,7 @@ async function storedStream(row: StreamRow, parts: QueryParts, logs: string): Pr
 class Content {
   readonly bytes: Buffer
   readonly twice: string[] = []
-  records = 0
+  readonly seqs: number[] = []
   readonly #isHere: Uint8Array
 
   constructor(length: number) {
@@ -89,7 +89,7 @@ class Content {
     const end = offset + length
     const isData = record.kind === 'data' && record.hasBody
     const bytes = isData ? await contentOf(record, parts) : Buffer.alloc(length)
-    if (isData) this.records++
+    if (isData) this.seqs.push(record.seq)
     if (isData && this.#has(offset, bytes)) this.twice.push(`${offset}-${end}`)
     this.bytes.set(bytes, offset)
     this.#isHere.fill(isData ? 1 : 0, offset, end)

@@ -15,7 +15,9 @@ import {
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type { FlushReport } from '../../agent/control/report.ts'
-import { makeKeyFile } from '../../agent/key-file.ts'
+import { loadSigner, makeKeyFile } from '../../agent/key-file.ts'
+import { Queue } from '../../agent/queue/queue.ts'
+import { realWorld } from '../../agent/world.ts'
 import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
 import { makeStore, openStore, type Parts } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
@@ -161,16 +163,24 @@ export class Sortie implements AsyncDisposable {
     return report
   }
 
+  /** The queue of an agent that has ended. */
+  queue(): Promise<Queue> {
+    const options = { device: this.device, stateDirectory: this.state, maxBytes: 1 << 30 }
+    return Queue.open(options, loadSigner(join(this.folder, 'device.key')), realWorld())
+  }
+
   async streams(): Promise<StoredStream[]> {
     await using store = await openStore(this.data)
     return await storedStreams(store, this.device, this.logs)
   }
 
-  /** What the server has once it fits; looked at again and again. */
+  /** What the server has once it fits; looked at again and again. Throws where that does not come. */
   async streamsUntil(fits: (streams: readonly StoredStream[]) => boolean): Promise<StoredStream[]> {
+    const endMs = performance.now() + patienceMs
     for (;;) {
       const streams = await this.streams()
       if (fits(streams)) return streams
+      if (performance.now() > endMs) throw new Error(`${showStreams(streams)}\n${this.showTold()}`)
       await setImmediate()
     }
   }
@@ -198,6 +208,19 @@ export class Sortie implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#disposal.disposeAsync()
   }
+}
+
+/** Far more than anything here takes. */
+const patienceMs = 15_000
+
+function showStreams(streams: readonly StoredStream[]): string {
+  const shown = streams.map(({ path, bytes, losses, close }) => ({
+    path,
+    bytes: bytes.length,
+    losses,
+    close,
+  }))
+  return `the server still has ${JSON.stringify(shown)}`
 }
 
 function deviceOf(name: string): DeviceId {
