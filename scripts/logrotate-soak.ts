@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { Flight } from '../test/kit/flight.ts'
 import { hasLogrotate, rotationModes } from '../test/kit/rotation.ts'
 import { addUp } from '../test/kit/rotation-account.ts'
-import { flyRotations, type Rotated } from '../test/kit/rotation-rounds.ts'
+import { flyRotations, rotationSettings, type Rotated } from '../test/kit/rotation-rounds.ts'
 import { chooseSeed, withSeed, type Seeded } from '../test/kit/seeded.ts'
 
 const help = `node scripts/logrotate-soak.ts [SECONDS] [--seed SEED]
@@ -51,7 +51,7 @@ async function soak(seconds: number, seed: number): Promise<void> {
 }
 
 async function fly(chance: Seeded, forMs: number): Promise<readonly Rotated[]> {
-  await using flight = await Flight.start()
+  await using flight = await Flight.start({ settings: rotationSettings })
   const aside = join(flight.folder, 'aside')
   await mkdir(aside)
   using _disk = otherFileSystem(aside)

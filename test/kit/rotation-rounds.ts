@@ -27,6 +27,9 @@ export interface Rotated {
   readonly links: number
 }
 
+/** For a flight: chunks as a drone has them. Small ones would make reading wait for the disk as it never does there. */
+export const rotationSettings = { chunks: { maxBytes: '1MiB', maxAge: '1s' } }
+
 const tickMs = 5
 
 /** A writer for each log, which the real logrotate rotates meanwhile; then everything lands, and each line is looked for. */
