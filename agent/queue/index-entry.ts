@@ -28,6 +28,8 @@ export const keys = {
   aside: 'aside/',
   resumePoints: 'resume/',
   receipted: 'receipted/',
+  lost: 'lost/',
+  shipped: 'shipped/',
 } as const
 
 /** The end of a range of keys under a prefix. */
@@ -39,6 +41,7 @@ export const recordKey = (place: Place): string => `${keys.records}${placeText(p
 export const asideKey = (place: Place): string => `${keys.aside}${placeText(place)}`
 export const resumeKey = (stream: StreamId): string => `${keys.resumePoints}${stream}`
 export const receiptedKey = (stream: StreamId): string => `${keys.receipted}${stream}`
+export const lostKey = (stream: StreamId): string => `${keys.lost}${stream}`
 
 /** A place in this device's chains. */
 export interface Place {

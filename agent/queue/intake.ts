@@ -1,31 +1,31 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { EncodedBody } from '../../protocol/body.ts'
 import type { ChainHead } from '../../protocol/chain.ts'
-import type { StreamLabel } from '../../protocol/chunk.ts'
 import { limits } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import type { ByteOffset, StreamId } from '../../protocol/ids.ts'
-import type { DataManifest, RecordTime } from '../../protocol/manifest.ts'
-import { sealChunk, type SealedRecord } from '../../protocol/seal.ts'
+import type { StreamId } from '../../protocol/ids.ts'
+import type { Manifest, RecordTime } from '../../protocol/manifest.ts'
+import type { SealedRecord } from '../../protocol/seal.ts'
+import { sealArrival, type Arrival } from './arrival.ts'
 import type { QueueState } from './queue-state.ts'
 import type { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { encodeEntry, encodeHead, keys, recordKey, resumeKey, type IndexEntry } from './index-entry.ts'
-import { put, type IndexWrite } from './index-store.ts'
+import {
+  encodeEntry,
+  encodeHead,
+  keys,
+  lostKey,
+  recordKey,
+  resumeKey,
+  type IndexEntry,
+} from './index-entry.ts'
+import { del, put, type IndexWrite } from './index-store.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
+import { forgetShipped, shippedWrite } from './shipped.ts'
 
-/** A chunk that is ready to be sealed, and from where its file is to be read on once it is safe. */
-export interface Arrival {
-  readonly label: StreamLabel
-  readonly offset: ByteOffset
-  readonly body: EncodedBody
-  readonly resume: ResumePoint
-}
-
-type Sealed = SealedRecord<DataManifest>
+type Sealed = SealedRecord
 
 interface Waiting {
   readonly arrival: Arrival
@@ -118,7 +118,7 @@ export class Intake {
   #nextGroup(): readonly Waiting[] {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
-      bytes += arrival.body.body.length + limits.maxRecordOverheadBytes
+      bytes += (arrival.kind === 'data' ? arrival.body.body.length : 0) + limits.maxRecordOverheadBytes
       return !this.#fits(bytes, index) || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
@@ -146,7 +146,7 @@ export class Intake {
     const sealed = this.#seal(group, await this.#timeLabel())
     const extents = await this.#writeSegment(sealed)
     if (!extents) return
-    if (!(await this.#writeIndex(writesOf(group, sealed, extents), group))) return
+    if (!(await this.#writeIndex(() => this.#writesOf(group, sealed, extents), group))) return
     this.#world.journal.indexWritten(sealed.length)
     this.#count(group, sealed)
     this.#waiting.splice(0, group.length)
@@ -164,8 +164,8 @@ export class Intake {
 
   #seal(group: readonly Waiting[], time: RecordTime): Sealed[] {
     let head = this.#head
-    return group.map(({ arrival: { label, offset, body } }) => {
-      const record = sealChunk(label, offset, body, head, time, this.#signer)
+    return group.map(({ arrival }) => {
+      const record = sealArrival(arrival, head, time, this.#signer)
       head = record.head
       return record
     })
@@ -191,10 +191,13 @@ export class Intake {
    * A write that failed may have happened all the same, so the very same one is tried until it succeeds: then it does not
    * matter which of them did. False when the queue is closed, or nobody waits for it any more.
    */
-  async #writeIndex(writes: readonly IndexWrite[], group: readonly Waiting[]): Promise<boolean> {
+  async #writeIndex(
+    writes: () => Promise<readonly IndexWrite[]>,
+    group: readonly Waiting[],
+  ): Promise<boolean> {
     while (!this.#closing.signal.aborted && !group.every(({ signal }) => signal.aborted)) {
       try {
-        await this.#opened.index.write(writes)
+        await this.#opened.index.write(await writes())
         return true
       } catch (cause) {
         await this.#block(cause)
@@ -218,36 +221,78 @@ export class Intake {
   }
 
   #count(group: readonly Waiting[], sealed: readonly Sealed[]): void {
-    for (const { arrival } of group) this.#opened.resumePoints.set(arrival.label.stream, arrival.resume)
+    const { resumePoints, ledger } = this.#opened
+    for (const [stream, point] of pointsOf(group)) {
+      if (point) resumePoints.set(stream, point)
+      else resumePoints.delete(stream)
+    }
     for (const { manifest, bytes, head } of sealed) {
-      this.#opened.ledger.queued(manifest.stream, manifest.length, bytes.length)
+      const { stream } = manifest
+      ledger.queued(stream, contentBytes(manifest), bytes.length)
+      if (manifest.kind === 'loss') ledger.setLost(stream, ledger.lostBytes(stream) + (manifest.length ?? 0))
       this.#head = head
     }
   }
+
+  async #writesOf(
+    group: readonly Waiting[],
+    sealed: readonly Sealed[],
+    extents: readonly Extent[],
+  ): Promise<IndexWrite[]> {
+    const head = sealed.at(-1)?.head
+    return [
+      ...entriesOf(sealed, extents).map((entry) => put(recordKey(entry), encodeEntry(entry))),
+      ...shippedWrites(group, sealed),
+      ...this.#lostWrites(sealed),
+      ...(await this.#pointWrites(group)),
+      ...(head ? [put(keys.head, encodeHead(head))] : []),
+    ]
+  }
+
+  #lostWrites(sealed: readonly Sealed[]): IndexWrite[] {
+    const lost = new Map<StreamId, number>()
+    for (const { manifest } of sealed) {
+      if (manifest.kind !== 'loss') continue
+      const before = lost.get(manifest.stream) ?? this.#opened.ledger.lostBytes(manifest.stream)
+      lost.set(manifest.stream, before + (manifest.length ?? 0))
+    }
+    return [...lost].map(([stream, bytes]) => put(lostKey(stream), String(bytes)))
+  }
+
+  async #pointWrites(group: readonly Waiting[]): Promise<IndexWrite[]> {
+    const writes: IndexWrite[] = []
+    for (const [stream, point] of pointsOf(group)) {
+      if (point) writes.push(put(resumeKey(stream), encodeResumePoint(point)))
+      else writes.push(del(resumeKey(stream)), ...(await forgetShipped(this.#opened.index, stream)))
+    }
+    return writes
+  }
 }
 
-function writesOf(
-  group: readonly Waiting[],
-  sealed: readonly Sealed[],
-  extents: readonly Extent[],
-): IndexWrite[] {
-  // Of each stream the last resume point counts.
-  const points = new Map<StreamId, ResumePoint>(
-    group.map(({ arrival }) => [arrival.label.stream, arrival.resume]),
+/** Of each stream the last resume point counts. */
+function pointsOf(group: readonly Waiting[]): ReadonlyMap<StreamId, ResumePoint | null> {
+  return new Map(group.map(({ arrival }) => [arrival.label.stream, arrival.resume]))
+}
+
+/** Of streams that go on. */
+function shippedWrites(group: readonly Waiting[], sealed: readonly Sealed[]): IndexWrite[] {
+  const points = pointsOf(group)
+  return sealed.flatMap(({ manifest }) =>
+    manifest.kind === 'data' && points.get(manifest.stream) ? [shippedWrite(manifest)] : [],
   )
-  const head = sealed.at(-1)?.head
-  return [
-    ...entriesOf(sealed, extents).map((entry) => put(recordKey(entry), encodeEntry(entry))),
-    ...[...points.values()].map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
-    ...(head ? [put(keys.head, encodeHead(head))] : []),
-  ]
+}
+
+/** Of the log's bytes in the record. */
+function contentBytes(manifest: Manifest): number {
+  return manifest.kind === 'data' ? manifest.length : 0
 }
 
 function entriesOf(sealed: readonly Sealed[], extents: readonly Extent[]): IndexEntry[] {
   return extents.flatMap((extent, index) => {
     const record = sealed[index]
     if (!record) return []
-    const { epoch, seq, stream, length } = record.manifest
+    const { epoch, seq, stream } = record.manifest
+    const length = contentBytes(record.manifest)
     return [{ epoch, seq, stream, length, digest: record.digest, extent }]
   })
 }

@@ -4,6 +4,7 @@ import type { StreamId } from '../../protocol/ids.ts'
 export class Ledger {
   readonly #queued = new Map<StreamId, number>()
   readonly #receipted = new Map<StreamId, number>()
+  readonly #lost = new Map<StreamId, number>()
   #records = 0
   #bytes = 0
 
@@ -25,6 +26,11 @@ export class Ledger {
   /** Of the log's bytes that the server has signed for. */
   receiptedBytes(stream: StreamId): number {
     return this.#receipted.get(stream) ?? 0
+  }
+
+  /** Of the log's bytes that loss records name. */
+  lostBytes(stream: StreamId): number {
+    return this.#lost.get(stream) ?? 0
   }
 
   /** The streams that have bytes in the queue. */
@@ -51,8 +57,14 @@ export class Ledger {
     this.#receipted.set(stream, bytes)
   }
 
+  setLost(stream: StreamId, bytes: number): void {
+    this.#lost.set(stream, bytes)
+  }
+
   /** Ends the count of a stream that nothing follows and nothing waits for. */
   forgetStream(stream: StreamId): void {
-    if (!this.#queued.has(stream)) this.#receipted.delete(stream)
+    if (this.#queued.has(stream)) return
+    this.#receipted.delete(stream)
+    this.#lost.delete(stream)
   }
 }

@@ -66,6 +66,7 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   await countRecords(index, segments, ledger)
   const aside = await readAside(index, segments, ledger)
   await readReceipted(index, ledger)
+  await readLost(index, ledger)
   await segments.removeDead(true)
   return { index, segments, ledger, head, resumePoints, aside, disposal: disposal.move() }
 }
@@ -160,6 +161,13 @@ async function readReceipted(index: IndexStore, ledger: Ledger): Promise<void> {
   for await (const [key, value] of allUnder(index, keys.receipted)) {
     const stream = parseStreamId(key.slice(keys.receipted.length))
     if (stream) ledger.setReceipted(stream, Number(value))
+  }
+}
+
+async function readLost(index: IndexStore, ledger: Ledger): Promise<void> {
+  for await (const [key, value] of allUnder(index, keys.lost)) {
+    const stream = parseStreamId(key.slice(keys.lost.length))
+    if (stream) ledger.setLost(stream, Number(value))
   }
 }
 

@@ -9,6 +9,7 @@ import {
   decodeEntry,
   encodeAside,
   keys,
+  lostKey,
   placeText,
   receiptedKey,
   recordKey,
@@ -169,11 +170,11 @@ export class Outflow {
     const { ledger, resumePoints } = this.#opened
     const bytes = new Map<StreamId, number>()
     for (const { stream, length } of entries) bytes.set(stream, (bytes.get(stream) ?? 0) + length)
-    return [...bytes].map(([stream, more]) => {
+    return [...bytes].flatMap(([stream, more]) => {
       const isOver = !resumePoints.has(stream) && ledger.queuedBytes(stream) === more
       return isOver
-        ? del(receiptedKey(stream))
-        : put(receiptedKey(stream), String(ledger.receiptedBytes(stream) + more))
+        ? [del(receiptedKey(stream)), del(lostKey(stream))]
+        : [put(receiptedKey(stream), String(ledger.receiptedBytes(stream) + more))]
     })
   }
 

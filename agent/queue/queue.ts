@@ -4,13 +4,22 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
-import { receiptedKey, resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import {
+  lostKey,
+  receiptedKey,
+  resumeKey,
+  type AsideEntry,
+  type IndexEntry,
+  type Place,
+} from './index-entry.ts'
 import { del, put } from './index-store.ts'
-import { Intake, type Arrival } from './intake.ts'
+import { Intake } from './intake.ts'
+import type { Arrival } from './arrival.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import { Outflow, type Batch } from './outflow.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
 
 /**
  * What must survive a power cut: sealed records in segment files, and in LevelDB what points to them, the chain's head and
@@ -60,8 +69,8 @@ export class Queue implements AsyncDisposable {
   }
 
   /**
-   * Seals the chunk and stores record, resume point and chain head: all or none survive. Waits while the queue is full or
-   * the disk refuses; false when the signal fires before then. Chunks are sealed in the order of the calls.
+   * Seals what arrives and stores record, resume point and chain head: all or none survive. Waits while the queue is full
+   * or the disk refuses; false when the signal fires before then. Arrivals are sealed in the order of the calls.
    */
   append(arrival: Arrival, signal: AbortSignal): Promise<boolean> {
     return this.#intake.append(arrival, signal)
@@ -78,10 +87,16 @@ export class Queue implements AsyncDisposable {
     const isCounted = this.#opened.ledger.queuedBytes(stream) > 0
     await this.#opened.index.write([
       del(resumeKey(stream)),
-      ...(isCounted ? [] : [del(receiptedKey(stream))]),
+      ...(await forgetShipped(this.#opened.index, stream)),
+      ...(isCounted ? [] : [del(receiptedKey(stream)), del(lostKey(stream))]),
     ])
     this.#opened.resumePoints.delete(stream)
     this.#opened.ledger.forgetStream(stream)
+  }
+
+  /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
+  shipped(stream: StreamId): AsyncIterable<ShippedRange> {
+    return shippedRanges(this.#opened.index, stream)
   }
 
   /**

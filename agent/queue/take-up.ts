@@ -7,9 +7,10 @@ import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/ve
 import { evidenceAfter } from './evidence.ts'
 import { decodeEntry, encodeEntry, encodeHead, keys, placeText, recordKey, resumeKey } from './index-entry.ts'
 import type { IndexEntry, Place } from './index-entry.ts'
-import { allUnder, put, type IndexStore } from './index-store.ts'
+import { allUnder, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { SegmentLog } from './segment-log.ts'
+import { shippedWrite } from './shipped.ts'
 
 export interface TakenUp {
   /** Where the chain goes on; undefined where that cannot be known, and a new chain must begin. */
@@ -74,6 +75,7 @@ class Search {
   #newestEpoch: Epoch | undefined
   #lost: IndexEntry[] = []
   #moved = new Set<StreamId>()
+  #shipped: IndexWrite[] = []
   hasForeign = false
 
   constructor(
@@ -98,6 +100,7 @@ class Search {
   consider({ record, entry }: Found): void {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
     this.#lost.push(entry)
+    if (record.manifest.kind === 'data') this.#shipped.push(shippedWrite(record.manifest))
     if (this.#head && continues(this.#head, record.manifest)) this.#moveOn(this.#head, record)
     else if (this.#head && entry.epoch === this.#head.epoch && entry.seq >= this.#head.next)
       this.#head = undefined
@@ -123,10 +126,12 @@ class Search {
       .filter((point) => point !== undefined)
     await index.write([
       ...this.#lost.map((entry) => put(recordKey(entry), encodeEntry(entry))),
+      ...this.#shipped,
       ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
       ...(this.#head ? [put(keys.head, encodeHead(this.#head))] : []),
     ])
     this.#lost = []
+    this.#shipped = []
     this.#moved = new Set()
   }
 

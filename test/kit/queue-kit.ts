@@ -1,8 +1,9 @@
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from '../../agent/queue/queue.ts'
-import type { Arrival } from '../../agent/queue/intake.ts'
+import type { DataArrival } from '../../agent/queue/arrival.ts'
 import type { Batch } from '../../agent/queue/outflow.ts'
+import type { ResumePoint } from '../../agent/queue/resume-point.ts'
 import { encodeBody } from '../../protocol/body.ts'
 import { continues, newChain } from '../../protocol/chain.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
@@ -18,6 +19,8 @@ import { tempFolder } from './temp-folder.ts'
 
 export const never = new AbortController().signal
 const device = 'hexa-7'
+
+type NextChunk = DataArrival & { readonly resume: ResumePoint }
 
 /** A state folder, a key, and whatever queues a test opens there. */
 export class QueueKit implements AsyncDisposable {
@@ -43,14 +46,15 @@ export class QueueKit implements AsyncDisposable {
   }
 
   /** The next chunk of the stream. */
-  async arrival(content: Uint8Array | string, label: StreamLabel = this.label): Promise<Arrival> {
+  async arrival(content: Uint8Array | string, label: StreamLabel = this.label): Promise<NextChunk> {
     const bytes = Buffer.from(content)
     const offset = this.#offset
     this.#offset += bytes.length
     const position = this.#offset as ByteOffset
     const identity = { device: '1', inode: '2', birthNs: '3' }
     const resume = { stream: label.stream, path: label.path, identity, position, evidence: [] }
-    return { label, offset: offset as ByteOffset, body: await encodeBody(bytes), resume }
+    const body = await encodeBody(bytes)
+    return { kind: 'data', lane: 'normal', label, offset: offset as ByteOffset, body, resume }
   }
 
   async append(queue: Queue, content: Uint8Array | string, signal: AbortSignal = never): Promise<boolean> {
