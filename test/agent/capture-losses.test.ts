@@ -1,5 +1,6 @@
 import { appendFile, chmod, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import { nextBatch } from '../kit/queue-kit.ts'
 import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
 
 /** So little room that most of a file of 30,000 bytes waits in the file. */
@@ -22,7 +23,7 @@ async function heldUp({ queue, capture, told }: Watch, size: number): Promise<nu
 }
 
 async function deliver({ queue }: Watch): Promise<void> {
-  const batch = await queue.nextBatch(1 << 20, 100)
+  const batch = await nextBatch(queue, 1 << 20, 100)
   if (batch) await queue.forget(batch.entries)
 }
 

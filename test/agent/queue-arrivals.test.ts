@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Arrival } from '../../agent/queue/arrival.ts'
 import { sha256, type ByteOffset } from '../../protocol/ids.ts'
-import { never, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const at = (offset: number): ByteOffset => offset as ByteOffset
 
@@ -25,7 +25,7 @@ test('losses and closes are sealed into the chain, and counted', async () => {
   }
   await using queue = await kit.open()
   expect(queue.ledger.lostBytes(label.stream)).toBe(93)
-  const batch = await queue.nextBatch(1 << 20, 10)
+  const batch = await nextBatch(queue, 1 << 20, 10)
   if (!batch) throw new Error('three records wait')
   expect((await kit.verified(batch)).map(({ manifest }) => manifest)).toMatchObject([
     { kind: 'data', seq: 0, length: 7 },

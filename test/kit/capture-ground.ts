@@ -6,7 +6,7 @@ import { realWorld, type Files, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { fakeWorld, RecordingJournal } from './fake-world.ts'
-import { never, QueueKit } from './queue-kit.ts'
+import { never, nextBatch, QueueKit } from './queue-kit.ts'
 
 /** A source with everything that a test does not care about. */
 export function sourceOf(paths: readonly string[], wanted: Partial<SourceConfig> = {}): SourceConfig {
@@ -102,9 +102,9 @@ export class Ground implements AsyncDisposable {
     const found = new Map<string, Manifest[]>()
     const contents = new Map<string, Buffer>()
     for (
-      let batch = await queue.nextBatch(1 << 20, 100);
+      let batch = await nextBatch(queue, 1 << 20, 100);
       batch;
-      batch = await queue.nextBatch(1 << 20, 100)
+      batch = await nextBatch(queue, 1 << 20, 100)
     ) {
       for (const { manifest, content } of await this.kit.verified(batch)) {
         const { stream } = manifest
