@@ -45,7 +45,7 @@ export const rotationModes = {
 export class RotatedLog {
   readonly mode: RotationMode
   readonly folder: string
-  /** When each rotation was over. */
+  /** When the last archive of each rotation was complete, by the wall clock: a truncation comes right after it. */
   readonly rotatedMs: number[] = []
   readonly #olddir: string
   readonly #config: string
@@ -79,7 +79,8 @@ export class RotatedLog {
     logrotate.stderr.on('data', (piece: Buffer) => (said += piece.toString()))
     const [status] = (await once(logrotate, 'close')) as [number | null]
     if (status !== 0) throw new Error(`logrotate ended with ${status}: ${said}`)
-    this.rotatedMs.push(performance.now())
+    const changes = (await this.archives()).map((path) => statSync(path).ctimeMs)
+    this.rotatedMs.push(Math.max(...changes))
   }
 
   /** The rotated files, without the live one. A space in the path, and logrotate would rotate nothing and say nothing. */
@@ -135,7 +136,7 @@ export class LineWriter implements Disposable {
       '',
     )
     const half = text.length - 20
-    this.#written.push({ first: this.lines, atMs: performance.now() })
+    this.#written.push({ first: this.lines, atMs: Date.now() })
     writeSync(this.#file, text.slice(0, half))
     await between()
     writeSync(this.#file, text.slice(half))
@@ -143,7 +144,7 @@ export class LineWriter implements Disposable {
     this.bytes += text.length
   }
 
-  /** How old a line was when the rotation after it was over; Infinity where none came. */
+  /** How old a line was when the rotation after it had its archive; Infinity where none came. */
   ageAtRotation(line: number): number {
     const writtenMs = this.#written.findLast(({ first }) => first <= line)?.atMs ?? 0
     const rotatedMs = this.#log.rotatedMs.find((atMs) => atMs >= writtenMs) ?? Infinity
