@@ -153,6 +153,8 @@ export class LineWriter implements Disposable {
 
   #reopen(): void {
     const now = statSync(this.#log.path, { throwIfNoEntry: false })
+    // A file that the writer makes first is put aside by `create`, under one name for all of an hour.
+    if (!now && this.#log.mode !== rotationModes.nocreate) return
     if (now?.ino === fstatSync(this.#file).ino) return
     closeSync(this.#file)
     this.#file = openSync(this.#log.path, 'a')
