@@ -19,6 +19,8 @@ export interface RotationMode {
   readonly reopens: boolean
   /** What is watched: the copies of a mode that copies would be files of their own. */
   readonly glob: 'app.log' | 'app.log*'
+  /** Its archives are overwritten in place: what is left of one meanwhile is a generation of its own, and has old lines. */
+  readonly isShredded?: boolean
 }
 
 const renamed = { reopens: true, glob: 'app.log*' } as const
@@ -38,7 +40,7 @@ export const rotationModes = {
   },
   dateext: { name: 'dateext', directives: ['create', 'dateext', 'dateformat -%Y%m%d-%s'], ...renamed },
   olddir: { name: 'olddir', directives: ['create', 'renamecopy', 'olddir OLDDIR'], ...renamed },
-  shred: { name: 'shred', directives: ['create', 'compress', 'shred'], ...renamed },
+  shred: { name: 'shred', directives: ['create', 'compress', 'shred'], ...renamed, isShredded: true },
 } as const satisfies Readonly<Record<string, RotationMode>>
 
 /** A log that logrotate rotates, in a folder of its own. */
