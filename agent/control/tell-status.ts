@@ -6,6 +6,7 @@ import { pathKey, pathOfKey } from '../capture/find-files.ts'
 import type { Generation } from '../capture/generation.ts'
 import type { Delivery } from '../deliver/deliver.ts'
 import type { Queue } from '../queue/queue.ts'
+import { queueNotes } from './queue-notes.ts'
 import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
 
 /** The running parts that `status` and `flush` tell of. */
@@ -33,6 +34,7 @@ export function tellStatus(running: Running): StatusReport {
       maxBytes: queue.maxBytes,
       state: queue.state,
       setAside: tellSetAside(queue),
+      notes: queueNotes(queue),
     },
     watch: tellWatch(running),
     files,

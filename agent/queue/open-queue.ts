@@ -54,6 +54,8 @@ export interface OpenedQueue {
   /** Records of which neither index nor segments have anything left. */
   readonly missing: number
   readonly holes: readonly Hole[]
+  /** Where a damaged LevelDB was put. */
+  readonly movedAside: string | undefined
   readonly disposal: AsyncDisposableStack
 }
 
@@ -66,7 +68,8 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   const { stateDirectory } = options
   await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
-  const index = disposal.use(await openIndex(stateDirectory, world))
+  const { index, movedAside } = await openIndex(stateDirectory, world)
+  disposal.use(index)
   const segmentBytes = Math.min(largestSegmentBytes, Math.ceil(options.maxBytes / segmentsInBound))
   const segments = disposal.use(
     await SegmentLog.open(`${stateDirectory}/segments`, world.files, segmentBytes),
@@ -99,7 +102,8 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
   if (missing > 0) world.journal.recordsMissing(missing)
   const holes = missing > 0 ? await findHoles(index, resumePoints) : []
-  return { index, segments, ledger, head, resumePoints, aside, missing, holes, disposal: disposal.move() }
+  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
+  return { ...parts, disposal: disposal.move() }
 }
 
 /** From here on it is counted what comes and goes, and known which segments were looked into. */

@@ -78,6 +78,11 @@ export class Queue implements AsyncDisposable {
     return this.#opened.holes
   }
 
+  /** Where the LevelDB is kept that was damaged at this start. */
+  get movedAside(): string | undefined {
+    return this.#opened.movedAside
+  }
+
   /** How many records neither index nor segments have any more. */
   get missing(): number {
     return this.#opened.missing
