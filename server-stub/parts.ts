@@ -51,7 +51,7 @@ export async function openParts(
   const pinned = await catalog.setting('receiptKey')
   const signer = await disk(data, () => openReceiptKey(data, pinned))
   if (pinned === undefined) await catalog.keepSetting('receiptKey', base64url(signer.publicKey.bytes))
-  const storeId = await disk(data, () => openStoreId(data, store, catalog))
+  const storeId = await disk(data, () => openStoreId(data, store))
   await disk(data, () => syncFolder(data))
   const metrics = openMetrics(catalog)
   const journal = writingJournal(write, metrics.meters, realClock)

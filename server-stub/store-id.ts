@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { storeIdBytes } from '../protocol/capabilities.ts'
 import { base64url, parseBase64url } from '../protocol/ids.ts'
-import type { Catalog } from './catalog/catalog.ts'
 import { areas } from './store/blob-key.ts'
 import type { BlobStore } from './store/blob-store.ts'
 import { writeFileDurably } from './store/durable.ts'
@@ -11,13 +10,13 @@ import { writeFileDurably } from './store/durable.ts'
 const ownerWrites = 0o644
 
 /**
- * By which drones tell this store from another one behind the same address. It goes with the records: a rebuilt catalog
- * leaves it as it is, and a folder that holds no record yet, or any more, gets a new one.
+ * By which drones tell this store from another one behind the same address. It goes with the records, whatever the catalog
+ * remembers of them: a rebuilt catalog leaves it as it is, and a folder without a record gets a new one at each start.
  */
-export async function openStoreId(data: string, store: BlobStore, catalog: Catalog): Promise<string> {
+export async function openStoreId(data: string, store: BlobStore): Promise<string> {
   const file = join(data, 'store.id')
   const known = await readId(file)
-  if (known !== undefined && (await holdsRecords(store, catalog))) return known
+  if (known !== undefined && (await holdsRecords(store))) return known
   const id = base64url(randomBytes(storeIdBytes))
   await writeFileDurably(file, Buffer.from(`${id}\n`), ownerWrites)
   return id
@@ -33,9 +32,9 @@ async function readId(file: string): Promise<string | undefined> {
   return parseBase64url(id, storeIdBytes) ? id : undefined
 }
 
-async function holdsRecords(store: BlobStore, catalog: Catalog): Promise<boolean> {
+async function holdsRecords(store: BlobStore): Promise<boolean> {
   for (const area of areas) {
     for await (const _blob of store.list(area)) return true
   }
-  return (await catalog.streams()).length > 0
+  return false
 }

@@ -1,5 +1,5 @@
-/** The one version so far; a later one is reached by steps from here. */
-export const schemaVersion = 1
+/** Version 1 had no streamsAtPath. What the schema makes where it is lacking is the whole step from there. */
+export const schemaVersion = 2
 
 export const schema = `
 CREATE TABLE IF NOT EXISTS settings (
@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS streams (
   hashedSha256 BLOB,
   UNIQUE (device, stream)
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS streamsAtPath ON streams (device, path, firstEpoch, firstSeq);
 
 CREATE TABLE IF NOT EXISTS records (
   id INTEGER PRIMARY KEY,

@@ -2,7 +2,6 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import {
   equalBytes,
-  hex,
   parseDigest,
   type DeviceId,
   type Digest,
@@ -73,7 +72,8 @@ export class SqliteCatalog implements Catalog {
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
     const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version']
     if (version === schemaVersion) return
-    if (version !== 0) throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
+    if (version !== 0 && version !== 1)
+      throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
     guarded(() =>
       this.#transactOnce(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)),
     )
@@ -184,13 +184,8 @@ export class SqliteCatalog implements Catalog {
     return this.#all('streams', device ?? null).map(streamRow)
   }
 
-  async streamsAt(
-    device: DeviceId,
-    paths: readonly LogPath[],
-    maxEach: number,
-  ): Promise<readonly StreamRow[]> {
-    const names = paths.map((path) => hex(logPathToBytes(path)))
-    return this.#all('streamsAt', device, JSON.stringify(names), maxEach).map(streamRow)
+  async streamsAt(device: DeviceId, path: LogPath, most: number): Promise<readonly StreamRow[]> {
+    return this.#all('streamsAt', device, logPathToBytes(path), most).map(streamRow)
   }
 
   async contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined> {

@@ -34,7 +34,7 @@ export class Inflow implements AsyncDisposable {
   /** Ends the wait for the rest of the batch. */
   #waiting: AbortController | undefined
   #waits: Promise<unknown> = Promise.resolve()
-  /** What went wrong while nobody waited for it. */
+  /** Why some of it could not be made durable. */
   #failure: { readonly cause: unknown } | undefined
 
   constructor(sender: Sender, parts: InflowParts, tell: (fate: Fate) => void) {
@@ -61,9 +61,19 @@ export class Inflow implements AsyncDisposable {
     await this.#settle()
   }
 
+  /** What could not be made durable is gone, and so is the batch: no receipt may ever speak of it. */
   async #settle(): Promise<void> {
     this.#waiting?.abort()
     this.#waiting = undefined
+    try {
+      await this.#settleIntake()
+    } catch (cause) {
+      this.#failure = { cause }
+      throw cause
+    }
+  }
+
+  async #settleIntake(): Promise<void> {
     if (!this.#intake) return
     await using intake = this.#intake
     this.#intake = undefined
@@ -83,12 +93,7 @@ export class Inflow implements AsyncDisposable {
   async #settleAfter(signal: AbortSignal): Promise<void> {
     await this.#parts.clock.sleep(this.#parts.settleMs, signal)
     using _turn = await this.#turns.take('')
-    if (signal.aborted) return
-    try {
-      await this.#settle()
-    } catch (cause) {
-      this.#failure = { cause }
-    }
+    if (!signal.aborted) await this.#settle().catch(tellNext)
   }
 
   #throwFailure(): void {
@@ -103,3 +108,6 @@ export class Inflow implements AsyncDisposable {
     await this.#intake?.[Symbol.asyncDispose]()
   }
 }
+
+/** The failure is kept. */
+const tellNext = (): void => undefined

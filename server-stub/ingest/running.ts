@@ -99,9 +99,10 @@ export class Running {
   }
 
   #hold(guest: Guest, bytes: number): boolean {
+    const isMore = bytes > guest.heldBytes
     guest.movedMs = this.#clock.now()
     guest.heldBytes = bytes
-    if (guest.device !== undefined) return bytes === 0 || held(this.#proven()) <= this.#limits.maxHeldBytes
+    if (guest.device !== undefined) return !isMore || held(this.#proven()) <= this.#limits.maxHeldBytes
     const strangers = this.#strangers()
     if (held(strangers) > this.#limits.maxStrangerBytes) {
       this.#cutOff(strangers.toSorted((a, b) => b.heldBytes - a.heldBytes)[0])

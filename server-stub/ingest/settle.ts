@@ -48,9 +48,12 @@ export class Settler {
     if (ofDevice?.size === 0) this.#open.delete(device)
   }
 
-  /** Makes durable all whole records of the device that have arrived, whether their batches ever end or not. */
+  /**
+   * Makes durable all whole records of the device that have arrived, whether their batches ever end or not. A batch of
+   * which that fails says so in its own answer.
+   */
   async settleOpen(device: DeviceId): Promise<void> {
-    await Promise.all([...(this.#open.get(device) ?? [])].map((settle) => settle()))
+    await Promise.allSettled([...(this.#open.get(device) ?? [])].map((settle) => settle()))
   }
 
   /**

@@ -1,6 +1,4 @@
 import { limits } from '../../protocol/contract.ts'
-import { equalBytes } from '../../protocol/ids.ts'
-import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { StreamQuery } from '../../protocol/query.ts'
 import type { HeldStream, Range, Run } from '../../protocol/streams.ts'
 import type { Catalog, RecordRow, StreamRow } from '../catalog/catalog.ts'
@@ -20,14 +18,13 @@ interface HeldParts extends RecordSource {
 export async function heldStreams(query: StreamQuery, parts: HeldParts): Promise<HeldStream[]> {
   const share = Math.floor(limits.maxAnswerStreams / query.paths.length)
   await using catalog = await parts.catalog.snapshot()
-  const rows = await catalog.streamsAt(query.device, query.paths, share)
   const held: HeldStream[] = []
-  for (const row of rows) held.push(await heldStream(row, placeOf(row, query), { ...parts, catalog }))
+  for (const [place, path] of query.paths.entries()) {
+    for (const row of await catalog.streamsAt(query.device, path, share)) {
+      held.push(await heldStream(row, place, { ...parts, catalog }))
+    }
+  }
   return held
-}
-
-function placeOf({ path }: StreamRow, { paths }: StreamQuery): number {
-  return paths.findIndex((asked) => equalBytes(logPathToBytes(asked), logPathToBytes(path)))
 }
 
 async function heldStream(row: StreamRow, path: number, parts: HeldParts): Promise<HeldStream> {

@@ -46,14 +46,18 @@ test('a store that holds records keeps its id over a restart, and over the loss 
   expect(await storeOf(folder.path)).toBe(id)
 })
 
-test('a folder whose records are gone is another store, though its key was kept', async () => {
-  await using folder = await temporaryFolder()
-  const id = await fill(folder.path, new Drone('hexa-7'))
-  for (const name of readdirSync(folder.path)) {
-    if (!['receipt.key', 'store.id'].includes(name)) rmSync(join(folder.path, name), { recursive: true })
-  }
-  expect(await storeOf(folder.path)).not.toBe(id)
-})
+test.each([['with its catalog'], ['without its catalog']])(
+  'a folder whose records are gone is another store, %s',
+  async (how) => {
+    await using folder = await temporaryFolder()
+    const id = await fill(folder.path, new Drone('hexa-7'))
+    rmSync(join(folder.path, 'records'), { recursive: true })
+    for (const name of readdirSync(folder.path)) {
+      if (how === 'without its catalog' && name.startsWith('catalog')) rmSync(join(folder.path, name))
+    }
+    expect(await storeOf(folder.path)).not.toBe(id)
+  },
+)
 
 test('two folders are two stores', async () => {
   await using one = await temporaryFolder()

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync, truncateSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { hex } from '../../protocol/ids.ts'
@@ -183,4 +184,26 @@ test('of records that are more than a query may read, the rest is left out', asy
   const said = await held(server, drone, ...records)
   expect(said.slice(0, 2)).toEqual(['duplicate', 'duplicate'])
   expect(said.at(-1)).toBe(undefined)
+})
+
+test('no bytes whatsoever make the server fail', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await TestServer.start(folder.path)
+  const drone = new Drone('hexa-7')
+  await server.register(drone)
+  const good = [drone.asksFor(await drone.data(labelOf('/a'), 0, 'x')), drone.asksAbout('/a').bytes]
+  const damaged = fc
+    .tuple(fc.constantFrom(...good), fc.nat(), fc.integer({ min: 1, max: 255 }))
+    .map(([query, at, bits]) =>
+      query.map((byte, index) => (index === at % query.length ? byte ^ bits : byte)),
+    )
+  const path = fc.constantFrom(paths.receipts, paths.streams)
+
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.uint8Array({ maxLength: 400 }), damaged), path, async (body, to) => {
+      expect([400, 401]).toContain((await ask(server.url, to, body)).status)
+    }),
+    { numRuns: 200 },
+  )
+  expect(server.facts).not.toContain('broken')
 })

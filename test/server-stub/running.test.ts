@@ -103,6 +103,7 @@ test('who is proven is told where there is no room, and holds nothing back from 
   first.takeSlot(hexa)
   second.takeSlot(quad)
   expect([first.holding(600), second.holding(400), second.holding(401)]).toEqual([true, true, false])
+  expect([first.holding(600), first.holding(601)]).toEqual([true, false])
   expect(house.cut).toEqual([])
   await house.goHome('first')
   expect(second.holding(900)).toBe(true)

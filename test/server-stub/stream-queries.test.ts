@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { recall, type RecallParts } from '../../agent/deliver/recall.ts'
 import { paths } from '../../protocol/contract.ts'
 import { sha256 } from '../../protocol/ids.ts'
 import type { LogPath } from '../../protocol/log-path.ts'
@@ -131,4 +133,38 @@ test('a file that was written to after it was closed is not closed', async () =>
 
   expect([before?.closed?.length, after?.closed]).toEqual([3, null])
   expect(after?.run?.last.offset).toBe(3)
+})
+
+test('an agent without a queue learns from a real server where to read on, in which stream', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await TestServer.start(folder.path)
+  const drone = new Drone('hexa-7')
+  await server.register(drone)
+  const [label, rotated] = [labelOf('/log'), labelOf('/log')]
+  await server.send(drone, await drone.data(rotated, 0, 'before'), drone.close(rotated, 'before'))
+  await server.send(drone, await drone.data(label, 0, 'one, '), await drone.data(label, 5, 'two, '))
+  const parts: RecallParts = {
+    device: drone.device,
+    signer: drone.signer,
+    pinned: [server.key],
+    chance: { bytes: (count) => randomBytes(count), below: () => 0 },
+    ask: async (query) => {
+      const { status, body } = await ask(server.url, paths.streams, query)
+      return { is: 'answered', status, mediaType: '', body, retryAfterMs: undefined }
+    },
+  }
+
+  const told = await recall(['/none', '/log'], parts, new AbortController().signal)
+  const generations = told.is === 'told' ? told.generations : []
+  expect(generations).toMatchObject([
+    { stream: label.stream, path: '/log', from: 0, position: 10, closed: null },
+    { stream: rotated.stream, path: '/log', from: 0, position: 6, closed: { length: 6 } },
+  ])
+  const file = Buffer.from('one, two, three')
+  const fits = generations.map(({ evidence }) =>
+    evidence.every(({ offset, length, sha256: hash }) =>
+      sha256(file.subarray(offset, offset + length)).every((byte, at) => byte === hash[at]),
+    ),
+  )
+  expect(fits).toEqual([true, false])
 })
