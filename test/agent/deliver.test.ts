@@ -278,6 +278,7 @@ describe('a receipt', () => {
     expect(delivery.queue.ledger.records).toBe(0)
   })
 
+  // LB-093
   test('that refuses a record is believed the third time in a row; then it is set aside, named and kept', async () => {
     await using delivery = await Post.prepare()
     post().times(3).reply(200, refusing(delivery.entries, 1), receiptType)
@@ -364,6 +365,7 @@ describe('between attempts', () => {
     await delivery.recovers()
   })
 
+  // LB-093
   test.each([429, 503])('a %i with Retry-After is obeyed', async (status) => {
     await using delivery = await Post.prepare()
     post().reply(status, '', { 'retry-after': '120' })

@@ -17,6 +17,7 @@ const onSmallDisk = `
   shift 3
   exec "$@"`
 
+// LB-089
 test.skipIf(!mayMount)(
   'a full disk stops the queue, not the agent, which says so and goes on when there is room',
   async () => {

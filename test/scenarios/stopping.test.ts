@@ -93,6 +93,7 @@ describe('flush exits with', () => {
   })
 })
 
+// LB-085
 test('a second agent on the same state exits 75 and says who holds it; the first goes on', async () => {
   await using flight = await Flight.start()
   const first = await flight.startAgent()

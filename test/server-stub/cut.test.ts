@@ -24,6 +24,7 @@ async function sendCut(url: string, batch: Uint8Array, length: number): Promise<
   await closed
 }
 
+// LB-097
 test('wherever an upload is cut, the whole records before the cut are kept, and none is stored twice', async () => {
   await using folder = await temporaryFolder()
   await using server = await TestServer.start(folder.path)

@@ -162,6 +162,7 @@ test('the catalog is rebuilt from the records alone, once the devices are regist
   )
 })
 
+// LB-095
 test('a gap and a break in the chain are found', async () => {
   await using folder = await temporaryFolder()
   await using server = await TestServer.start(folder.path)

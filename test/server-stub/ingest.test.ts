@@ -60,6 +60,7 @@ test('the bytes are stored before they are committed, and committed before the r
   ])
 })
 
+// LB-101
 test('a record that comes again is a duplicate, in the same batch as in a later one', async () => {
   await using folder = await temporaryFolder()
   await using server = await TestServer.start(folder.path)
@@ -181,6 +182,7 @@ test('a bad first record does not hide its good neighbours, and a batch of bad o
   expect(await server.send(drone, forged, good)).toEqual(['SIGNATURE_WRONG', 'stored'])
 })
 
+// LB-101
 test('a signature replayed with S + L is refused', async () => {
   await using folder = await temporaryFolder()
   await using server = await TestServer.start(folder.path)
