@@ -5,7 +5,7 @@ import { equalBytes, keyIdBytes, type KeyId } from './ids.ts'
 import { accept, refuse, type Verdict } from './refusal.ts'
 
 /** What an envelope may hold, as its `typ` header says (RFC 9596). */
-export type PayloadType = 'logbox-manifest' | 'logbox-receipt'
+export type PayloadType = 'logbox-manifest' | 'logbox-receipt' | 'logbox-query' | 'logbox-streams'
 
 /** The parts of a COSE_Sign1 (RFC 9052, section 4.2); its unprotected header is always empty here. */
 export interface Envelope {
@@ -55,7 +55,7 @@ export function encodeEnvelope({ protectedHeader, payload, signature }: Envelope
   ])
 }
 
-/** The longest protected header this format can have: the key id and the longer of the two types. */
+/** The longest protected header this format can have: the key id and the longest of the types. */
 export const maxProtectedHeaderBytes = encodeProtectedHeader(
   new Uint8Array(keyIdBytes) as KeyId,
   'logbox-manifest',
@@ -123,4 +123,18 @@ export function keyIdOfEnvelope(envelope: Envelope, type: PayloadType): Verdict<
 /** Whether `key` signed this payload. */
 export function verifyEnvelope(envelope: Envelope, key: PublicKey): boolean {
   return verifyEd25519(key, toBeSigned(envelope.protectedHeader, envelope.payload), envelope.signature)
+}
+
+/** The payload of `bytes`, where they are exactly one envelope of this type that one of these keys signed. Never throws. */
+export function payloadSignedBy(
+  keys: readonly PublicKey[],
+  bytes: Uint8Array,
+  type: PayloadType,
+  maxPayloadBytes: number,
+): Uint8Array | undefined {
+  const scan = scanEnvelope(bytes, 0, maxPayloadBytes)
+  if (scan.is !== 'whole' || scan.end !== bytes.length) return undefined
+  const keyId = keyIdOfEnvelope(scan.envelope, type)
+  const signer = keyId.ok ? keys.find((known) => equalBytes(known.id, keyId.value)) : undefined
+  return signer && verifyEnvelope(scan.envelope, signer) ? scan.envelope.payload : undefined
 }

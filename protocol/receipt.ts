@@ -1,8 +1,7 @@
 import { decodeCbor, encodeCbor, type CborValue } from './cbor.ts'
-import { keyIdOfEnvelope, scanEnvelope, signEnvelope, verifyEnvelope } from './cose.ts'
+import { payloadSignedBy, signEnvelope } from './cose.ts'
 import type { PublicKey, Signer } from './ed25519-policy.ts'
 import {
-  equalBytes,
   isCount,
   parseDeviceId,
   parseDigest,
@@ -13,7 +12,7 @@ import {
   type Epoch,
   type Sequence,
 } from './ids.ts'
-import { accept, isRefusalCode, refuse, type RefusalCode, type Verdict } from './refusal.ts'
+import { accept, isRefusalText, refuse, type Verdict } from './refusal.ts'
 
 export const outcomes = ['stored', 'duplicate', 'storedWithoutBody', 'forked', 'refused'] as const
 /**
@@ -29,7 +28,8 @@ export type ReceiptEntry = {
   readonly digest: Digest
 } & (
   | { readonly outcome: Exclude<Outcome, 'refused'> }
-  | { readonly outcome: 'refused'; readonly refusal: RefusalCode }
+  /** One of the codes of refusal.ts, or one that a later server gives: it refuses this record, and voids no other. */
+  | { readonly outcome: 'refused'; readonly refusal: string }
 )
 
 export interface Receipt {
@@ -42,7 +42,7 @@ export interface Receipt {
 
 const version = 1
 const key = { version: 0, device: 1, timeMs: 2, entries: 3 } as const
-/** A receipt for the largest batch is smaller: 4096 entries of at most 100 bytes. */
+/** A receipt for the largest batch is smaller: 4096 entries of at most 110 bytes. */
 export const maxReceiptBytes = 512 * 1024
 
 /** The signed receipt: one COSE_Sign1 by the server's key. */
@@ -73,12 +73,8 @@ export function verifyReceipt(
   pinned: readonly PublicKey[],
   device: DeviceId,
 ): Verdict<Receipt> {
-  const scan = scanEnvelope(bytes, 0, maxReceiptBytes)
-  if (scan.is !== 'whole' || scan.end !== bytes.length) return refuse('RECEIPT_INVALID')
-  const keyId = keyIdOfEnvelope(scan.envelope, 'logbox-receipt')
-  const signer = keyId.ok ? pinned.find((known) => equalBytes(known.id, keyId.value)) : undefined
-  if (!signer || !verifyEnvelope(scan.envelope, signer)) return refuse('RECEIPT_INVALID')
-  const receipt = decodeReceipt(scan.envelope.payload)
+  const payload = payloadSignedBy(pinned, bytes, 'logbox-receipt', maxReceiptBytes)
+  const receipt = payload && decodeReceipt(payload)
   return receipt?.device === device ? accept(receipt) : refuse('RECEIPT_INVALID')
 }
 
@@ -102,7 +98,7 @@ function decodeEntry(value: unknown): ReceiptEntry | undefined {
   const place = decodePlace(epochField, seqField)
   if (!digest || !outcome || place === undefined) return undefined
   if (outcome !== 'refused') return place && code === null ? { place, digest, outcome } : undefined
-  return typeof code === 'string' && isRefusalCode(code)
+  return typeof code === 'string' && isRefusalText(code)
     ? { place, digest, outcome, refusal: code }
     : undefined
 }

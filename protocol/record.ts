@@ -18,8 +18,11 @@ export interface RecordFrame {
 
 export type RecordScan =
   | { readonly is: 'whole'; readonly frame: RecordFrame; readonly end: number }
-  /** The input ends within what may be a record; nothing more can be said before it holds `needed` bytes. */
-  | { readonly is: 'cut'; readonly needed: number }
+  /**
+   * The input ends within what may be a record; nothing more can be said before it holds `needed` bytes, but what its
+   * envelope says, where that is whole.
+   */
+  | { readonly is: 'cut'; readonly needed: number; readonly envelope?: Envelope }
   | { readonly is: 'malformed' }
   | { readonly is: 'tooLarge' }
 
@@ -35,6 +38,7 @@ export function scanRecord(bytes: Uint8Array, start = 0): RecordScan {
   const scan = scanEnvelope(bytes, envelopeStart, limits.maxManifestBytes)
   if (scan.is !== 'whole') return scan
   const body = scanBody(bytes, scan.end)
+  if (body.is === 'cut') return { ...body, envelope: scan.envelope }
   if (body.is !== 'whole') return body
   const frame = { envelope: scan.envelope, body: body.body, bytes: bytes.subarray(start, body.end) }
   return { is: 'whole', frame, end: body.end }
@@ -71,6 +75,16 @@ export class BatchError extends Error {
   }
 }
 
+/** Looks on while records arrive. What it throws ends the reading. */
+export interface Watch {
+  /** After each piece of the input: how many bytes of a record that is not whole are held. */
+  holding(bytes: number): void
+  /** Once for each record whose body is still arriving: nothing more is read before this resolves. */
+  foresee(envelope: Envelope): Promise<void>
+}
+
+const nobody: Watch = { holding: () => undefined, foresee: async () => undefined }
+
 /**
  * The records of a batch (a CBOR Sequence, RFC 8742) as they arrive. Holds one record and one piece of input at a time.
  * Each frame is valid until the next is asked for. Throws a BatchError where the input is no batch, after every whole
@@ -79,6 +93,7 @@ export class BatchError extends Error {
 export async function* readRecords(
   source: AsyncIterable<Uint8Array>,
   maxBatchBytes: number = limits.maxBatchBytes,
+  watch: Watch = nobody,
 ): AsyncGenerator<RecordFrame, void, undefined> {
   const input = new UncutInput()
   let total = 0
@@ -86,6 +101,9 @@ export async function* readRecords(
     yield* input.cut(piece.subarray(0, maxBatchBytes - total))
     total += piece.length
     if (total > maxBatchBytes) throw new BatchError('tooLarge')
+    watch.holding(input.heldBytes)
+    const envelope = input.takeEnvelope()
+    if (envelope) await watch.foresee(envelope)
   }
   if (!input.isEmpty) throw new BatchError('cut')
 }
@@ -99,9 +117,21 @@ class UncutInput {
   #length = 0
   /** How long the held input must be before more can be said about it. */
   #needed = 0
+  /** Of the record that is not whole, until it is taken. */
+  #envelope: Envelope | undefined
 
   get isEmpty(): boolean {
     return this.#length === 0
+  }
+
+  get heldBytes(): number {
+    return this.#held.length
+  }
+
+  takeEnvelope(): Envelope | undefined {
+    const envelope = this.#envelope
+    this.#envelope = undefined
+    return envelope
   }
 
   /** Every record that is whole now that `piece` is here. */
@@ -120,6 +150,7 @@ class UncutInput {
       }
       if (scan.is !== 'cut') throw new BatchError(scan.is)
       this.#needed = scan.needed
+      this.#envelope = scan.envelope
       if (!isHeld) rest = this.#fill(rest)
     }
   }
@@ -145,5 +176,6 @@ class UncutInput {
     this.#held = new Uint8Array(0)
     this.#length = 0
     this.#needed = 0
+    this.#envelope = undefined
   }
 }

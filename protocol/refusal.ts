@@ -20,6 +20,8 @@ export const refusals = {
   CONTENT_LENGTH_WRONG: 'the decoded body is not as long as the manifest signs',
   CONTENT_HASH_WRONG: 'the decoded body does not have the hash that the manifest signs',
   RECEIPT_INVALID: 'the receipt is not one that this server key signed for this device',
+  QUERY_INVALID: 'the bytes are not a query of a device in its one allowed encoding',
+  STREAMS_INVALID: 'the list of streams is not one that this server key signed for this query',
 } as const
 
 export type RefusalCode = keyof typeof refusals
@@ -33,4 +35,5 @@ export type Verdict<T> = Accepted<T> | Refused
 export const accept = <T>(value: T): Accepted<T> => ({ ok: true, value })
 export const refuse = (refusal: RefusalCode): Refused => ({ ok: false, refusal })
 
-export const isRefusalCode = (text: string): text is RefusalCode => Object.hasOwn(refusals, text)
+/** Whether this may be a code, also one that only a later version knows: 1 to 48 of A-Z 0-9 _, a letter first. */
+export const isRefusalText = (text: string): boolean => /^[A-Z][A-Z0-9_]{0,47}$/.test(text)

@@ -1,13 +1,15 @@
 import { fastify, type FastifyInstance } from 'fastify'
 import type { ServerConfig, ServerLimits } from './config.ts'
 import { serverFault } from './faults.ts'
+import { capabilityRoutes } from './http/capabilities.ts'
 import { chunkRoutes } from './http/chunks.ts'
 import { answerErrors, answerNoRequest } from './http/errors.ts'
 import { healthRoutes } from './http/health.ts'
 import { metricsRoutes } from './http/metrics.ts'
 import { sendProblem } from './http/problem.ts'
+import { queryRoutes } from './http/queries.ts'
 import { adoptBlobs } from './ingest/adopt.ts'
-import { Running } from './ingest/running.ts'
+import { Running, type RunningLimits } from './ingest/running.ts'
 import { Settler } from './ingest/settle.ts'
 import type { Parts } from './parts.ts'
 
@@ -16,24 +18,36 @@ export async function runServer(config: ServerConfig, parts: Parts, signal: Abor
   const settler = new Settler(parts)
   const agrees = await adoptBlobs(parts)
   await parts.catalog.keepSetting('agrees', 'no')
-  const running = new Running(config.limits)
-  const app = buildApp(parts, { settler, running }, config.limits)
+  const running = new Running(config.limits, parts.clock)
+  const asking = new Running(queryLimits(config.limits), parts.clock)
+  const app = buildApp(parts, { settler, running, asking }, config.limits)
   parts.journal.listening(await listen(app, config))
   await aborted(signal)
   await stop(app, parts, config.limits)
   // A client that left does not end what it began.
-  await running.ended()
+  await Promise.all([running.ended(), asking.ended()])
   if (agrees && !settler.hasLeftovers) await parts.catalog.keepSetting('agrees', 'yes')
   parts.journal.stopped()
 }
 
 interface Work {
   readonly settler: Settler
+  /** Batches. */
   readonly running: Running
+  /** Queries, which never wait for batches: a drone asks in order not to send. */
+  readonly asking: Running
+}
+
+function queryLimits(limits: ServerLimits): RunningLimits {
+  return { ...limits, maxRequests: limits.maxQueries, maxPerDevice: limits.maxQueriesPerDevice }
 }
 
 /** The HTTP side as a value: it listens when it is told to. */
-export function buildApp(parts: Parts, { settler, running }: Work, limits: ServerLimits): FastifyInstance {
+export function buildApp(
+  parts: Parts,
+  { settler, running, asking }: Work,
+  limits: ServerLimits,
+): FastifyInstance {
   const app = fastify({
     logger: false,
     connectionTimeout: limits.idleMs,
@@ -52,7 +66,12 @@ export function buildApp(parts: Parts, { settler, running }: Work, limits: Serve
     const route = routeOptions.url ?? 'unknown'
     parts.journal.requestEnded({ method, route, status: statusCode, durationMs: elapsedTime })
   })
-  void app.register(chunkRoutes, { parts: { ...parts, settler }, running, limits })
+  // Each is a file: more would leave none for the records.
+  app.server.maxConnections = limits.maxConnections
+  const working = { ...parts, settler, settleMs: limits.settleMs, maxReadBytes: limits.maxQueryReadBytes }
+  void app.register(chunkRoutes, { parts: working, running, limits })
+  void app.register(queryRoutes, { parts: working, running: asking, limits })
+  void app.register(capabilityRoutes, { storeId: parts.storeId })
   void app.register(healthRoutes, { parts, limits })
   void app.register(metricsRoutes, { metrics: parts.metrics })
   return app

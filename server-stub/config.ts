@@ -25,8 +25,24 @@ export type Settings = { [Name in SettingName]: Static<(typeof settings)[Name]> 
 export const serverLimits = {
   /** Requests of proven senders that are worked on at once; each holds at most one record and one piece of its body. */
   maxRequests: 64,
-  /** Requests that have not brought a verified record yet; one more cuts off the first of them. */
+  /** Of them, those of one device. */
+  maxPerDevice: 12,
+  /** For how long one of these must have stood still to be cut off for a new one of the same device. */
+  stalledMs: 10_000,
+  /** Requests that have not proven a sender yet; one more cuts off the first of them. */
   maxStrangers: 256,
+  /** Held of records that have not arrived whole, by those who have proven nothing. */
+  maxStrangerBytes: 32 * 2 ** 20,
+  /** And by all others: a request that needs more is told to come back. */
+  maxHeldBytes: 256 * 2 ** 20,
+  /** How long a record that arrived waits for the rest of its batch before it is made durable. */
+  settleMs: 2000,
+  /** Queries that are answered at once. */
+  maxQueries: 8,
+  maxQueriesPerDevice: 2,
+  /** Of the records that a query for records names, how many bytes are read again; the rest is left out. */
+  maxQueryReadBytes: 64 * 2 ** 20,
+  maxConnections: 4096,
   retryAfterSeconds: 5,
   /** A connection on which nothing moves for this long is closed. One that moves is never cut, however slow. */
   idleMs: 60_000,

@@ -1,6 +1,6 @@
 import type { DeviceId } from '../protocol/ids.ts'
+import type { Query } from '../protocol/query.ts'
 import type { Receipt, ReceiptEntry } from '../protocol/receipt.ts'
-import type { RefusalCode } from '../protocol/refusal.ts'
 import { showText } from '../protocol/show-text.ts'
 import type { Commit } from './catalog/catalog.ts'
 import type { Clock } from './clock.ts'
@@ -19,7 +19,9 @@ export interface Journal {
   committed(commit: Commit): void
   /** The receipt was handed to the kernel. */
   receiptSent(receipt: Receipt): void
-  refused(device: DeviceId | undefined, place: ReceiptEntry['place'], refusal: RefusalCode): void
+  refused(device: DeviceId | undefined, place: ReceiptEntry['place'], refusal: string): void
+  /** A device asked what is here, and was answered or not. */
+  queried(asks: Query['asks'], answer: 'answered' | ProblemCode): void
   turnedAway(problem: ProblemCode): void
   /** The store or the catalog could not do its work. */
   failed(problem: ProblemCode, why: string): void
@@ -50,6 +52,7 @@ export function writingJournal(write: (line: string) => void, meters: Meters, cl
       meters.refused(refusal)
       tell('refused', { device, epoch: place?.epoch, seq: place?.seq, refusal })
     },
+    queried: (asks, answer) => meters.queried(asks, answer),
     turnedAway: (problem) => {
       meters.turnedAway(problem)
       tell('turnedAway', { problem })

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { lossReasons } from '../protocol/manifest.ts'
+import type { Query } from '../protocol/query.ts'
 import type { Receipt } from '../protocol/receipt.ts'
-import type { RefusalCode } from '../protocol/refusal.ts'
 import type { Catalog, Commit } from './catalog/catalog.ts'
 import type { ProblemCode } from './faults.ts'
 
@@ -17,7 +18,8 @@ export interface Meters {
   stored(commit: Commit): void
   committed(commit: Commit): void
   receiptSent(receipt: Receipt): void
-  refused(refusal: RefusalCode): void
+  refused(refusal: string): void
+  queried(asks: Query['asks'], answer: string): void
   turnedAway(problem: ProblemCode): void
   requestEnded(request: RequestFacts): void
 }
@@ -48,6 +50,20 @@ function makeMeters(registry: Registry): Meters {
   const forks = count('forks_total', 'Records whose place in the chain was taken')
   const lossRecords = count('loss_records_total', 'Losses that drones reported, by reason', 'reason')
   const lossBytes = count('loss_bytes_total', 'Bytes that drones reported as lost, by reason', 'reason')
+  const endless = count(
+    'losses_of_unknown_length_total',
+    'Losses of which no drone knows how long they are',
+    'reason',
+  )
+  const closes = count('closes_total', 'Files that drones closed with a length and hash')
+  const queries = count(
+    'queries_total',
+    'Queries of drones, by what they ask and what came of it',
+    'asks',
+    'answer',
+  )
+  for (const reason of lossReasons)
+    for (const counter of [lossRecords, lossBytes, endless]) counter.inc({ reason }, 0)
   const durations = new Histogram({
     name: 'logbox_request_duration_seconds',
     help: 'From the head of a request to the end of its answer',
@@ -59,14 +75,17 @@ function makeMeters(registry: Registry): Meters {
     stored: ({ blobs }) => storedBytes.inc(blobs.reduce((sum, { bytes }) => sum + bytes, 0)),
     committed: (commit) => {
       forks.inc(commit.records.filter(({ row }) => row.role === 'fork').length)
+      closes.inc(commit.records.filter(({ row }) => row.kind === 'close').length)
       for (const { reason, bytes } of lossesIn(commit)) {
         lossRecords.inc({ reason })
-        lossBytes.inc({ reason }, bytes)
+        if (bytes === null) endless.inc({ reason })
+        else lossBytes.inc({ reason }, bytes)
       }
     },
     receiptSent: ({ entries }) => {
       for (const { outcome } of entries) records.inc({ outcome })
     },
+    queried: (asks, answer) => queries.inc({ asks, answer }),
     refused: (code) => refusals.inc({ code }),
     turnedAway: (code) => turnedAway.inc({ code }),
     requestEnded: ({ method, route, status, durationMs }) =>
@@ -75,10 +94,10 @@ function makeMeters(registry: Registry): Meters {
 }
 
 /** A data record without its body is a loss as well: the drone had to evict it. */
-function lossesIn({ records }: Commit): { reason: string; bytes: number }[] {
+function lossesIn({ records }: Commit): { reason: string; bytes: number | null }[] {
   return records.flatMap(({ row: { kind, reason, length, hasBody } }) => {
-    if (kind === 'loss' && reason !== null) return [{ reason, bytes: length ?? 0 }]
-    return kind === 'data' && !hasBody ? [{ reason: 'evicted', bytes: length ?? 0 }] : []
+    if (kind === 'loss' && reason !== null) return [{ reason, bytes: length }]
+    return kind === 'data' && !hasBody ? [{ reason: 'evicted', bytes: length }] : []
   })
 }
 

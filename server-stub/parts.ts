@@ -12,6 +12,7 @@ import { openMetrics, type Metrics } from './metrics.ts'
 import { openReceiptKey, readReceiptKey } from './receipt-key.ts'
 import type { BlobStore } from './store/blob-store.ts'
 import { lockData } from './store/data-lock.ts'
+import { openStoreId } from './store-id.ts'
 import { DiskStore } from './store/disk-store.ts'
 import { makeFolder, syncFolder } from './store/durable.ts'
 
@@ -23,6 +24,8 @@ export interface Parts {
   readonly signer: Signer
   readonly journal: Journal
   readonly metrics: Metrics
+  /** 16 random bytes, as base64url: made with the store. */
+  readonly storeId: string
 }
 
 export const realClock: Clock = {
@@ -48,11 +51,12 @@ export async function openParts(
   const pinned = await catalog.setting('receiptKey')
   const signer = await disk(data, () => openReceiptKey(data, pinned))
   if (pinned === undefined) await catalog.keepSetting('receiptKey', base64url(signer.publicKey.bytes))
+  const storeId = await disk(data, () => openStoreId(data, store, catalog))
   await disk(data, () => syncFolder(data))
   const metrics = openMetrics(catalog)
   const journal = writingJournal(write, metrics.meters, realClock)
   const open = opening.move()
-  const parts = { clock: realClock, store, catalog, signer, journal, metrics }
+  const parts = { clock: realClock, store, catalog, signer, journal, metrics, storeId }
   return { ...parts, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 

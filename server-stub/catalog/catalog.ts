@@ -116,6 +116,8 @@ export interface Catalog extends AsyncDisposable {
   blobs(): AsyncIterable<Pick<BlobInfo, 'key' | 'bytes'>>
 
   streams(device?: DeviceId): Promise<readonly StreamRow[]>
+  /** Of each of these paths the newest streams, no more than `maxEach`: the newest first. */
+  streamsAt(device: DeviceId, paths: readonly LogPath[], maxEach: number): Promise<readonly StreamRow[]>
   /** What was last kept for a stream; query/content-proof.ts says what it means. */
   contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined>
   keepContentProof(device: DeviceId, stream: StreamId, proof: Digest): Promise<void>

@@ -2,6 +2,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import {
   equalBytes,
+  hex,
   parseDigest,
   type DeviceId,
   type Digest,
@@ -9,7 +10,7 @@ import {
   type Sequence,
   type StreamId,
 } from '../../protocol/ids.ts'
-import { logPathToBytes } from '../../protocol/log-path.ts'
+import { logPathToBytes, type LogPath } from '../../protocol/log-path.ts'
 import type { Clock } from '../clock.ts'
 import { serverFault } from '../faults.ts'
 import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
@@ -181,6 +182,15 @@ export class SqliteCatalog implements Catalog {
 
   async streams(device?: DeviceId): Promise<readonly StreamRow[]> {
     return this.#all('streams', device ?? null).map(streamRow)
+  }
+
+  async streamsAt(
+    device: DeviceId,
+    paths: readonly LogPath[],
+    maxEach: number,
+  ): Promise<readonly StreamRow[]> {
+    const names = paths.map((path) => hex(logPathToBytes(path)))
+    return this.#all('streamsAt', device, JSON.stringify(names), maxEach).map(streamRow)
   }
 
   async contentProof(device: DeviceId, stream: StreamId): Promise<Digest | undefined> {

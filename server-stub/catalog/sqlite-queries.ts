@@ -43,6 +43,11 @@ export const queries = {
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM blobs WHERE key = ?), ?, ?)`,
   streams: `SELECT s.*, (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks
     FROM streams s WHERE s.device = coalesce(?, s.device) ORDER BY s.device, s.firstEpoch, s.firstSeq, s.id`,
+  streamsAt: `SELECT * FROM (
+      SELECT s.*, (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks,
+        row_number() OVER (PARTITION BY s.path ORDER BY s.firstEpoch DESC, s.firstSeq DESC, s.id DESC) AS age
+      FROM streams s WHERE s.device = ? AND s.path IN (SELECT unhex(value) FROM json_each(?)))
+    WHERE age <= ? ORDER BY age, path`,
   contentProof: 'SELECT hashedSha256 FROM streams WHERE device = ? AND stream = ?',
   keepContentProof: 'UPDATE streams SET hashedSha256 = ? WHERE device = ? AND stream = ?',
   setting: 'SELECT value FROM settings WHERE name = ?',

@@ -55,25 +55,59 @@ async function writeOut(layout: Layout, parts: StoreParts, terminal: Terminal): 
   const empty = whyEmpty(layout)
   if (empty !== undefined) return [empty]
   const keys = auditKeys(await parts.catalog.devices())
-  const hash = createHash('sha256')
+  const closing = new Closing(layout)
   const lacking: string[] = []
+  const outdated: string[] = []
   for await (const piece of readStream(layout, { store: parts.store, keys })) {
     if (piece.is === 'gap') {
       lacking.push(gapLine(piece.gap))
       continue
     }
-    hash.update(piece.bytes)
+    closing.update(piece.bytes)
+    if (piece.outdated) outdated.push(gapLine(piece.outdated))
     await terminal.print(piece.bytes)
   }
-  if (lacking.length > 0 || isContentOf(layout, hash.digest())) return lacking
-  return ['the content is not the one that the drone closed the file with: its length or hash differs']
+  if (lacking.length > 0) return [...lacking, ...outdated]
+  return closing.isProven() ? [] : [...outdated, ...closing.complaints()]
 }
 
-function isContentOf({ close, end }: Layout, sha256: Uint8Array): boolean {
-  if (!close?.sha256) return true
-  return close.length === end && equalBytes(close.sha256, sha256)
+/** Compares what is written out with what the drone closed the file with. */
+class Closing {
+  readonly #layout: Layout
+  readonly #hash = createHash('sha256')
+  #left: number
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+    this.#left = layout.close?.length ?? 0
+  }
+
+  update(bytes: Uint8Array): void {
+    this.#hash.update(bytes.subarray(0, this.#left))
+    this.#left = Math.max(0, this.#left - bytes.length)
+  }
+
+  isProven(): boolean {
+    return this.#layout.sinceClose === 'nothing' && this.#layout.close !== undefined && this.#fits()
+  }
+
+  complaints(): string[] {
+    const { close, sinceClose } = this.#layout
+    if (!close || (sinceClose === 'grown' && this.#fits())) return []
+    if (sinceClose === 'changed')
+      return ['the file changed after the drone closed it, and was not closed again']
+    return ['the content is not the one that the drone closed the file with: its length or hash differs']
+  }
+
+  #fits(): boolean {
+    const { close, endAtClose } = this.#layout
+    if (!close?.sha256) return true
+    return close.length === endAtClose && equalBytes(close.sha256, this.#hash.copy().digest())
+  }
 }
 
 function gapLine({ from, to, why, detail }: Gap): string {
-  return `bytes ${from} to ${to ?? 'nobody knows where'} are ${why}: ${showLine(detail)}`
+  const range = `bytes ${from} to ${to ?? 'nobody knows where'}`
+  const says = why === 'outdated' ? 'older than what was written there last, which is lost' : why
+  return `${range} are ${says}: ${showLine(detail)}`
 }

@@ -32,7 +32,8 @@ export const files: Command = {
   },
 }
 
-function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close, why }: StreamReport) {
+function tellReport(report: StreamReport) {
+  const { stream: row, bytes, whole, missing, lost, damaged, outdated, close, sinceClose, why } = report
   return {
     device: row.device,
     stream: row.stream,
@@ -42,9 +43,11 @@ function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close, 
     bytes,
     whole,
     missing: missing.map(({ from, to }) => [from, to]),
-    lost: lost.map(({ from, to, detail }) => ({ from, to, reason: detail })),
-    damaged: damaged.map(({ from, to, detail }) => ({ from, to, reason: detail })),
+    lost: lost.map(tellGap),
+    damaged: damaged.map(tellGap),
+    outdated: outdated.map(tellGap),
     closed: close !== undefined,
+    sinceClosed: close ? sinceClose : null,
     length: close?.length ?? null,
     sha256: close?.sha256 ? hex(close.sha256) : null,
     forks: row.forks,
@@ -54,17 +57,36 @@ function tellReport({ stream: row, bytes, whole, missing, lost, damaged, close, 
   }
 }
 
+const tellGap = ({ from, to, detail }: Gap) => ({ from, to, reason: detail })
+
 function reportLine(report: StreamReport): string {
-  const { stream: row, bytes, close } = report
-  const state = `${stateOf(report)}${close ? ', closed' : ''}${row.forks > 0 ? `, ${row.forks} forks` : ''}`
+  const { stream: row, bytes } = report
+  const state = `${stateOf(report)}${closing(report)}${row.forks > 0 ? `, ${row.forks} forks` : ''}`
   const tags = [...row.tags].map(([name, value]) => showText(`${name}=${value}`)).join(' ')
   return [row.device, row.stream, bytes, state, showPath(row.path), tags].join('\t')
 }
 
-function stateOf({ whole, missing, lost, damaged, why }: StreamReport): string {
+function closing({ close, sinceClose }: StreamReport): string {
+  if (!close) return ''
+  return sinceClose === 'grown' ? ', grown since it was closed' : sinceClose === 'changed' ? '' : ', closed'
+}
+
+function stateOf({ whole, missing, lost, damaged, outdated, why }: StreamReport): string {
   if (whole) return 'whole'
-  const parts = [ranges('missing', missing), ranges('lost', lost), ranges('damaged', damaged)].filter(Boolean)
-  return parts.length > 0 ? parts.join(', ') : (why ?? 'not whole')
+  const gaps = [
+    ranges('missing', missing),
+    withReasons(lost),
+    ranges('damaged', damaged),
+    ranges('outdated', outdated),
+  ]
+  const said = [...gaps, why ?? ''].filter((part) => part !== '')
+  return said.length > 0 ? said.join(', ') : 'not whole'
+}
+
+/** "lost 0-10 5-20 (truncated), lost 30- (deleted)": "30-" is from 30 to nobody knows where. */
+function withReasons(lost: readonly Gap[]): string {
+  const byReason = Map.groupBy(lost, ({ detail }) => detail)
+  return [...byReason].map(([reason, gaps]) => `${ranges('lost', gaps)} (${reason})`).join(', ')
 }
 
 function ranges(what: string, gaps: readonly Gap[]): string {

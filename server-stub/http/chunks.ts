@@ -1,12 +1,12 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { IncomingMessage } from 'node:http'
-import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { mediaTypes, paths } from '../../protocol/contract.ts'
 import type { Receipt } from '../../protocol/receipt.ts'
-import { BatchError } from '../../protocol/record.ts'
 import type { ServerLimits } from '../config.ts'
 import type { ProblemCode } from '../faults.ts'
-import { ingest, type IngestParts } from '../ingest/ingest.ts'
+import type { IngestParts } from '../ingest/batch.ts'
+import { ingest } from '../ingest/ingest.ts'
 import type { Running } from '../ingest/running.ts'
+import { arriving, dropRest, refuseCodings } from './body.ts'
 import { sendProblem } from './problem.ts'
 
 /** POST /v1/chunks: a batch in, a signed receipt out. */
@@ -16,11 +16,7 @@ export async function chunkRoutes(
 ): Promise<void> {
   // The body is not buffered: its records are taken in while it arrives.
   app.addContentTypeParser(mediaTypes.batch, (_request, body, done) => done(null, body))
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.headers['content-encoding'] === undefined) return
-    parts.journal.turnedAway('CODING_UNSUPPORTED')
-    return sendProblem(reply, 'CODING_UNSUPPORTED')
-  })
+  refuseCodings(app, parts.journal)
   app.addHook('onResponse', async (request) => dropRest(request.raw))
   app.post(paths.chunks, async (request, reply) => {
     if (running.isFull) return turnAway('SERVER_BUSY', reply)
@@ -41,25 +37,4 @@ export async function chunkRoutes(
 
 function tellWhenSent(reply: FastifyReply, receipt: Receipt, tell: (receipt: Receipt) => void): void {
   reply.raw.once('finish', () => tell(receipt))
-}
-
-/** The body in pieces. A connection that breaks ends the batch; it does not undo what arrived. */
-async function* arriving({ raw, body }: FastifyRequest): AsyncGenerator<Uint8Array, void, undefined> {
-  if (!body) return
-  try {
-    // The connection stays usable after an early answer.
-    yield* raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
-  } catch (cause) {
-    throw Object.assign(new BatchError('cut'), { cause })
-  }
-}
-
-/** After an early answer the client may still be sending: it may end its batch, but not send for ever. */
-function dropRest(request: IncomingMessage): void {
-  if (request.complete) return
-  let dropped = 0
-  request.on('data', (piece: Uint8Array) => {
-    dropped += piece.length
-    if (dropped > limits.maxBatchBytes) request.destroy()
-  })
 }

@@ -40,7 +40,7 @@ export function answerErrors(app: FastifyInstance, journal: Journal): void {
 }
 
 function methodsOf(path: string): string | undefined {
-  if (path === paths.chunks) return 'POST'
+  if ([paths.chunks, paths.receipts, paths.streams].some((posted) => posted === path)) return 'POST'
   return Object.values<string>(paths).includes(path) ? 'GET, HEAD' : undefined
 }
 

@@ -11,7 +11,7 @@ export function problemBody(code: ProblemCode, detail?: string): string {
 /** Answers with a problem, and with the headers that HTTP asks for beside its status. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, retryAfterSeconds = 5): FastifyReply {
   const { status } = problems[code]
-  if (status === 503) reply.header('retry-after', retryAfterSeconds)
+  if (status === 429 || status === 503) reply.header('retry-after', retryAfterSeconds)
   // RFC 9110, section 15.5.2: a 401 MUST name a way to authenticate.
   if (status === 401) reply.header('www-authenticate', 'Logbox realm="registered devices"')
   return reply.code(status).type(mediaTypes.problem).send(problemBody(code))

@@ -1,6 +1,7 @@
-import { keyIdOfEnvelope } from '../../protocol/cose.ts'
+import { keyIdOfEnvelope, type Envelope } from '../../protocol/cose.ts'
+import type { PublicKey } from '../../protocol/ed25519-policy.ts'
+import type { KeyId } from '../../protocol/ids.ts'
 import { decodeManifest } from '../../protocol/manifest.ts'
-import type { RecordFrame } from '../../protocol/record.ts'
 import type { RefusalCode } from '../../protocol/refusal.ts'
 import type { KeyRing } from '../../protocol/verify.ts'
 import type { Catalog, DeviceRow } from '../catalog/catalog.ts'
@@ -8,6 +9,8 @@ import { ingestKeys } from './key-ring.ts'
 
 export interface Sender {
   readonly device: DeviceRow['device']
+  /** The one that it named. */
+  readonly key: PublicKey
   readonly keys: KeyRing
 }
 
@@ -21,18 +24,27 @@ export type SenderVerdict =
   | { readonly is: 'unnamed'; readonly refusal: RefusalCode }
 
 /**
- * Who sends a batch, as this record of it claims: the first that names a registered key decides. The keys are asked for with every batch, so that a device
- * that was added or revoked a moment ago counts at once.
+ * Who sends a batch, as this record of it claims: the first that names a registered key decides. The keys are asked for
+ * with every batch, so that a device that was added or revoked a moment ago counts at once.
  */
-export async function senderOf(frame: RecordFrame, catalog: Catalog): Promise<SenderVerdict> {
-  const keyId = keyIdOfEnvelope(frame.envelope, 'logbox-manifest')
+export async function senderOf(envelope: Envelope, catalog: Catalog): Promise<SenderVerdict> {
+  const keyId = keyIdOfEnvelope(envelope, 'logbox-manifest')
   if (!keyId.ok) return { is: 'unnamed', refusal: keyId.refusal }
-  const manifest = decodeManifest(frame.envelope.payload)
+  const manifest = decodeManifest(envelope.payload)
   if (!manifest.ok) return { is: 'unnamed', refusal: manifest.refusal }
-  const row = await catalog.device(manifest.value.device)
+  return claimedSender(manifest.value.device, keyId.value, catalog)
+}
+
+/** Whether this device may send under this key. Whether it does, its signature says. */
+export async function claimedSender(
+  device: DeviceRow['device'],
+  keyId: KeyId,
+  catalog: Catalog,
+): Promise<Exclude<SenderVerdict, { is: 'unnamed' }>> {
+  const row = await catalog.device(device)
   if (!row) return { is: 'turnedAway', refusal: 'DEVICE_UNKNOWN' }
   const keys = ingestKeys(row)
-  const key = keys(row.device, keyId.value)
-  if (key.ok) return { is: 'known', sender: { device: row.device, keys } }
+  const key = keys(device, keyId)
+  if (key.ok) return { is: 'known', sender: { device, key: key.value, keys } }
   return { is: 'turnedAway', refusal: key.refusal === 'KEY_REVOKED' ? 'KEY_REVOKED' : 'KEY_UNKNOWN' }
 }

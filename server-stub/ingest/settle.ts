@@ -28,8 +28,29 @@ export class Settler {
   /** By device: what each blob brings that is in the store, or may be, and is not yet known to be committed. */
   readonly #unsettled = new Map<DeviceId, readonly Commit[]>()
 
+  /** By device: what makes durable what has arrived of each of its batches. */
+  readonly #open = new Map<DeviceId, Set<() => Promise<void>>>()
+
   constructor(parts: SettlerParts) {
     this.#parts = parts
+  }
+
+  /** A batch of the device arrives until this is disposed of. */
+  open(device: DeviceId, settle: () => Promise<void>): Disposable {
+    const ofDevice = this.#open.get(device) ?? new Set()
+    this.#open.set(device, ofDevice.add(settle))
+    return { [Symbol.dispose]: () => this.#close(device, settle) }
+  }
+
+  #close(device: DeviceId, settle: () => Promise<void>): void {
+    const ofDevice = this.#open.get(device)
+    ofDevice?.delete(settle)
+    if (ofDevice?.size === 0) this.#open.delete(device)
+  }
+
+  /** Makes durable all whole records of the device that have arrived, whether their batches ever end or not. */
+  async settleOpen(device: DeviceId): Promise<void> {
+    await Promise.all([...(this.#open.get(device) ?? [])].map((settle) => settle()))
   }
 
   /**

@@ -3,7 +3,8 @@ import { stretches, type Gap, type Layout, type Span } from './layout.ts'
 import { loadRecord, type Loaded, type RecordSource } from './load-record.ts'
 
 export type Piece =
-  { readonly is: 'bytes'; readonly bytes: Uint8Array } | { readonly is: 'gap'; readonly gap: Gap }
+  | { readonly is: 'bytes'; readonly bytes: Uint8Array; readonly outdated?: Gap | undefined }
+  | { readonly is: 'gap'; readonly gap: Gap }
 
 /**
  * The bytes of a stream in their order, and every range that is not to be had. Each record is verified again before a
@@ -16,17 +17,18 @@ export async function* readStream(
   const load = rememberingLast(source)
   for (const stretch of stretches(layout)) {
     if (stretch.is === 'gap') yield stretch
-    else yield pieceOf(stretch.span, await load(stretch.span.record))
+    else yield pieceOf(stretch.span, await load(stretch.span.record), stretch.outdated)
   }
 }
 
-function pieceOf({ from, to, record }: Span, loaded: Loaded): Piece {
+function pieceOf({ from, to, record }: Span, loaded: Loaded, outdated: Gap | undefined): Piece {
   if (!loaded.ok || !loaded.record.content) {
     const why = loaded.ok ? 'it has no body' : loaded.why
     const detail = `record ${record.epoch}/${record.seq} in ${record.at.blob}: ${why}`
     return { is: 'gap', gap: { from, to, why: 'damaged', detail } }
   }
-  return { is: 'bytes', bytes: loaded.record.content.subarray(from - record.offset, to - record.offset) }
+  const bytes = loaded.record.content.subarray(from - record.offset, to - record.offset)
+  return { is: 'bytes', bytes, outdated }
 }
 
 /** A record that a later one overwrote in its middle is needed twice in a row. */

@@ -5,7 +5,16 @@ import type { Catalog, RecordRow, StreamRow } from '../catalog/catalog.ts'
 import type { BlobKey, BlobStore } from '../store/blob-store.ts'
 import { BlobEnds, blobLacking } from './blob-ends.ts'
 import { ContentProof } from './content-proof.ts'
-import { layOut, stretches, whyEmpty, type Gap, type Layout, type Span, type Stretch } from './layout.ts'
+import {
+  layOut,
+  stretches,
+  whyEmpty,
+  type Gap,
+  type Layout,
+  type SinceClose,
+  type Span,
+  type Stretch,
+} from './layout.ts'
 import type { RecordSource } from './load-record.ts'
 import { readStream } from './read-stream.ts'
 
@@ -24,8 +33,11 @@ export interface StreamReport {
   readonly lost: readonly Gap[]
   /** Whose blobs are gone or cut, or that were found damaged while the content of a closed stream was hashed. */
   readonly damaged: readonly Gap[]
+  /** Bytes that are here, where what was written later is lost. None where the file's hash says that they are right. */
+  readonly outdated: readonly Gap[]
   /** What closed it: the signed length and hash of the whole file. */
   readonly close: RecordRow | undefined
+  readonly sinceClose: SinceClose
   /** Why it is not whole, where no range says it. */
   readonly why: string | undefined
 }
@@ -46,12 +58,17 @@ export async function reportStream(stream: StreamRow, parts: QueryParts): Promis
     missing: of('missing'),
     lost: of('lost'),
     close: layout.close,
+    sinceClose: layout.sinceClose,
   }
-  if (gaps.length > 0) return { ...common, whole: false, damaged: of('damaged'), why: undefined }
+  const outdated = joined(outdatedIn(all))
+  if (gaps.length > 0) return { ...common, whole: false, damaged: of('damaged'), outdated, why: undefined }
   const check = whyEmpty(layout) ?? whyLacking(lacking) ?? (await checkContent(stream, layout, proof, parts))
   const damaged = typeof check === 'object' ? check : []
   const why = typeof check === 'string' ? check : undefined
-  return { ...common, whole: check === undefined, damaged, why }
+  const isProven = check === undefined && layout.close !== undefined && layout.sinceClose === 'nothing'
+  const doubtful = isProven ? [] : outdated
+  const whole = check === undefined && doubtful.length === 0
+  return { ...common, whole, damaged, outdated: doubtful, why }
 }
 
 /** Not every record has bytes of the content, as a close has none. */
@@ -60,38 +77,54 @@ function whyLacking({ size }: ReadonlySet<BlobKey>): string | undefined {
 }
 
 const contentDiffers = 'not the content that was closed'
+const changedSince = 'changed since it was closed'
 
-/** What is wrong: damaged ranges, or a reason. Reads a closed stream, once for each state of it in which all is well. */
+/**
+ * What is wrong: damaged ranges, or a reason. Reads a closed stream, once for each state of it in which all is well: all of
+ * it, or, where the file grew since, what was closed. Of one that changed within that, no hash says what it should be.
+ */
 async function checkContent(
   stream: StreamRow,
   layout: Layout,
   proof: ContentProof,
   parts: QueryParts,
 ): Promise<readonly Gap[] | string | undefined> {
-  const { close, end } = layout
+  const { close, endAtClose, sinceClose } = layout
   if (!close?.sha256) return undefined
-  if (close.length !== end) return contentDiffers
+  if (sinceClose === 'changed') return changedSince
+  if (close.length !== endAtClose) return contentDiffers
   const known = await parts.catalog.contentProof(stream.device, stream.stream)
   const expected = proof.of(close.sha256)
   if (known && equalBytes(known, expected)) return undefined
-  const { sha256, damaged } = await hashContent(layout, parts)
+  const { sha256, damaged } = await hashContent(layout, close.length, parts)
   if (damaged.length > 0) return damaged
   if (!equalBytes(sha256, close.sha256)) return contentDiffers
   await parts.catalog.keepContentProof(stream.device, stream.stream, expected)
   return undefined
 }
 
+/** Of the first `length` bytes of a content without gaps; what is damaged anywhere in it. */
 export async function hashContent(
   layout: Layout,
+  length: number,
   parts: RecordSource,
 ): Promise<{ readonly sha256: Digest; readonly damaged: readonly Gap[] }> {
   const hash = createHash('sha256')
   const damaged: Gap[] = []
+  let left = length
   for await (const piece of readStream(layout, parts)) {
-    if (piece.is === 'bytes') hash.update(piece.bytes)
-    else damaged.push(piece.gap)
+    if (piece.is === 'gap') {
+      damaged.push(piece.gap)
+      continue
+    }
+    hash.update(piece.bytes.subarray(0, left))
+    left = Math.max(0, left - piece.bytes.length)
   }
   return { sha256: hash.digest() as Uint8Array as Digest, damaged }
+}
+
+function outdatedIn(all: readonly Stretch[]): Gap[] {
+  return all.flatMap((stretch) => (stretch.is === 'data' && stretch.outdated ? [stretch.outdated] : []))
 }
 
 function bytesIn(stretches: readonly Stretch[]): number {

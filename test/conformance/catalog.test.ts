@@ -154,6 +154,22 @@ describe.each([{ name: 'SqliteCatalog', open: () => sqlite() }])('$name', ({ ope
     expect(await opened.catalog.streams('other' as DeviceId)).toEqual([])
   })
 
+  test('the streams of a path are given newest first, and no more than were asked for', async () => {
+    await using opened = await open()
+    const { catalog } = opened
+    const ids = ['A', 'B', 'C', 'D'].map((letter) => `${letter.repeat(21)}A` as StreamId)
+    const paths = ['/a', '/a', '/b', '/a']
+    const records = ids.map((id, seq) => record(seq, { stream: id }, paths[seq]))
+    await commit(catalog, 1, 'a', ...records)
+    const at = async (most: number, ...asked: string[]): Promise<string[]> =>
+      (await catalog.streamsAt(device, asked, most)).map(({ stream: id }) => id.slice(0, 1))
+
+    expect(await at(9, '/a')).toEqual(['D', 'B', 'A'])
+    expect(await at(2, '/a')).toEqual(['D', 'B'])
+    expect((await at(1, '/a', '/b', '/none')).toSorted()).toEqual(['C', 'D'])
+    expect(await catalog.streamsAt('other' as DeviceId, ['/a'], 9)).toEqual([])
+  })
+
   test('keeps a name for its key, and a revoked key revoked', async () => {
     await using opened = await open()
     const [key, other] = [makeSigner().publicKey, makeSigner().publicKey]

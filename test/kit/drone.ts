@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { encodeBody } from '../../protocol/body.ts'
 import { headAfter, newChain, placeAfter, type ChainHead } from '../../protocol/chain.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
@@ -15,6 +15,7 @@ import {
 } from '../../protocol/ids.ts'
 import type { LogPath } from '../../protocol/log-path.ts'
 import type { LossReason, Manifest, RecordTime } from '../../protocol/manifest.ts'
+import { nonceBytes, signQuery, type SignedQuery } from '../../protocol/query.ts'
 import { verifyReceipt, type Receipt } from '../../protocol/receipt.ts'
 import { encodeRecord, scanRecord } from '../../protocol/record.ts'
 import { seal, sealChunk, type SealedRecord } from '../../protocol/seal.ts'
@@ -110,6 +111,18 @@ export class Drone {
     return this.#seal(change(manifest), body === undefined ? own : body)
   }
 
+  /** The query whether these records are safe. */
+  asksFor(...records: readonly Pick<Sealed, 'manifest' | 'digest'>[]): Uint8Array {
+    const names = records.map(({ manifest: { epoch, seq }, digest }) => ({ epoch, seq, digest }))
+    return signQuery({ asks: 'records', device: this.device, records: names }, this.signer).bytes
+  }
+
+  /** The query what is there of the files at these paths. */
+  asksAbout(...paths: readonly LogPath[]): SignedQuery {
+    const nonce = randomBytes(nonceBytes)
+    return signQuery({ asks: 'streams', device: this.device, nonce, paths }, this.signer)
+  }
+
   #seal(manifest: Manifest, body: Uint8Array | null = null): Sealed {
     return this.#advance(seal(manifest, body, this.#head, this.signer))
   }
@@ -151,11 +164,11 @@ export async function post(
   batch: Uint8Array,
   headers: Record<string, string> = {},
 ): Promise<Answered> {
-  const response = await fetch(`${url}${paths.chunks}`, {
-    method: 'POST',
-    headers: { 'content-type': mediaTypes.batch, ...headers },
-    body: Buffer.from(batch),
-  })
+  return answerTo(`${url}${paths.chunks}`, { 'content-type': mediaTypes.batch, ...headers }, batch)
+}
+
+async function answerTo(url: string, headers: Record<string, string>, body: Uint8Array): Promise<Answered> {
+  const response = await fetch(url, { method: 'POST', headers, body: Buffer.from(body) })
   return {
     status: response.status,
     headers: response.headers,
@@ -177,3 +190,8 @@ export function receiptIn(
 
 export const problemCode = ({ body }: Answered): string =>
   (JSON.parse(Buffer.from(body).toString('utf8')) as { code: string }).code
+
+/** Posts a signed query, as a drone does. */
+export async function ask(url: string, path: string, query: Uint8Array): Promise<Answered> {
+  return answerTo(`${url}${path}`, { 'content-type': mediaTypes.query }, query)
+}

@@ -9,7 +9,7 @@ export class Life {
   /** What the disk was asked to do and has not done yet. */
   readonly #underWay = new Set<Promise<unknown>>()
   /** Files and databases that are open. */
-  readonly #held = new Set<AsyncDisposable>()
+  readonly #held = new Set<object>()
 
   get isOver(): boolean {
     return this.#over.signal.aborted
@@ -26,7 +26,7 @@ export class Life {
   async end(): Promise<void> {
     this.#over.abort()
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
-    for (const open of this.#held) await open[Symbol.asyncDispose]()
+    for (const open of this.#held) await close(open)
     this.#held.clear()
   }
 
@@ -34,29 +34,45 @@ export class Life {
   async spend<T>(work: () => Promise<T>): Promise<T> {
     await this.#orDie()
     const doing = work()
-    const settled = doing.then((result) => this.#hold(result)).finally(() => this.#underWay.delete(settled))
+    const settled = doing.then((result) => this.hold(result)).finally(() => this.#underWay.delete(settled))
     this.#underWay.add(settled)
     const result = await settled
     await this.#orDie()
     return result
   }
 
-  #hold<T>(result: T): T {
-    if (isDisposable(result)) this.#held.add(result)
+  /** Does what takes no time. */
+  spendAtOnce<T>(work: () => T): T {
+    if (this.isOver) throw wasKilled()
+    return this.hold(work())
+  }
+
+  /** Closes it at the end, if nobody does before. */
+  hold<T>(result: T): T {
+    if (typeof result === 'object' && result !== null && isHeld(result)) this.#held.add(result)
     return result
   }
 
   /** Gives up one thing that was open, once. */
   async release(open: object): Promise<void> {
-    if (this.#held.delete(open as AsyncDisposable)) await (open as AsyncDisposable)[Symbol.asyncDispose]()
+    if (this.#held.delete(open)) await close(open)
   }
 
   async #orDie(): Promise<void> {
     if (!this.isOver) return
     // A turn of the loop, so that whatever tries again for ever lets others live.
     await setImmediate()
-    throw new Error('this agent was killed')
+    throw wasKilled()
   }
+}
+
+const wasKilled = (): Error => new Error('this agent was killed')
+
+const isHeld = (thing: object): boolean => Symbol.asyncDispose in thing || Symbol.dispose in thing
+
+async function close(open: object): Promise<void> {
+  if (Symbol.asyncDispose in open) await (open as AsyncDisposable)[Symbol.asyncDispose]()
+  else (open as Disposable)[Symbol.dispose]()
 }
 
 /** The world for as long as the life lasts. */
@@ -76,20 +92,26 @@ function mortal<T extends object>(thing: T, life: Life): T {
     get: (target, name) => {
       const value: unknown = Reflect.get(target, name, target)
       if (typeof value !== 'function') return value
-      if (name === Symbol.asyncDispose || name === 'close') return () => life.release(target)
+      if (ends.has(name)) return () => life.release(target)
       const call = (...args: unknown[]): unknown => Reflect.apply(value, target, args)
-      if (begins.has(name)) return (...args: unknown[]) => mortal(call(...args) as object, life)
+      if (begins.has(name))
+        return (...args: unknown[]) =>
+          mortal(
+            life.spendAtOnce(() => call(...args) as object),
+            life,
+          )
       if (name === 'entries') return (...args: unknown[]) => each(() => call(...args) as AsyncGenerator, life)
       return async (...args: unknown[]) => {
         const result = await life.spend(async () => call(...args))
-        return isDisposable(result) ? mortal(result, life) : result
+        return typeof result === 'object' && result !== null && isHeld(result) ? mortal(result, life) : result
       }
     },
   })
 }
 
-/** Of LevelDB: what begins to read and does not read yet. */
-const begins: ReadonlySet<string | symbol> = new Set(['iterator', 'keys', 'values'])
+const ends: ReadonlySet<string | symbol> = new Set([Symbol.asyncDispose, Symbol.dispose, 'close'])
+/** What begins something and does not wait for it: reads of LevelDB, and watching a folder. */
+const begins: ReadonlySet<string | symbol> = new Set(['iterator', 'keys', 'values', 'watch'])
 
 async function* each(begin: () => AsyncGenerator, life: Life): AsyncGenerator {
   const steps = await life.spend(async () => ({ all: begin() }))
@@ -127,10 +149,6 @@ function mortalJournal(journal: Journal, life: Life): Journal {
   return new Proxy(journal, {
     get: (target, name) => (life.isOver ? () => undefined : (Reflect.get(target, name) as unknown)),
   })
-}
-
-function isDisposable(thing: unknown): thing is AsyncDisposable {
-  return typeof thing === 'object' && thing !== null && Symbol.asyncDispose in thing
 }
 
 /** The same clock, which runs so many times as fast. Wall time stays what it is. */

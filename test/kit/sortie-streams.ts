@@ -3,7 +3,7 @@ import type { DeviceId } from '../../protocol/ids.ts'
 import type { RecordRow, StreamRow } from '../../server-stub/catalog/catalog.ts'
 import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
 import type { StoreParts } from '../../server-stub/parts.ts'
-import { layOut, stretches, type Gap } from '../../server-stub/query/layout.ts'
+import { layOut, stretches, type Gap, type Stretch } from '../../server-stub/query/layout.ts'
 import { loadRecord } from '../../server-stub/query/load-record.ts'
 import { reportStream, type QueryParts } from '../../server-stub/query/stream-report.ts'
 
@@ -19,11 +19,12 @@ export interface StoredStream {
   /** Where it began; below the logs' folder without that folder. */
   readonly path: string
   readonly stream: string
-  /** Zeros where a byte is missing or lost. */
+  /** What stood last in the file; zeros where a byte is missing or lost. */
   readonly bytes: Buffer
   /** Ranges that neither a byte nor a loss record covers: "from-to". */
   readonly missing: readonly string[]
   readonly losses: readonly Loss[]
+  /** What closed it, if nothing came since. */
   readonly close: { readonly length: number; readonly sha256: string } | undefined
   /** What `files` says. */
   readonly whole: boolean
@@ -53,15 +54,15 @@ async function storedStream(row: StreamRow, parts: QueryParts, logs: string): Pr
   const layout = await layOut(eachOf(records))
   const content = new Content(layout.end)
   for (const record of records) if (record.role === 'first') await content.apply(record, parts)
-  const gaps = [...stretches(layout)].flatMap((stretch) => (stretch.is === 'gap' ? [stretch.gap] : []))
-  const { close } = layout
+  const gaps = [...stretches(layout)].flatMap(gapsIn)
+  const close = layout.sinceClose === 'nothing' ? layout.close : undefined
   const path = showLogPath(row.path)
   return {
     path: path.startsWith(`${logs}/`) ? path.slice(logs.length + 1) : path,
     stream: row.stream,
     bytes: content.bytes,
-    missing: gaps.filter(({ why }) => why !== 'lost').map(showRange),
-    losses: joined(gaps.filter(({ why }) => why === 'lost')),
+    missing: gaps.filter((gap) => !isLoss(gap)).map(showRange),
+    losses: joined(gaps.filter(isLoss)),
     close: close?.sha256
       ? { length: close.length ?? 0, sha256: Buffer.from(close.sha256).toString('hex') }
       : undefined,
@@ -70,6 +71,14 @@ async function storedStream(row: StreamRow, parts: QueryParts, logs: string): Pr
     seqs: content.seqs,
   }
 }
+
+function gapsIn(stretch: Stretch): readonly Gap[] {
+  if (stretch.is === 'gap') return [stretch.gap]
+  return stretch.outdated ? [stretch.outdated] : []
+}
+
+/** Also where older bytes are there. */
+const isLoss = ({ why }: Gap): boolean => why === 'lost' || why === 'outdated'
 
 /** Records applied in the order of the chain, like a log of writes. */
 class Content {

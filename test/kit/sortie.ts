@@ -156,8 +156,8 @@ export class Sortie implements AsyncDisposable {
     this.link.retarget(this.server.port)
   }
 
-  /** Everything that stands in the files has a receipt; throws where it has not in time. */
-  async land(timeoutMs = 60_000): Promise<FlushReport> {
+  /** Everything that stands in the files has a receipt; throws where it has not in time, which is the agent's. */
+  async land(timeoutMs = 600_000): Promise<FlushReport> {
     const report = await this.agent.flush(timeoutMs)
     if (!report.done) throw new Error(`not landed: ${JSON.stringify(report)}\n${this.showTold()}`)
     return report

@@ -12,8 +12,9 @@ import {
   type Receipt,
   type ReceiptEntry,
 } from '../../protocol/receipt.ts'
-import { refusals, type RefusalCode } from '../../protocol/refusal.ts'
+import { refusals } from '../../protocol/refusal.ts'
 import * as any from '../kit/arbitrary-records.ts'
+import { entryToJson } from '../vectors/files.ts'
 import { hexa, quad, testKeys } from '../vectors/keys.ts'
 import { withBitFlipped } from '../vectors/raw.ts'
 import { outcomeOf } from './judge.ts'
@@ -34,7 +35,7 @@ const refused = fc.record({
   place: fc.option(place),
   digest: any.digest,
   outcome: fc.constant('refused' as const),
-  refusal: fc.constantFrom(...(Object.keys(refusals) as RefusalCode[])),
+  refusal: fc.oneof(fc.constantFrom(...Object.keys(refusals)), fc.stringMatching(/^[A-Z][A-Z0-9_]{0,47}$/)),
 })
 const entries: fc.Arbitrary<ReceiptEntry[]> = fc.array(fc.oneof(safe, refused), { maxLength: 8 })
 const receipt: fc.Arbitrary<Receipt> = fc.record({ device: any.device, timeMs: any.count, entries })
@@ -102,17 +103,37 @@ test('no bytes make the reader throw', () => {
 })
 
 test('a receipt for the largest batch is within its limit, with the longest numbers and code', () => {
-  const longest = Object.keys(refusals).toSorted((a, b) => b.length - a.length)[0] as RefusalCode
   const entry: ReceiptEntry = {
     place: { epoch: Number.MAX_SAFE_INTEGER as Epoch, seq: Number.MAX_SAFE_INTEGER as Sequence },
     digest: testDigest(),
     outcome: 'refused',
-    refusal: longest,
+    refusal: 'X'.repeat(48),
   }
   const largest = Array.from({ length: limits.maxBatchRecords }, () => entry)
   const bytes = signReceipt({ device: hexa, timeMs: Number.MAX_SAFE_INTEGER, entries: largest }, signer)
   expect(bytes.length).toBeLessThan(maxReceiptBytes)
   expect(verifyReceipt(bytes, pinned, hexa).ok).toBe(true)
+})
+
+test('a code that only a later server knows is told, and voids neither its entry nor the others', () => {
+  const before: ReceiptEntry = {
+    place: { epoch: 1 as Epoch, seq: 0 as Sequence },
+    digest: testDigest(),
+    outcome: 'stored',
+  }
+  const later: ReceiptEntry = {
+    place: null,
+    digest: testDigest(),
+    outcome: 'refused',
+    refusal: 'QUOTA_OF_2030_USED_UP',
+  }
+  const verdict = verifyReceipt(
+    signReceipt({ device: hexa, timeMs: 1, entries: [before, later] }, signer),
+    pinned,
+    hexa,
+  )
+  if (!verdict.ok) throw new Error(verdict.refusal)
+  expect(verdict.value.entries.map(entryToJson)).toEqual([before, later].map(entryToJson))
 })
 
 test('a device that is not text is nobody, whatever text it would become', () => {

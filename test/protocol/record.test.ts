@@ -401,3 +401,40 @@ test('verifying leaves the bytes as they are', async () => {
   if (scan.is === 'whole') verifyRecord(scan.frame, itsKey)
   expect(hex(sha256(bytes))).toBe(before)
 })
+
+test('who watches is told of each envelope once, long before the body is whole, and of what is held', async () => {
+  const large = seal(dataOf(lines), Buffer.alloc(100_000), firstPlace(), signer).bytes
+  const { bytes: small } = await sealed(text)
+  const batch = Buffer.concat([large, small, large])
+  const foreseen: number[] = []
+  const held: number[] = []
+  let arrived = 0
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const piece of arriving(everyPieceOf(batch, 1000))) {
+      arrived += piece.length
+      yield piece
+    }
+  }
+  const watch = {
+    holding: (bytes: number) => void held.push(bytes),
+    foresee: async () => void foreseen.push(arrived),
+  }
+  const frames = await Array.fromAsync(readRecords(counted(), undefined, watch), ({ bytes }) => bytes.length)
+
+  expect(frames).toEqual([large.length, small.length, large.length])
+  expect(foreseen).toHaveLength(2)
+  expect(foreseen[0]).toBeLessThanOrEqual(1000)
+  expect(Math.max(...held)).toBeLessThanOrEqual(large.length)
+  expect(Math.max(...held)).toBeGreaterThan(100_000)
+})
+
+test('what a watcher throws ends the reading', async () => {
+  const { bytes } = await sealed(text)
+  const watch = {
+    holding: () => {
+      throw new Error('no room')
+    },
+    foresee: async () => undefined,
+  }
+  await expect(Array.fromAsync(readRecords(arriving([bytes]), undefined, watch))).rejects.toThrow('no room')
+})

@@ -2,16 +2,20 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { signEnvelope } from '../../protocol/cose.ts'
 import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
-import { hex, parseDeviceId } from '../../protocol/ids.ts'
+import { hex, parseDeviceId, parseDigest } from '../../protocol/ids.ts'
 import { encodeManifest } from '../../protocol/manifest.ts'
+import { readQuery, signQuery } from '../../protocol/query.ts'
 import { signReceipt, verifyReceipt } from '../../protocol/receipt.ts'
 import { BatchError, encodeRecord, readRecords } from '../../protocol/record.ts'
 import { refusals } from '../../protocol/refusal.ts'
+import { signStreams, verifyStreams } from '../../protocol/streams.ts'
 import { digestOf } from '../../protocol/verify.ts'
 import { batches } from '../vectors/chains.ts'
-import { entryToJson, manifestToJson, vectorFiles } from '../vectors/files.ts'
+import { bytesToHex, entryToJson, manifestToJson, vectorFiles } from '../vectors/files.ts'
 import { goodRecordHex, goodRecords } from '../vectors/good-records.ts'
+import { answeredMs, heldStreams } from '../vectors/held-streams.ts'
 import { testKeys } from '../vectors/keys.ts'
+import { queries } from '../vectors/queries.ts'
 import { receipts } from '../vectors/receipts.ts'
 import { judge, keyRingOf, outcomeOf, type Registration } from './judge.ts'
 
@@ -59,6 +63,27 @@ interface ReceiptFile {
     readonly id: string
     readonly hex: string
     readonly expect: { readonly entries?: object }
+  }[]
+}
+
+interface QueryFile {
+  readonly register: readonly Registration[]
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly query?: object }
+  }[]
+}
+
+interface StreamsFile {
+  readonly device: string
+  readonly serverKeyHex: string
+  readonly queryDigest: string
+  readonly queryPaths: number
+  readonly vectors: readonly {
+    readonly id: string
+    readonly hex: string
+    readonly expect: { readonly streams?: object }
   }[]
 }
 
@@ -119,7 +144,8 @@ describe('hostile records', () => {
   test('every refusal has a vector', () => {
     const ofRecords = file.vectors.map((vector) => vector.expect.refusal)
     const ofBatches = batches.flatMap((batch) => batch.expect.outcomes ?? [])
-    const others = [...ofBatches.map((outcome) => outcome.replace('refused ', '')), 'RECEIPT_INVALID']
+    const ofAnswers = ['RECEIPT_INVALID', 'QUERY_INVALID', 'STREAMS_INVALID']
+    const others = [...ofBatches.map((outcome) => outcome.replace('refused ', '')), ...ofAnswers]
     expect(Object.keys(refusals).filter((code) => ![...ofRecords, ...others].includes(code))).toEqual([])
   })
 })
@@ -165,6 +191,50 @@ describe('receipts', () => {
       if (!entries) continue
       const made = signReceipt({ device, timeMs: 1_795_298_401_000, entries }, testKeys.server.signer)
       expect(hex(made)).toBe(digits)
+    }
+  })
+})
+
+describe('queries', () => {
+  const file = fileOf('queries.json') as QueryFile
+  test.each(file.vectors)('$id: accepted is $expect.accepted', ({ hex: digits, expect: expected }) => {
+    const verdict = readQuery(bytesOf(digits))
+    expect(outcomeOf(verdict)).toBe(expected.query ? 'accepted' : 'QUERY_INVALID')
+    if (!verdict.ok) return
+    const { query, keyId, isSignedBy } = verdict.value
+    const key = keyRingOf(file.register)(query.device, keyId)
+    expect(bytesToHex(query)).toEqual(expected.query)
+    expect(key.ok && isSignedBy(key.value)).toBe(true)
+    expect(isSignedBy(testKeys.server.signer.publicKey)).toBe(false)
+  })
+
+  test('protocol/ makes the same bytes', () => {
+    for (const { query, hex: digits } of queries) {
+      if (!query) continue
+      const { signer } = query.device === 'quad-2' ? testKeys.quad : testKeys.hexa
+      expect(hex(signQuery(query, signer).bytes)).toBe(digits)
+    }
+  })
+})
+
+describe('lists of streams', () => {
+  const file = fileOf('streams.json') as StreamsFile
+  const pinned = parsePublicKey(bytesOf(file.serverKeyHex))
+  const device = parseDeviceId(file.device)
+  const digest = parseDigest(bytesOf(file.queryDigest))
+  test.each(file.vectors)('$id: accepted is $expect.accepted', ({ hex: digits, expect: expected }) => {
+    if (!pinned || device === undefined || !digest) throw new Error('the file is wrong')
+    const verdict = verifyStreams(bytesOf(digits), [pinned], { device, digest, paths: file.queryPaths })
+    expect(outcomeOf(verdict)).toBe(expected.streams ? 'accepted' : 'STREAMS_INVALID')
+    expect(verdict.ok ? bytesToHex(verdict.value.streams) : undefined).toEqual(expected.streams)
+  })
+
+  test('protocol/ makes the same bytes', () => {
+    if (device === undefined || !digest) throw new Error('the file is wrong')
+    for (const { streams, hex: digits } of heldStreams) {
+      if (!streams) continue
+      const answer = { device, timeMs: answeredMs, query: digest, streams }
+      expect(hex(signStreams(answer, testKeys.server.signer))).toBe(digits)
     }
   })
 })

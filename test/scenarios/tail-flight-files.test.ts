@@ -44,8 +44,9 @@ describe('a header that is rewritten when the file was shipped long ago arrives'
     await sortie.agent.kill()
     await sortie.patch('log.ulg', 35, 'rewritten')
     await sortie.agent.start()
-    await sortie.streamsUntil(isClosed(100_000))
-    await sortie.expectGenerations([{ path: 'log.ulg', bytes: await sortie.read('log.ulg'), isClosed: true }])
+    const final = await sortie.read('log.ulg')
+    await sortie.streamsUntil(([stream]) => stream?.close !== undefined && stream.bytes.equals(final))
+    await sortie.expectGenerations([{ path: 'log.ulg', bytes: final, isClosed: true }])
   })
 })
 

@@ -19,8 +19,8 @@ async function rotate(...modes: readonly RotationMode[]): Promise<readonly Rotat
 test.skipIf(!hasLogrotate)(
   'rotations by renaming lose no line, and no file ever has a second link, with which logrotate would not rotate it',
   async () => {
-    const { create, neverReopened, delaycompress } = rotationModes
-    for (const { account, archives, links } of await rotate(create, neverReopened, delaycompress)) {
+    const { create, neverReopened } = rotationModes
+    for (const { account, archives, links } of await rotate(create, neverReopened)) {
       expect(archives).toBe(rounds)
       expect(links).toBe(1)
       expect(account).toEqual({

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { lines } from '../kit/lines.ts'
+import { Seeded } from '../kit/seeded.ts'
 import { Sortie } from '../kit/sortie.ts'
 
 // LB-010
@@ -174,5 +175,34 @@ test('a generation that was seen is drained although it is deleted; only one tha
   await sortie.expectGenerations([
     { path: 'app.log', bytes: lines('first', 10) },
     { path: 'app.log', bytes: lines('third', 10) },
+  ])
+})
+
+// LB-024
+test('bytes that were seen, not read, and are gone with their file when the agent comes back are named as lost', async () => {
+  await using sortie = await Sortie.start({
+    source: { closeAfter: '1s' },
+    settings: { queue: { maxBytes: '128KiB' } },
+  })
+  sortie.linkDown()
+  const content = new Seeded(24).bytes(1 << 19)
+  await sortie.append('app.log', content)
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(
+    ({ queue, totals }) => queue.state.is === 'full' && totals.size === content.length,
+  )
+  await sortie.agent.stop()
+  await sortie.remove('app.log')
+  await sortie.append('app.log', 'the next generation\n')
+  sortie.linkUp()
+  await sortie.agent.start()
+  await sortie.told.told('streamEnded')
+  await sortie.land()
+  const streams = await sortie.streams()
+  const from = streams[0]?.losses[0]?.from ?? content.length
+  expect(from).toBeLessThan(content.length)
+  await sortie.expectGenerations([
+    { path: 'app.log', bytes: content, losses: [{ from, to: content.length, reason: 'deleted' }] },
+    { path: 'app.log', bytes: 'the next generation\n' },
   ])
 })

@@ -185,25 +185,6 @@ test('a connection on which nothing moves is closed, and what had arrived is kep
   expect(await server.send(drone, record)).toEqual(['duplicate'])
 })
 
-test('while as many requests run as may, the next is told when to come back', async () => {
-  await using folder = await temporaryFolder()
-  await using server = await TestServer.start(folder.path, undefined, { maxRequests: 1 })
-  const drone = new Drone('hexa-7')
-  await server.register(drone)
-  const record = await drone.data(labelOf('/a'), 0, 'x')
-  const head = `POST ${paths.chunks} HTTP/1.1\r\nhost: x\r\ncontent-type: ${mediaTypes.batch}\r\n`
-  const slow = connect(Number(new URL(server.url).port), '127.0.0.1')
-  slow.on('error', () => undefined).write(`${head}content-length: 1000\r\n\r\n`)
-  slow.write(record.bytes)
-
-  await expect.poll(async () => (await post(server.url, batchOf(record))).status).toBe(503)
-  const busy = await post(server.url, batchOf(record))
-  expect(problemCode(busy)).toBe('SERVER_BUSY')
-  expect(Number(busy.headers.get('retry-after'))).toBeGreaterThan(0)
-  slow.destroy()
-  await expect.poll(async () => (await post(server.url, batchOf(record))).status).toBe(200)
-})
-
 test('a stop finishes what is in flight', async () => {
   await using folder = await temporaryFolder()
   const server = await TestServer.start(folder.path)

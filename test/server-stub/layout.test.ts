@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { RecordRow } from '../../server-stub/catalog/catalog.ts'
-import { layOut, stretches } from '../../server-stub/query/layout.ts'
+import { layOut, stretches, type Stretch } from '../../server-stub/query/layout.ts'
 
 interface Write {
   readonly offset: number
@@ -32,19 +32,29 @@ async function* inOrder(writes: readonly Write[]): AsyncGenerator<RecordRow> {
   for (const [seq, one] of writes.entries()) yield rowOf(one, seq)
 }
 
+/** What a place holds after one more write; a loss over bytes makes them outdated. */
+function written(before: string | undefined, kind: Write['kind'], seq: number): string {
+  if (kind === 'data') return `${seq}`
+  const isHere = before !== undefined && before !== 'missing' && before !== 'lost'
+  return isHere ? `${before.replace(' outdated', '')} outdated` : 'lost'
+}
+
+const nameOf = ({ span, outdated }: Extract<Stretch, { is: 'data' }>): string =>
+  `${span.record.seq}${outdated ? ' outdated' : ''}`
+
 test('the content is what writing the records one after the other gives, byte by byte', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(write, { maxLength: 25 }), async (writes) => {
       const expected: string[] = []
       for (const [seq, { offset, length, kind }] of writes.entries()) {
         while (expected.length < offset + length) expected.push('missing')
-        expected.fill(kind === 'data' ? `${seq}` : 'lost', offset, offset + length)
+        for (let at = offset; at < offset + length; at++) expected[at] = written(expected[at], kind, seq)
       }
 
       const found: string[] = []
       for (const stretch of stretches(await layOut(inOrder(writes)))) {
         const { from, to } = stretch.is === 'data' ? stretch.span : stretch.gap
-        const name = stretch.is === 'data' ? `${stretch.span.record.seq}` : stretch.gap.why
+        const name = stretch.is === 'data' ? nameOf(stretch) : stretch.gap.why
         expect(from).toBe(found.length)
         found.push(...Array<string>((to ?? from) - from).fill(name))
       }

@@ -5,7 +5,9 @@ import { batches } from './chains.ts'
 import { goodRecordHex, goodRecords, type GoodRecord } from './good-records.ts'
 import { hostileRecords } from './hostile-records.ts'
 import { hexa, register, testKeys, type TestKey } from './keys.ts'
+import { heldStreams, type HeldVector } from './held-streams.ts'
 import { publicKeys } from './public-keys.ts'
+import { queries, streamQuery, type QueryVector } from './queries.ts'
 import { hexOf, payloadWith } from './raw.ts'
 import { receipts, type ReceiptVector } from './receipts.ts'
 
@@ -41,6 +43,24 @@ export function entryToJson(entry: ReceiptEntry) {
 function receiptToJson({ id, why, hex, entries }: ReceiptVector) {
   if (!entries) return { id, why, hex, expect: { accepted: false, refusal: 'RECEIPT_INVALID' } }
   return { id, why, hex, expect: { accepted: true, entries: entries.map(entryToJson) } }
+}
+
+function queryToJson({ id, why, hex, query }: QueryVector) {
+  if (!query) return { id, why, hex, expect: { accepted: false, refusal: 'QUERY_INVALID' } }
+  return { id, why, hex, expect: { accepted: true, query: bytesToHex(query) } }
+}
+
+function heldToJson({ id, why, hex, streams }: HeldVector) {
+  if (!streams) return { id, why, hex, expect: { accepted: false, refusal: 'STREAMS_INVALID' } }
+  return { id, why, hex, expect: { accepted: true, streams: bytesToHex(streams) } }
+}
+
+/** The same with each byte string as {"hex": …}. */
+export function bytesToHex(value: unknown): unknown {
+  if (value instanceof Uint8Array) return { hex: hexOf(value) }
+  if (Array.isArray(value)) return value.map(bytesToHex)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, bytesToHex(inner)]))
 }
 
 function keyToJson(name: string, { seed, signer }: TestKey) {
@@ -93,6 +113,23 @@ const documents = {
     device: hexa,
     serverKeyHex: hexOf(testKeys.server.signer.publicKey.bytes),
     vectors: receipts.map(receiptToJson),
+  },
+  'queries.json': {
+    about:
+      'Each `hex` is what a device asked. Those to accept are signed by the active key of `register`, those to refuse wherever they hold enough.',
+    licence,
+    register: registered,
+    vectors: queries.map(queryToJson),
+  },
+  'streams.json': {
+    about:
+      'Each `hex` is what a server answered. The drone `device` pins `serverKeyHex` and nothing else, and asked with the query whose digest is `queryDigest` and which has `queryPaths` paths: in queries.json it is streams-two-paths.',
+    licence,
+    device: hexa,
+    serverKeyHex: hexOf(testKeys.server.signer.publicKey.bytes),
+    queryDigest: hexOf(streamQuery.digest),
+    queryPaths: streamQuery.paths,
+    vectors: heldStreams.map(heldToJson),
   },
 }
 

@@ -90,6 +90,10 @@ export const receipts: readonly ReceiptVector[] = [
     everyOutcome,
   ),
   good('no-entries', 'a batch without records', []),
+  good('code-of-later', 'a code that this version does not know: one of 48 characters', [
+    ...oneEntry,
+    { place: placeOf(1), digest: digestOf('1'), outcome: 'refused', refusal: `LATER_${'X9'.repeat(21)}` },
+  ]),
   invalid(
     'other-key',
     'signed by a key that is not pinned',
@@ -144,14 +148,20 @@ export const receipts: readonly ReceiptVector[] = [
     `85 00 00 ${digestItem} 00 ${textString('KEY_UNKNOWN')}`,
   ),
   entry('refused-without-code', 'refused, but not why', `85 00 00 ${digestItem} 04 f6`),
+  entry('refused-for-nothing', 'a code of no letter', `85 00 00 ${digestItem} 04 ${textString('')}`),
   entry(
-    'refused-for-nothing',
-    'a code that does not exist',
-    `85 00 00 ${digestItem} 04 ${textString('BECAUSE')}`,
+    'refused-at-length',
+    'a code of 49 characters',
+    `85 00 00 ${digestItem} 04 ${textString('X'.repeat(49))}`,
+  ),
+  entry(
+    'refused-with-escape',
+    'a code that a terminal would obey',
+    `85 00 00 ${digestItem} 04 ${textString('KEY\u001b[2J')}`,
   ),
   entry(
     'refused-for-prototype',
-    'a code that is a name of every object',
+    'a code in small letters, and the name of something every object has',
     `85 00 00 ${digestItem} 04 ${textString('constructor')}`,
   ),
 ]

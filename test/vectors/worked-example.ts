@@ -2,7 +2,9 @@ import { decodeCbor, encodeCbor, type CborMap, type CborValue } from '../../prot
 import { sha256 } from '../../protocol/ids.ts'
 import { receipts } from './receipts.ts'
 import { goodRecordHex, goodRecords } from './good-records.ts'
+import { heldStreams } from './held-streams.ts'
 import { testKeys } from './keys.ts'
+import { queries, streamQuery } from './queries.ts'
 import { byteString, bytesOf, headerOf, hexOf, payloadWith } from './raw.ts'
 
 /** The worked example of docs/wire-format.md: a record, byte by byte, with what each byte says. */
@@ -110,8 +112,22 @@ export function workedFacts(): string {
 export function workedReceipt(): string {
   const { publicKey } = testKeys.server.signer
   const receipt = receipts.find(({ id }) => id === 'every-outcome')
-  const rows = (receipt?.hex ?? '').match(/.{1,100}/g) ?? []
-  return [`; under the key ${hexOf(publicKey.bytes)}`, ...rows].join('\n')
+  return [`; under the key ${hexOf(publicKey.bytes)}`, ...rowsOf(receipt?.hex)].join('\n')
+}
+
+const rowsOf = (hex: string | undefined): string[] => (hex ?? '').match(/.{1,100}/g) ?? []
+
+export function workedQuery(): string {
+  const query = queries.find(({ id }) => id === 'streams-two-paths')
+  return [`; under the device's key`, ...rowsOf(query?.hex)].join('\n')
+}
+
+export function workedStreams(): string {
+  const answer = heldStreams.find(({ id }) => id === 'every-shape')
+  return [
+    `; under the server's key; the digest of the query is ${hexOf(streamQuery.digest)}`,
+    ...rowsOf(answer?.hex),
+  ].join('\n')
 }
 
 /** The blocks of the document, by the name in the comment that stands before each. */
@@ -119,6 +135,8 @@ export const workedBlocks: ReadonlyMap<string, string> = new Map([
   ['facts', workedFacts()],
   ['record', workedRecord()],
   ['receipt', workedReceipt()],
+  ['query', workedQuery()],
+  ['streams', workedStreams()],
 ])
 
 /** The document with its worked example made anew. */

@@ -1,0 +1,57 @@
+import { signReceipt } from '../../protocol/receipt.ts'
+import { readQuery, type ClaimedQuery, type Query } from '../../protocol/query.ts'
+import { signStreams } from '../../protocol/streams.ts'
+import type { Signer } from '../../protocol/ed25519-policy.ts'
+import type { ProblemCode } from '../faults.ts'
+import type { Visit } from '../ingest/running.ts'
+import { claimedSender, type Sender } from '../ingest/sender.ts'
+import type { Settler, SettlerParts } from '../ingest/settle.ts'
+import { heldRecords } from './held-records.ts'
+import { heldStreams } from './held-streams.ts'
+
+export interface QueryParts extends SettlerParts {
+  readonly signer: Signer
+  readonly settler: Settler
+  /** Of the records that are asked for, how many bytes are read again. */
+  readonly maxReadBytes: number
+}
+
+export type QueryAnswer =
+  | { readonly is: 'answer'; readonly bytes: Uint8Array }
+  | { readonly is: 'problem'; readonly code: ProblemCode }
+
+/** Answers a query of this kind, once it is proven that a registered device asks. */
+export async function answerQuery(
+  body: Uint8Array,
+  asks: Query['asks'],
+  parts: QueryParts,
+  visit: Visit,
+): Promise<QueryAnswer> {
+  const claimed = readQuery(body)
+  if (!claimed.ok || claimed.value.query.asks !== asks) return problem('QUERY_MALFORMED')
+  const { query, keyId, isSignedBy } = claimed.value
+  const asker = await claimedSender(query.device, keyId, parts.catalog)
+  if (asker.is === 'turnedAway') return problem(asker.refusal)
+  if (!isSignedBy(asker.sender.key)) return problem('QUERY_UNSIGNED')
+  const slot = visit.takeSlot(query.device)
+  if (slot !== 'taken') return problem(slot === 'full' ? 'SERVER_BUSY' : 'DEVICE_BUSY')
+  // What arrived of a request that died in silence counts as what arrived.
+  await parts.settler.settleOpen(query.device)
+  return { is: 'answer', bytes: await signedAnswer(claimed.value, asker.sender, parts) }
+}
+
+const problem = (code: ProblemCode): QueryAnswer => ({ is: 'problem', code })
+
+async function signedAnswer(
+  { query, digest }: ClaimedQuery,
+  { keys }: Sender,
+  parts: QueryParts,
+): Promise<Uint8Array> {
+  const { device } = query
+  if (query.asks === 'records') {
+    const entries = await heldRecords(query, { ...parts, keys })
+    return signReceipt({ device, timeMs: parts.clock.now(), entries }, parts.signer)
+  }
+  const streams = await heldStreams(query, { ...parts, keys })
+  return signStreams({ device, timeMs: parts.clock.now(), query: digest, streams }, parts.signer)
+}

@@ -1,0 +1,16 @@
+import type { Clock } from '../clock.ts'
+
+/** So many rows cost some milliseconds. */
+const stride = 200
+
+/** The same items; every now and then others that wait for this thread have their turn before the next. */
+export async function* breathing<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  clock: Clock,
+): AsyncGenerator<T, void, undefined> {
+  let count = 0
+  for await (const item of items) {
+    if (++count % stride === 0) await clock.sleep(0, new AbortController().signal)
+    yield item
+  }
+}
