@@ -24,7 +24,22 @@ export function whyImpossible(model: FileModel, streams: readonly StoredStream[]
   if (flawed.length > 0 && !isShattered(model)) return flawed.join('\n')
   const search = new Search(told)
   if (search.covers(model.files, 0, 0)) return undefined
-  return search.deepest
+  return `${search.deepest}\n${showAll(model, told)}`
+}
+
+function showAll({ files }: FileModel, streams: readonly StoredStream[]): string {
+  const written = files.flatMap(({ id, isListed, versions }) =>
+    versions.map(
+      ({ came, content, seen, mayBeNew }) =>
+        `  file ${id}, ${isListed ? 'there' : 'gone'}, ${came}, ${mayBeNew ? 'new' : 'the same'}: ` +
+        `${content.length} bytes, ${seen} certainly read, ${excerpt(content, 0)}`,
+    ),
+  )
+  const stored = streams.map(
+    ({ path, bytes, losses }) =>
+      `  ${path}: ${bytes.length} bytes, lost: ${losses.map(showLoss).join(', ') || 'nothing'}, ${excerpt(bytes, 0)}`,
+  )
+  return ['written:', ...written, 'stored:', ...stored].join('\n')
 }
 
 /** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace. */
@@ -72,7 +87,8 @@ class Search {
   #isAllUsed(): boolean {
     const more = this.#streams.filter((stream) => !this.#used.has(stream))
     const lines = more.map(({ path, bytes }) => `  ${path}: ${bytes.length} bytes, ${excerpt(bytes, 0)}`)
-    if (more.length > 0) this.#note(`streams that tell of nothing that was written, or of it again:\n${lines.join('\n')}`)
+    if (more.length > 0)
+      this.#note(`streams that tell of nothing that was written, or of it again:\n${lines.join('\n')}`)
     return more.length === 0
   }
 
@@ -149,7 +165,11 @@ function showLoss({ from, to, reason }: Loss): string {
 }
 
 function excerpt(bytes: Uint8Array, at: number): string {
-  return JSON.stringify(Buffer.from(bytes).subarray(at, at + 24).toString('latin1'))
+  return JSON.stringify(
+    Buffer.from(bytes)
+      .subarray(at, at + 24)
+      .toString('latin1'),
+  )
 }
 
 function differenceOf(written: Buffer, stored: Buffer): string {

@@ -5,8 +5,10 @@ import type { DeviceId, StreamId } from '../../protocol/ids.ts'
 import type { VerifiedRecord } from '../../protocol/verify.ts'
 import { SqliteCatalog } from '../../server-stub/catalog/sqlite-catalog.ts'
 import type { Clock } from '../../server-stub/clock.ts'
-import { ingest, type IngestParts } from '../../server-stub/ingest/ingest.ts'
+import type { IngestParts } from '../../server-stub/ingest/batch.ts'
+import { ingest } from '../../server-stub/ingest/ingest.ts'
 import { auditKeys } from '../../server-stub/ingest/key-ring.ts'
+import type { Visit } from '../../server-stub/ingest/running.ts'
 import { Settler } from '../../server-stub/ingest/settle.ts'
 import type { Journal } from '../../server-stub/journal.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
@@ -17,6 +19,7 @@ import { makeSigner } from './drone.ts'
 const clock: Clock = { now: () => 1_790_000_000_000, sleep: async () => undefined }
 const journal = new Proxy({} as Journal, { get: () => () => undefined })
 
+const visit: Visit = { takeSlot: () => 'taken', holding: () => true }
 let catalogs = 0
 
 /** The server without its HTTP side, in memory: it never loses power. */
@@ -33,12 +36,12 @@ export class MemoryServer implements AsyncDisposable {
 
   private constructor(device: DeviceId, catalog: SqliteCatalog) {
     const parts = { clock, store: new MemoryStore(), catalog, journal }
-    this.#parts = { ...parts, signer: this.signer, settler: new Settler(parts) }
+    this.#parts = { ...parts, signer: this.signer, settler: new Settler(parts), settleMs: 0 }
     this.#device = device
   }
 
   async answer(batch: Uint8Array): Promise<Answer> {
-    const answer = await ingest(onePiece(batch), this.#parts, { takeSlot: () => true })
+    const answer = await ingest(onePiece(batch), this.#parts, visit)
     if (answer.is === 'problem') throw new Error(`the server answers ${answer.code}`)
     return {
       is: 'answered',

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { noProgramCounts, runProgram, type ProgramCounts } from './program-run.ts'
 import { programs, showProgram } from './program-steps.ts'
 

@@ -26,13 +26,13 @@ export interface ProgramCounts {
   /** Written by the programs' writers. */
   bytes: number
   streams: number
-  lossRecords: number
+  losses: number
   kills: number
   damages: number
 }
 
 export function noProgramCounts(): ProgramCounts {
-  return { programs: 0, steps: 0, bytes: 0, streams: 0, lossRecords: 0, kills: 0, damages: 0 }
+  return { programs: 0, steps: 0, bytes: 0, streams: 0, losses: 0, kills: 0, damages: 0 }
 }
 
 /** Runs a program on a sortie and on the model of it. Throws where the server does not have what it must. */
@@ -69,6 +69,7 @@ class ProgramRun {
   async begin(): Promise<void> {
     await mkdir(this.#sortie.path('sub'))
     await mkdir(this.#sortie.path('../out'))
+    await this.#create(slots[0], { bytes: 3000, hasCommonHead: true })
     await this.#start()
   }
 
@@ -152,7 +153,10 @@ class ProgramRun {
     file.append(bytes)
   }
 
-  async #create(name: string, step: Extract<Step, { do: 'create' }>): Promise<void> {
+  async #create(
+    name: string,
+    step: Pick<Extract<Step, { do: 'create' }>, 'bytes' | 'hasCommonHead'>,
+  ): Promise<void> {
     if (this.#model.names.has(name)) return
     const content = this.#content(step.bytes, step.hasCommonHead)
     await this.#sortie.write(name, content)
@@ -265,6 +269,7 @@ class ProgramRun {
     await this.#sortie.agent.stop()
     const why = await this.#whyWrong()
     if (why !== undefined) throw new Error(`${why}\n${this.#sortie.showTold()}`)
+    await this.#count()
   }
 
   /** A finished file is read once more, in the agent's own time. */
@@ -279,9 +284,13 @@ class ProgramRun {
     if (why !== undefined) return why
     const findings = await this.#sortie.verify()
     const wrong = findings.filter((finding) => !(isShattered(this.#model) && finding.includes('"GAP"')))
-    this.#counts.streams += wrong.length > 0 ? 0 : streams.length
-    this.#counts.lossRecords += streams.reduce((sum, { losses }) => sum + losses.length, 0)
     return wrong.length > 0 ? wrong.join('\n') : undefined
+  }
+
+  async #count(): Promise<void> {
+    const streams = await this.#sortie.streams()
+    this.#counts.streams += streams.length
+    this.#counts.losses += streams.reduce((sum, { losses }) => sum + losses.length, 0)
   }
 }
 
@@ -291,8 +300,10 @@ const slotAt = (slot: number): string => slots[slot] ?? slots[0]
 /** Flips a byte of one of the folder's files, or cuts off its end; false where there is none. */
 async function damageFile(folder: string, isFlip: boolean, at: number): Promise<boolean> {
   const names = await readdir(folder, { recursive: true }).catch(() => [])
-  const paths = names.toSorted().map((name) => join(folder, name))
-  const sizes = await Promise.all(paths.map(async (path) => (await stat(path)).isFile() && (await stat(path)).size))
+  const paths = names.toSorted((a, b) => (a < b ? -1 : 1)).map((name) => join(folder, name))
+  const sizes = await Promise.all(
+    paths.map(async (path) => (await stat(path)).isFile() && (await stat(path)).size),
+  )
   const candidates = paths.filter((_, index) => sizes[index])
   const path = candidates[at % Math.max(1, candidates.length)]
   if (path === undefined) return false

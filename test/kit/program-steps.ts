@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 /** One thing that happens to the log files, the agent, its queue, the link or the clock. `file` picks among the names that are there. */
 export type Step =
@@ -8,7 +8,12 @@ export type Step =
   | { readonly do: 'rename'; readonly file: number; readonly slot: number }
   | { readonly do: 'copyTruncate'; readonly file: number; readonly slot: number }
   | { readonly do: 'truncate'; readonly file: number; readonly quarters: number }
-  | { readonly do: 'refill'; readonly file: number; readonly to: 'smaller' | 'same' | 'greater'; readonly hasCommonHead: boolean }
+  | {
+      readonly do: 'refill'
+      readonly file: number
+      readonly to: 'smaller' | 'same' | 'greater'
+      readonly hasCommonHead: boolean
+    }
   | { readonly do: 'overwrite'; readonly file: number; readonly quarters: number; readonly bytes: number }
   | { readonly do: 'unlink'; readonly file: number }
   | { readonly do: 'symlink'; readonly file: number; readonly slot: number }
@@ -64,7 +69,6 @@ const weighted = [
   [1, step('damage', { what: fc.constantFrom(...damages), at: fc.nat(999) })],
   [1, step('jump', { ms: fc.integer({ min: -500_000 * minute, max: 500_000 * minute }) })],
 ] as const
-
 
 const mostSteps = 24
 
