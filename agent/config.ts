@@ -23,7 +23,11 @@ export interface AgentConfig {
   readonly controlSocket: string
   readonly sources: readonly SourceConfig[]
   readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
-  readonly queue: { readonly maxBytes: number; readonly whenFull: 'pause' }
+  readonly queue: {
+    readonly maxBytes: number
+    readonly minFree: number
+    readonly whenFull: 'pause' | 'evict'
+  }
   readonly delivery: {
     readonly requestMaxBytes: number
     readonly requestTimeoutMs: number
@@ -173,10 +177,14 @@ export const settingsSchema = Type.Object(
           to: '16TiB',
           default: '2GiB',
         }),
+        minFree: size(
+          'What stays free on the disk. With less, new records wait, or with `evict` take the place of old ones.',
+          { from: '0', to: '16TiB', default: '64MiB' },
+        ),
         whenFull: oneOf(
           ['pause', 'evict'],
-          '`pause`: bytes wait in their files until there is room. `evict` (drop the oldest, and say so in a signed ' +
-            'record) is not built yet.',
+          '`pause`: bytes wait in their files until there is room. `evict`: the oldest records of the lowest lane lose ' +
+            'their bodies. What says what was lost, signed, is still delivered, and `files` names it.',
         ),
       },
       group,

@@ -29,7 +29,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     rescanMs,
   } = config
   const signer = loadSigner(config.keyFile)
-  await using queue = await Queue.open({ device, stateDirectory, maxBytes: bounds.maxBytes }, signer, world)
+  await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
   await using link = httpLink({ server: server.url, stallMs: sending.requestTimeoutMs })
   const { requestMaxBytes, retry } = sending
   const delivery = new Delivery(queue, link, world, { requestMaxBytes, retry, pinned: server.publicKeys })

@@ -20,6 +20,9 @@ export interface Journal {
   fileTrouble(path: string, why: string): void
   fileRecovered(path: string): void
   watchTrouble(why: string): void
+  indexMovedAside(to: string, why: string): void
+  recordsMissing(records: number): void
+  bodiesEvicted(lane: string, records: number, bytes: number): void
   queueBlocked(why: string): void
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
@@ -54,6 +57,9 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     fileTrouble: (path, why) => tell('fileTrouble', { path, why }),
     fileRecovered: (path) => tell('fileRecovered', { path }),
     watchTrouble: (why) => tell('watchTrouble', { why }),
+    indexMovedAside: (to, why) => tell('indexMovedAside', { to, why }),
+    recordsMissing: (records) => tell('recordsMissing', { records }),
+    bodiesEvicted: (lane, records, bytes) => tell('bodiesEvicted', { lane, records, bytes }),
     queueBlocked: (why) => tell('queueBlocked', { why }),
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),

@@ -133,11 +133,6 @@ const rules: readonly Rule[] = [
     expected: 'at least twice chunks.maxBytes',
   },
   {
-    path: ['queue', 'whenFull'],
-    isMet: ({ queue }) => queue.whenFull === 'pause',
-    expected: 'pause (evict is not built yet: use pause)',
-  },
-  {
     path: ['delivery', 'retry', 'max'],
     isMet: ({ delivery: { retry } }) => msOf(retry.max) >= msOf(retry.min),
     expected: 'at least delivery.retry.min',
@@ -183,7 +178,11 @@ function toConfig(checked: Settings, folder: string): AgentConfig {
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
     chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
-    queue: { maxBytes: bytesOf(queue.maxBytes), whenFull: 'pause' },
+    queue: {
+      maxBytes: bytesOf(queue.maxBytes),
+      minFree: bytesOf(queue.minFree),
+      whenFull: queue.whenFull,
+    },
     delivery: {
       requestMaxBytes: bytesOf(requestMaxBytes),
       requestTimeoutMs: msOf(requestTimeout),

@@ -8,6 +8,7 @@ import {
   readFile,
   rename,
   stat,
+  statfs,
   unlink,
   type FileHandle,
 } from 'node:fs/promises'
@@ -64,6 +65,8 @@ export interface Files {
   makeDirectory(path: Path): Promise<void>
   remove(path: Path): Promise<void>
   rename(from: Path, to: Path): Promise<void>
+  /** What may still be written to the disk that holds this path, by who is not root. */
+  freeBytes(path: Path): Promise<number>
   /** When it resolves, names made, renamed and removed in the folder survive a power cut. */
   syncDirectory(path: Path): Promise<void>
 }
@@ -160,6 +163,10 @@ const realFiles: Files = {
   makeDirectory: async (path) => void (await mkdir(toFsPath(path), { recursive: true, mode: 0o700 })),
   remove: (path) => unlink(toFsPath(path)),
   rename: (from, to) => rename(toFsPath(from), toFsPath(to)),
+  freeBytes: async (path) => {
+    const { bavail, bsize } = await statfs(toFsPath(path))
+    return bavail * bsize
+  },
   syncDirectory: async (path) => {
     await using directory = await open(toFsPath(path), 'r')
     await directory.sync()

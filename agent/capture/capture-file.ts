@@ -163,7 +163,8 @@ class Shipping implements AsyncDisposable {
       position,
       evidence: evidenceAfter(this.#resume.evidence, cut.offset, cut.bytes),
     }
-    const arrival = { label: this.#progress.label, offset: cut.offset, body, resume }
+    const { label } = this.#progress
+    const arrival = { kind: 'data', lane: 'normal', label, offset: cut.offset, body, resume } as const
     const isTaken = await this.#parts.queue.append(arrival, this.#parts.patience)
     if (!isTaken) this.isRefused = true
     if (!isTaken) return

@@ -4,7 +4,7 @@ import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import type { LinkReport } from '../control/report.ts'
 import { Doorbell } from '../doorbell.ts'
 import { placeText, type AsideEntry } from '../queue/index-entry.ts'
-import type { Batch } from '../queue/outflow.ts'
+import type { Batch } from '../queue/batch.ts'
 import type { Queue } from '../queue/queue.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
@@ -101,9 +101,13 @@ export class Delivery {
   }
 
   async #attempt(signal: AbortSignal): Promise<boolean> {
-    const batch = await this.#queue.nextBatch(this.#maxBytes, limits.maxBatchRecords)
+    const batch = await this.#queue.take(this.#maxBytes, limits.maxBatchRecords)
     if (!batch) return false
-    if (batch.entries.length > 0) await this.#send(batch, signal)
+    try {
+      await this.#send(batch, signal)
+    } finally {
+      this.#queue.giveBack(batch)
+    }
     return true
   }
 
@@ -123,9 +127,10 @@ export class Delivery {
       this.#successes = 0
       throw new Undelivered('the server answered 413: the next request is smaller')
     }
-    this.#world.journal.receiptVerified(meaning.safe.length)
+    const { safe, withoutBody } = meaning
+    this.#world.journal.receiptVerified(safe.length + withoutBody.length)
     for (const place of meaning.forked) this.#world.journal.recordForked(place)
-    if (meaning.safe.length > 0) await this.#queue.forget(meaning.safe)
+    if (safe.length + withoutBody.length > 0) await this.#queue.forget(safe, withoutBody)
     await this.#settleRefused(meaning.refused)
     this.#growAgain()
     if (this.#failures > 0) this.#world.journal.deliveryRecovered(this.#failures)

@@ -3,6 +3,7 @@ import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import { base64url, type DeviceId } from '../../protocol/ids.ts'
 import { verifyReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { showText } from '../../protocol/show-text.ts'
+import type { BatchEntry } from '../queue/batch.ts'
 import { placeText, type AsideEntry, type IndexEntry } from '../queue/index-entry.ts'
 import type { Answer } from './link.ts'
 
@@ -12,6 +13,8 @@ export type Meaning =
       readonly is: 'receipt'
       /** The server signed that it has them. */
       readonly safe: readonly IndexEntry[]
+      /** The server signed that it has them without their bodies, and without them they were sent. */
+      readonly withoutBody: readonly IndexEntry[]
       /** Among those: stored apart, because another record holds their place. */
       readonly forked: readonly string[]
       /** The server signed that it will not take them. */
@@ -24,7 +27,7 @@ export type Meaning =
 /** Reads an answer. Only a receipt by a pinned key, for these records of this device, lets anything go. */
 export function readAnswer(
   answer: Answer,
-  entries: readonly IndexEntry[],
+  entries: readonly BatchEntry[],
   pinned: readonly PublicKey[],
   device: DeviceId,
 ): Meaning {
@@ -36,25 +39,28 @@ export function readAnswer(
   if (!receipt.ok)
     return nothing(`not our server: status 200 without a receipt by the pinned key (${answer.mediaType})`)
   const meaning = sortOut(receipt.value, entries)
-  const isAbout = meaning.safe.length + meaning.refused.length > 0
+  const { safe, withoutBody, refused } = meaning
+  const isAbout = safe.length + withoutBody.length + refused.length > 0
   return isAbout ? meaning : nothing('the receipt does not say that the server has what was sent')
 }
 
-function sortOut(receipt: Receipt, entries: readonly IndexEntry[]): Extract<Meaning, { is: 'receipt' }> {
+function sortOut(receipt: Receipt, entries: readonly BatchEntry[]): Extract<Meaning, { is: 'receipt' }> {
   const byDigest = new Map<string, ReceiptEntry>(
     receipt.entries.map((entry) => [base64url(entry.digest), entry]),
   )
   const safe: IndexEntry[] = []
+  const withoutBody: IndexEntry[] = []
   const forked: string[] = []
   const refused: AsideEntry[] = []
   for (const entry of entries) {
     const said = byDigest.get(base64url(entry.digest))
     if (said?.outcome === 'refused') refused.push({ ...entry, why: `refused by the server: ${said.refusal}` })
-    // The drone sent a body: somebody on the way took it off, and the record is to be sent again.
     else if (said && said.outcome !== 'storedWithoutBody') safe.push(entry)
+    // Where the drone sent a body, somebody on the way took it off, and the record is to be sent again.
+    else if (said && entry.isWithheld) withoutBody.push(entry)
     if (said?.outcome === 'forked') forked.push(placeText(entry))
   }
-  return { is: 'receipt', safe, forked, refused }
+  return { is: 'receipt', safe, withoutBody, forked, refused }
 }
 
 /** Status, and what a problem (RFC 9457) says of itself. Nobody signed it: it is shown, never acted upon. */

@@ -1,5 +1,6 @@
 import { parseEpoch, type Epoch } from '../../protocol/ids.ts'
-import type { Files, World } from '../world.ts'
+import type { World } from '../world.ts'
+import { replaceFile } from './replace-file.ts'
 
 const randomValues = 2 ** 20
 
@@ -18,20 +19,6 @@ export async function newEpoch(
   const last = Math.max(remembered, newestFound ?? -1)
   const byClock = Math.floor(clock.wallMs() / 1000) * randomValues + chance.below(randomValues)
   const epoch = Math.max(byClock, last + 1) as Epoch
-  await replaceFile(path, Buffer.from(`${epoch}\n`), stateDirectory, files)
+  await replaceFile(stateDirectory, 'epoch', `${epoch}\n`, files)
   return epoch
-}
-
-async function replaceFile(path: string, bytes: Uint8Array, directory: string, files: Files): Promise<void> {
-  const next = `${path}.new`
-  await files.remove(next).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'ENOENT') throw cause
-  })
-  {
-    await using file = await files.create(next)
-    await file.write([bytes], 0)
-    await file.sync()
-  }
-  await files.rename(next, path)
-  await files.syncDirectory(directory)
 }

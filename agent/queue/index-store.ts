@@ -1,4 +1,6 @@
+import { crc32 } from 'node:zlib'
 import type { Index } from '../world.ts'
+import { Turns } from './turns.ts'
 
 export type IndexWrite =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
@@ -7,14 +9,31 @@ export type IndexWrite =
 export const put = (key: string, value: string): IndexWrite => ({ type: 'put', key, value })
 export const del = (key: string): IndexWrite => ({ type: 'del', key })
 
+/** How a value starts that carries its own check; those of older agents, which do not, are numbers, names or JSON. */
+const checkMark = '~'
+const checkDigits = 8
+
+/** LevelDB reads blocks of its tables without looking at their checksums: a flipped bit would pass for a value. */
+function withCheck(key: string, value: string): string {
+  const check = crc32(`${key}\0${value}`).toString(16).padStart(checkDigits, '0')
+  return `${checkMark}${check}${value}`
+}
+
+/** The value without its check; empty where one of its bits, or of its key's, is not what was stored. */
+function checkedValue(key: string, stored: string): string {
+  if (!stored.startsWith(checkMark)) return stored
+  const value = stored.slice(checkMark.length + checkDigits)
+  return withCheck(key, value) === stored ? value : ''
+}
+
 /**
- * LevelDB, one operation at a time. After a failed write LevelDB refuses every later one until it is opened anew, so a
+ * LevelDB, one operation at a time, each value with a check of its own. After a failed write LevelDB refuses every later one until it is opened anew, so a
  * failure opens it again: then a disk that recovers is enough, and no restart is needed.
  */
 export class IndexStore implements AsyncDisposable {
   readonly #reopen: () => Promise<Index>
   #index: Index
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   private constructor(index: Index, reopen: () => Promise<Index>) {
     this.#index = index
@@ -25,24 +44,28 @@ export class IndexStore implements AsyncDisposable {
     return new IndexStore(await open(), open)
   }
 
-  get(key: string): Promise<string | undefined> {
-    return this.#inTurn((index) => index.get(key))
+  /** undefined where it is not there, or damaged. */
+  async get(key: string): Promise<string | undefined> {
+    const stored = await this.#inTurn((index) => index.get(key))
+    return (stored === undefined ? '' : checkedValue(key, stored)) || undefined
   }
 
-  /** Up to `limit` entries from `from` to before `to`, in the order of their keys. */
-  entries(from: string, to: string, limit: number): Promise<[string, string][]> {
-    return this.#inTurn((index) => index.iterator({ gte: from, lt: to, limit }).all())
+  /** Up to `limit` entries from `from` to before `to`, in the order of their keys; the value of a damaged one is empty. */
+  async entries(from: string, to: string, limit: number): Promise<[string, string][]> {
+    const stored = await this.#inTurn((index) => index.iterator({ gte: from, lt: to, limit }).all())
+    return stored.map(([key, value]) => [key, checkedValue(key, value)])
   }
 
   /** All of the writes survive a power cut when it resolves; when it throws, ask what is there. */
   write(writes: readonly IndexWrite[]): Promise<void> {
-    return this.#inTurn((index) => index.batch([...writes], { sync: true }))
+    const checked = writes.map((write) =>
+      write.type === 'put' ? { ...write, value: withCheck(write.key, write.value) } : write,
+    )
+    return this.#inTurn((index) => index.batch(checked, { sync: true }))
   }
 
   #inTurn<T>(work: (index: Index) => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(() => this.#attempt(work))
-    this.#turn = mine.catch(() => undefined)
-    return mine
+    return this.#turns.take(() => this.#attempt(work))
   }
 
   async #attempt<T>(work: (index: Index) => Promise<T>): Promise<T> {
@@ -57,18 +80,18 @@ export class IndexStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn
+    await this.#turns.ended()
     await this.#index.close()
   }
 }
 
-/** Every entry under a prefix, read in pieces so that a long queue does not stand in memory at once. */
+/** Every undamaged entry under a prefix, read in pieces so that a long queue does not stand in memory at once. */
 export async function* allUnder(store: IndexStore, prefix: string): AsyncGenerator<[string, string]> {
   const pieceEntries = 1000
   const end = `${prefix}\uffff`
   for (let from = prefix; ;) {
     const piece = await store.entries(from, end, pieceEntries)
-    yield* piece
+    for (const entry of piece) if (entry[1] !== '') yield entry
     const last = piece.at(-1)
     if (!last || piece.length < pieceEntries) return
     // The least key after it.

@@ -1,31 +1,26 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { EncodedBody } from '../../protocol/body.ts'
 import type { ChainHead } from '../../protocol/chain.ts'
-import type { StreamLabel } from '../../protocol/chunk.ts'
-import { limits } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import type { ByteOffset, StreamId } from '../../protocol/ids.ts'
-import type { DataManifest, RecordTime } from '../../protocol/manifest.ts'
-import { sealChunk, type SealedRecord } from '../../protocol/seal.ts'
-import type { QueueState } from './queue-state.ts'
+import type { RecordTime } from '../../protocol/manifest.ts'
 import type { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { encodeEntry, encodeHead, keys, recordKey, resumeKey, type IndexEntry } from './index-entry.ts'
-import { put, type IndexWrite } from './index-store.ts'
+import { sealArrival, type Arrival } from './arrival.ts'
+import { noteHighWater } from './high-water.ts'
+import { lanes } from './lane.ts'
 import type { OpenedQueue } from './open-queue.ts'
-import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
-import type { Extent } from './segment-log.ts'
+import type { QueueState } from './queue-state.ts'
+import { sizeOfRecord, type Room } from './room.ts'
+import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
+import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
 
-/** A chunk that is ready to be sealed, and from where its file is to be read on once it is safe. */
-export interface Arrival {
-  readonly label: StreamLabel
-  readonly offset: ByteOffset
-  readonly body: EncodedBody
-  readonly resume: ResumePoint
+export interface IntakeParts {
+  readonly room: Room
+  readonly stateDirectory: string
+  readonly signer: Signer
+  readonly world: World
+  readonly changed: Doorbell
 }
-
-type Sealed = SealedRecord<DataManifest>
 
 interface Waiting {
   readonly arrival: Arrival
@@ -44,7 +39,8 @@ const maxGroupBytes = 4 * 1024 * 1024
  */
 export class Intake {
   readonly #opened: OpenedQueue
-  readonly #maxBytes: number
+  readonly #room: Room
+  readonly #stateDirectory: string
   readonly #signer: Signer
   readonly #world: World
   readonly #changed: Doorbell
@@ -54,14 +50,17 @@ export class Intake {
   #state: QueueState = { is: 'open' }
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
+  readonly #tally: Tally
 
-  constructor(opened: OpenedQueue, maxBytes: number, signer: Signer, world: World, changed: Doorbell) {
+  constructor(opened: OpenedQueue, { room, stateDirectory, signer, world, changed }: IntakeParts) {
     this.#opened = opened
-    this.#maxBytes = maxBytes
+    this.#room = room
+    this.#stateDirectory = stateDirectory
     this.#signer = signer
     this.#world = world
     this.#changed = changed
     this.#head = opened.head
+    this.#tally = new Tally(opened.ledger.records)
   }
 
   /** Where the chain ends, as it stands on the disk. */
@@ -82,9 +81,16 @@ export class Intake {
         resolve(isTaken)
       }
       signal.addEventListener('abort', wake)
-      this.#waiting.push({ arrival, signal, taken })
+      this.#line({ arrival, signal, taken })
       if (!this.#isWriting) this.#writing = this.#writeWaiting()
     })
+  }
+
+  /** Behind those of its lane and of higher ones: an urgent line does not wait for room behind hours of others. */
+  #line(waiting: Waiting): void {
+    const rank = rankOf(waiting)
+    const before = this.#waiting.findLastIndex((other) => rankOf(other) <= rank)
+    this.#waiting.splice(before + 1, 0, waiting)
   }
 
   /** Gives up what could not be stored: its bytes are still in their files. */
@@ -100,8 +106,9 @@ export class Intake {
       const seen = this.#changed.rings
       this.#giveUpStopped()
       const group = this.#nextGroup()
-      if (group.length > 0) await this.#store(group)
-      else if (this.#waiting.length > 0) await this.#waitForRoom(seen)
+      const [first] = this.#waiting
+      if (group.length > 0) await this.#storeAboveFloor(group, seen)
+      else if (first) await this.#waitForRoom(first.arrival, seen)
     }
     // In the same tick as the look at what waits: what comes later starts anew.
     this.#isWriting = false
@@ -118,38 +125,54 @@ export class Intake {
   #nextGroup(): readonly Waiting[] {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
-      bytes += arrival.body.body.length + limits.maxRecordOverheadBytes
-      return !this.#fits(bytes, index) || (index > 0 && bytes > maxGroupBytes)
+      bytes += sizeOfRecord(arrival)
+      return !this.#room.fits(bytes, index === 0) || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
   }
 
-  /** A record larger than the bound passes when it is alone, or nothing would ever move again. */
-  #fits(bytes: number, index: number): boolean {
-    const held = this.#opened.segments.bytes
-    return (held === 0 && index === 0) || held + bytes <= this.#maxBytes
-  }
-
-  async #waitForRoom(seen: number): Promise<void> {
-    const before = this.#opened.segments.bytes
+  async #waitForRoom(arrival: Arrival, seen: number): Promise<void> {
     try {
-      await this.#opened.segments.removeDead(true)
+      if (await this.#room.make(arrival, () => this.#noteHead())) return
     } catch (cause) {
       return this.#block(cause)
     }
-    if (this.#opened.segments.bytes < before) return
     this.#setState({ is: 'full' })
     await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
   }
 
+  async #storeAboveFloor(group: readonly Waiting[], seen: number): Promise<void> {
+    const bytes = group.reduce((sum, { arrival }) => sum + sizeOfRecord(arrival), 0)
+    try {
+      const why = await this.#room.tooLittleFree(bytes)
+      if (why !== undefined) return await this.#waitForDisk(group, why, seen)
+    } catch (cause) {
+      return this.#block(cause)
+    }
+    await this.#store(group)
+  }
+
+  async #waitForDisk([first]: readonly Waiting[], why: string, seen: number): Promise<void> {
+    if (first && (await this.#room.makeFree(first.arrival, () => this.#noteHead()))) return
+    this.#setState({ is: 'blocked', why })
+    await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
+  }
+
+  #noteHead(): Promise<void> {
+    return noteHighWater(this.#stateDirectory, this.#head, this.#world.files)
+  }
+
   async #store(group: readonly Waiting[]): Promise<void> {
     const sealed = this.#seal(group, await this.#timeLabel())
-    const extents = await this.#writeSegment(sealed)
-    if (!extents) return
-    if (!(await this.#writeIndex(writesOf(group, sealed, extents), group))) return
-    this.#world.journal.indexWritten(sealed.length)
-    this.#count(group, sealed)
-    this.#waiting.splice(0, group.length)
+    const stored = await this.#writeSegments(sealed)
+    if (!stored || !(await this.#writeIndex(stored, group))) return
+    this.#world.journal.indexWritten(stored.length)
+    this.#head = sealed.at(-1)?.record.head ?? this.#head
+    this.#tally.count(stored)
+    countIn(stored, this.#opened)
+    this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
+    const gone = new Set(group)
+    this.#waiting = this.#waiting.filter((waiting) => !gone.has(waiting))
     this.#setState({ is: 'open' })
     this.#changed.ring()
     for (const { taken } of group) taken(true)
@@ -162,26 +185,30 @@ export class Intake {
     return { wallMs: clock.wallMs(), monotonicMs, bootId: clock.bootId, clockState }
   }
 
-  #seal(group: readonly Waiting[], time: RecordTime): Sealed[] {
+  #seal(group: readonly Waiting[], time: RecordTime): SealedArrival[] {
     let head = this.#head
-    return group.map(({ arrival: { label, offset, body } }) => {
-      const record = sealChunk(label, offset, body, head, time, this.#signer)
+    return group.map(({ arrival }) => {
+      const record = sealArrival(arrival, head, time, this.#signer)
       head = record.head
-      return record
+      return { arrival, record }
     })
   }
 
-  async #writeSegment(sealed: readonly Sealed[]): Promise<readonly Extent[] | undefined> {
+  async #writeSegments(sealed: readonly SealedArrival[]): Promise<readonly StoredArrival[] | undefined> {
     const { segments } = this.#opened
+    const { journal } = this.#world
     try {
-      const extents = await segments.append(sealed.map(({ bytes }) => bytes))
-      this.#world.journal.segmentWritten(sealed.length)
+      const records = sealed.map(({ arrival: { lane }, record: { bytes } }) => ({ lane, bytes }))
+      const extents = await segments.append(records)
+      journal.segmentWritten(sealed.length)
       await segments.sync(extents)
-      this.#world.journal.segmentSynced()
-      return extents
+      journal.segmentSynced()
+      return extents.flatMap((extent, index) =>
+        sealed.slice(index, index + 1).map((one) => storedAt(one, extent)),
+      )
     } catch (cause) {
       // Each failure leaves a segment behind: on a full disk they would become many.
-      await segments.removeDead(false).catch(() => undefined)
+      await segments.removeDead().catch(() => undefined)
       await this.#block(cause)
       return undefined
     }
@@ -191,9 +218,10 @@ export class Intake {
    * A write that failed may have happened all the same, so the very same one is tried until it succeeds: then it does not
    * matter which of them did. False when the queue is closed, or nobody waits for it any more.
    */
-  async #writeIndex(writes: readonly IndexWrite[], group: readonly Waiting[]): Promise<boolean> {
+  async #writeIndex(stored: readonly StoredArrival[], group: readonly Waiting[]): Promise<boolean> {
     while (!this.#closing.signal.aborted && !group.every(({ signal }) => signal.aborted)) {
       try {
+        const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
         await this.#opened.index.write(writes)
         return true
       } catch (cause) {
@@ -216,38 +244,8 @@ export class Intake {
     this.#state = state
     this.#changed.ring()
   }
-
-  #count(group: readonly Waiting[], sealed: readonly Sealed[]): void {
-    for (const { arrival } of group) this.#opened.resumePoints.set(arrival.label.stream, arrival.resume)
-    for (const { manifest, bytes, head } of sealed) {
-      this.#opened.ledger.queued(manifest.stream, manifest.length, bytes.length)
-      this.#head = head
-    }
-  }
 }
 
-function writesOf(
-  group: readonly Waiting[],
-  sealed: readonly Sealed[],
-  extents: readonly Extent[],
-): IndexWrite[] {
-  // Of each stream the last resume point counts.
-  const points = new Map<StreamId, ResumePoint>(
-    group.map(({ arrival }) => [arrival.label.stream, arrival.resume]),
-  )
-  const head = sealed.at(-1)?.head
-  return [
-    ...entriesOf(sealed, extents).map((entry) => put(recordKey(entry), encodeEntry(entry))),
-    ...[...points.values()].map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
-    ...(head ? [put(keys.head, encodeHead(head))] : []),
-  ]
-}
-
-function entriesOf(sealed: readonly Sealed[], extents: readonly Extent[]): IndexEntry[] {
-  return extents.flatMap((extent, index) => {
-    const record = sealed[index]
-    if (!record) return []
-    const { epoch, seq, stream, length } = record.manifest
-    return [{ epoch, seq, stream, length, digest: record.digest, extent }]
-  })
+function rankOf({ arrival }: Waiting): number {
+  return lanes.indexOf(arrival.lane)
 }

@@ -11,21 +11,35 @@ import {
   decodeHead,
   encodeHead,
   keys,
+  lanePrefixes,
+  segmentKey,
   type AsideEntry,
   type IndexEntry,
+  type StoredHead,
 } from './index-entry.ts'
-import { allUnder, IndexStore, put } from './index-store.ts'
+import { allUnder, del, put, type IndexStore } from './index-store.ts'
 import { Ledger } from './ledger.ts'
+import { openIndex } from './open-index.ts'
+import { noteHighWater, provenHead } from './high-water.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { lanes } from './lane.ts'
+import type { FindBytes } from './record-reader.ts'
 import { SegmentLog } from './segment-log.ts'
-import { takeUp } from './take-up.ts'
+import { surveyIndex, type Survey } from './survey.ts'
+import { takeUp, type TakenUp } from './take-up.ts'
 
 export interface QueueOptions {
   readonly device: DeviceId
   readonly stateDirectory: string
   /** Of all segments together. */
   readonly maxBytes: number
+  /** What stays free on the disk, in bytes. */
+  readonly minFree?: number
+  /** `pause`: records wait; `evict`: the oldest of the lowest lane lose their bodies. */
+  readonly whenFull?: 'pause' | 'evict'
+  /** Finds the bytes of a record that is damaged or was evicted; without it they are gone. */
+  readonly findBytes?: FindBytes
 }
 
 /** What a queue consists of once it was found, or made, on the disk. */
@@ -36,6 +50,8 @@ export interface OpenedQueue {
   readonly head: ChainHead
   readonly resumePoints: Map<StreamId, ResumePoint>
   readonly aside: AsideEntry[]
+  /** Records of which neither index nor segments have anything left. */
+  readonly missing: number
   readonly disposal: AsyncDisposableStack
 }
 
@@ -45,60 +61,61 @@ const segmentsInBound = 8
 
 /** Opens the queue in its state folder and takes up again what a crash, or LevelDB, left out of the index. */
 export async function openQueue(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
-  await world.files.makeDirectory(options.stateDirectory)
+  const { stateDirectory } = options
+  await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
-  const index = disposal.use(await openIndex(options.stateDirectory, world))
+  const index = disposal.use(await openIndex(stateDirectory, world))
   const segmentBytes = Math.min(largestSegmentBytes, Math.ceil(options.maxBytes / segmentsInBound))
   const segments = disposal.use(
-    await SegmentLog.open(`${options.stateDirectory}/segments`, world.files, segmentBytes),
+    await SegmentLog.open(`${stateDirectory}/segments`, world.files, segmentBytes),
   )
   // The folders' own names must survive a power cut, too.
-  await world.files.syncDirectory(options.stateDirectory)
-  await world.files.syncDirectory(dirname(options.stateDirectory))
+  await world.files.syncDirectory(stateDirectory)
+  await world.files.syncDirectory(dirname(stateDirectory))
   const stored = await readHead(options, signer, index)
+  const proven = await provenHead(stored, stateDirectory, segments, world.files)
   const resumePoints = await readResumePoints(index)
+  const survey = await surveyIndex(index, stored, proven, segments.segments)
+  for (const segment of survey.seen) segments.numberBehind(segment)
   const own = ownKeys(options.device, signer)
-  const { head: found, newestEpoch, isForeign } = await takeUp(index, segments, stored, resumePoints, own)
-  if (isForeign)
-    throw agentFault('STATE_FOREIGN', `${options.stateDirectory} has only records of another device or key`)
-  const head = found ?? (await startChain(options, signer, index, world, newestEpoch))
+  const found = await takeUp(survey, { index, segments, own, resumePoints })
+  if (found.isForeign)
+    throw agentFault('STATE_FOREIGN', `${stateDirectory} has only records of another device or key`)
+  for (const point of found.points) resumePoints.set(point.stream, point)
+  const head = found.head ?? (await startChain(options, signer, index, world, found.newestEpoch))
   const ledger = new Ledger()
   await countRecords(index, segments, ledger)
   const aside = await readAside(index, segments, ledger)
-  await readReceipted(index, ledger)
-  await segments.removeDead(true)
-  return { index, segments, ledger, head, resumePoints, aside, disposal: disposal.move() }
+  await readCounts(index, keys.receipted, (stream, receipted) => ledger.change(stream, { receipted }))
+  await readCounts(index, keys.lost, (stream, neverRead) => ledger.change(stream, { neverRead }))
+  await readCounts(index, keys.bodiless, (stream, bodiless) => ledger.change(stream, { bodiless }))
+  await writeBaseline(index, survey, found, segments, ledger.records)
+  if (found.last) segments.holdLast(found.last.segment)
+  // On a full or read-only disk they stay, and go when their room is needed.
+  await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
+  const missing = Math.max(0, (survey.expected ?? 0) + found.behindHead - ledger.records)
+  if (missing > 0) world.journal.recordsMissing(missing)
+  return { index, segments, ledger, head, resumePoints, aside, missing, disposal: disposal.move() }
 }
 
-async function openIndex(stateDirectory: string, world: World): Promise<IndexStore> {
-  const holderFile = `${stateDirectory}/holder`
-  try {
-    const store = await IndexStore.open(() => world.openIndex(`${stateDirectory}/queue`))
-    await writeHolder(holderFile, world)
-    return store
-  } catch (cause) {
-    if (!isLocked(cause))
-      throw agentFault('QUEUE_UNREADABLE', `${stateDirectory}/queue does not open`, { cause })
-    const holder = Buffer.from((await world.files.readWhole(holderFile)) ?? []).toString()
-    const who = /^\d+\n$/.test(holder) ? `process ${holder.trim()}` : 'another process'
-    throw agentFault('STATE_HELD', `${stateDirectory} is in use by ${who}`, { cause })
-  }
-}
-
-/** LevelDB's lock is what counts; this only says to a person whose it is, and a full disk may keep it from that. */
-async function writeHolder(path: string, world: World): Promise<void> {
-  await world.files.remove(path).catch(() => undefined)
-  await writeProcessId(path, world).catch(() => undefined)
-}
-
-async function writeProcessId(path: string, world: World): Promise<void> {
-  await using file = await world.files.create(path)
-  await file.write([Buffer.from(`${world.processId}\n`)], 0)
-}
-
-function isLocked(cause: unknown): boolean {
-  if (!(cause instanceof Error)) return false
-  return ('code' in cause && cause.code === 'LEVEL_LOCKED') || isLocked(cause.cause)
+/** From here on it is counted what comes and goes, and known which segments were looked into. */
+async function writeBaseline(
+  index: IndexStore,
+  { seen }: Survey,
+  { unread }: TakenUp,
+  segments: SegmentLog,
+  records: number,
+): Promise<void> {
+  const present = new Set(segments.segments)
+  const isSeen = (segment: number): boolean => present.has(segment) && !unread.has(segment)
+  // The newest stays, so that its number is not given to another.
+  const gone = [...seen].filter((segment) => !isSeen(segment) && segment !== Math.max(...seen))
+  await index.write([
+    put(keys.added, String(records)),
+    put(keys.removed, '0'),
+    ...[...seen].filter(isSeen).map((segment) => put(segmentKey(segment), 'seen')),
+    ...gone.map((segment) => del(segmentKey(segment))),
+  ])
 }
 
 /** The stored head. Records that another device, or another key, has sealed are not this agent's to send or to drop. */
@@ -106,7 +123,7 @@ async function readHead(
   options: QueueOptions,
   signer: Signer,
   index: IndexStore,
-): Promise<ChainHead | undefined> {
+): Promise<StoredHead | undefined> {
   const text = await index.get(keys.head)
   const owner = (await index.get(keys.owner)) ?? ownerOf(options.device, signer)
   if (owner === ownerOf(options.device, signer)) return decodeHead(options.device, text ?? '')
@@ -129,20 +146,26 @@ async function startChain(
   newestEpoch: Epoch | undefined,
 ): Promise<ChainHead> {
   const head = newChain(options.device, await newEpoch(options.stateDirectory, world, newestEpoch))
-  await index.write([put(keys.owner, ownerOf(options.device, signer)), put(keys.head, encodeHead(head))])
+  await index.write([
+    put(keys.owner, ownerOf(options.device, signer)),
+    put(keys.head, encodeHead({ head, at: null })),
+  ])
   return head
 }
 
 async function countRecords(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<void> {
-  for await (const [key, value] of allUnder(index, keys.records)) {
-    const entry = decodeEntry(key, value)
-    if (entry) count(entry, segments, ledger)
+  for (const lane of lanes) {
+    for await (const [key, value] of allUnder(index, lanePrefixes[lane])) {
+      const entry = decodeEntry(key, value)
+      if (entry) count(entry, segments, ledger)
+    }
   }
 }
 
 function count({ stream, length, extent }: IndexEntry, segments: SegmentLog, ledger: Ledger): void {
-  ledger.queued(stream, length, extent.length)
-  segments.retain(extent.segment)
+  const counted = extent ? { queued: length, recordBytes: extent.length } : { evicted: 1 }
+  ledger.change(stream, { records: 1, ...counted })
+  if (extent) segments.retain(extent.segment)
 }
 
 async function readAside(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<AsideEntry[]> {
@@ -156,10 +179,15 @@ async function readAside(index: IndexStore, segments: SegmentLog, ledger: Ledger
   return aside
 }
 
-async function readReceipted(index: IndexStore, ledger: Ledger): Promise<void> {
-  for await (const [key, value] of allUnder(index, keys.receipted)) {
-    const stream = parseStreamId(key.slice(keys.receipted.length))
-    if (stream) ledger.setReceipted(stream, Number(value))
+/** The counts of streams that are kept under a prefix. */
+async function readCounts(
+  index: IndexStore,
+  prefix: string,
+  count: (stream: StreamId, bytes: number) => void,
+): Promise<void> {
+  for await (const [key, value] of allUnder(index, prefix)) {
+    const stream = parseStreamId(key.slice(prefix.length))
+    if (stream) count(stream, Number(value))
   }
 }
 

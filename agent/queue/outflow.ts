@@ -1,226 +1,221 @@
-import type { Signer } from '../../protocol/ed25519-policy.ts'
-import { equalBytes, type DeviceId, type StreamId } from '../../protocol/ids.ts'
-import { scanRecord } from '../../protocol/record.ts'
-import { checkRecord, type KeyRing } from '../../protocol/verify.ts'
+import { limits } from '../../protocol/contract.ts'
+import type { StreamId } from '../../protocol/ids.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Journal } from '../journal.ts'
+import { BatchBuffers, type Batch, type BatchEntry } from './batch.ts'
+import { DoubtfulWrites } from './doubtful-writes.ts'
+import { Eviction } from './eviction.ts'
 import {
   asideKey,
-  decodeEntry,
   encodeAside,
   keys,
+  laneKey,
   placeText,
-  receiptedKey,
   recordKey,
   type AsideEntry,
   type IndexEntry,
   type Place,
 } from './index-entry.ts'
-import { del, put, type IndexWrite } from './index-store.ts'
+import { del, put } from './index-store.ts'
+import { LaneView } from './lane-view.ts'
+import { lanes, type Lane } from './lane.ts'
+import { changesOf, type Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
-import { ownKeys } from './own-keys.ts'
+import type { RecordReader } from './record-reader.ts'
+import { countChanges, countWrites, markWrites } from './settlement.ts'
+import { waitingEntries } from './waiting-entries.ts'
 
-/** Records in the order of the chain, each checked, as they go over the wire. */
-export interface Batch {
-  readonly entries: readonly IndexEntry[]
-  /** Valid until the next batch is asked for. */
-  readonly bytes: Uint8Array
-}
-
-/** A write that takes records out of the index and of which nobody knows whether it happened. */
-interface Doubt {
-  /** One of the records: it is gone if they all are. */
-  readonly probe: IndexEntry | undefined
-  /** Counts them out. */
-  readonly settle: () => void
-}
-
-/** How often in a row a record must be unreadable before it is set aside. */
-const believedFailures = 3
-/** Looked up in the index at a time. */
-const pieceEntries = 256
-
-/** The queue's way out: what is to be sent next, and what becomes of it. */
+/** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
 export class Outflow {
   readonly #opened: OpenedQueue
-  readonly #own: KeyRing
+  readonly #reader: RecordReader
   readonly #journal: Journal
   readonly #changed: Doorbell
-  readonly #unreadable = new Map<string, number>()
-  #doubt: Doubt | undefined
-  /** No record stands before this key. */
-  #oldest: string = keys.records
-  #buffer: Uint8Array = new Uint8Array(0)
+  readonly #writes: DoubtfulWrites
+  readonly #views: Record<Lane, LaneView>
+  readonly #eviction: Eviction
+  readonly #buffers = new BatchBuffers()
+  /** The batches that are handed out, each with its memory. */
+  readonly #batches = new Map<Batch, Uint8Array>()
+  /** How many records were taken out of the index since it was opened. */
+  #removed = 0
 
-  constructor(opened: OpenedQueue, device: DeviceId, signer: Signer, journal: Journal, changed: Doorbell) {
+  constructor(opened: OpenedQueue, reader: RecordReader, journal: Journal, changed: Doorbell) {
     this.#opened = opened
-    this.#own = ownKeys(device, signer)
+    this.#reader = reader
     this.#journal = journal
     this.#changed = changed
+    this.#writes = new DoubtfulWrites(opened.index)
+    this.#views = { high: new LaneView('high'), normal: new LaneView('normal'), low: new LaneView('low') }
+    const busy = (): ReadonlySet<number> => this.#busySegments()
+    this.#eviction = new Eviction({ opened, writes: this.#writes, views: this.#views, reader, journal, busy })
   }
 
-  /** As Queue.nextBatch; `end` is the place that the chain has not reached yet. */
-  async nextBatch(maxBytes: number, maxRecords: number, end: Place): Promise<Batch | undefined> {
-    await this.#settleDoubt()
-    const entries = await this.#oldestEntries(maxBytes, maxRecords, end)
-    if (entries.length === 0) return undefined
-    const total = entries.reduce((sum, { extent }) => sum + extent.length, 0)
-    if (this.#buffer.length < total) this.#buffer = Buffer.allocUnsafeSlow(Math.max(total, maxBytes))
-    return this.#readChecked(entries)
+  /** As Queue.take; `end` is the place that the chain has not reached yet. */
+  take(
+    maxBytes: number,
+    maxRecords: number,
+    end: () => Place,
+    from: readonly Lane[],
+  ): Promise<Batch | undefined> {
+    return this.#writes.take(async () => {
+      for (const lane of from) {
+        const batch = await this.#takeOf(this.#views[lane], maxBytes, maxRecords, end())
+        if (batch) return batch
+      }
+      return undefined
+    })
   }
 
-  async #oldestEntries(maxBytes: number, maxRecords: number, end: Place): Promise<IndexEntry[]> {
+  async #takeOf(
+    view: LaneView,
+    maxBytes: number,
+    maxRecords: number,
+    end: Place,
+  ): Promise<Batch | undefined> {
+    for (;;) {
+      const entries = await this.#firstEntries(view, maxBytes, maxRecords, end)
+      if (entries.length === 0) return undefined
+      const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
+      const buffer = this.#buffers.take(total, maxBytes)
+      const batch = await this.#readInto(buffer, view.lane, entries).catch((cause: unknown) => {
+        this.#buffers.giveBack(buffer)
+        throw cause
+      })
+      view.handOut(batch.entries)
+      this.#batches.set(batch, buffer)
+      if (batch.entries.length > 0) return batch
+      this.#release(batch)
+    }
+  }
+
+  /** The first that are not handed out, at least one where one waits, else within both limits. */
+  async #firstEntries(
+    view: LaneView,
+    maxBytes: number,
+    maxRecords: number,
+    end: Place,
+  ): Promise<IndexEntry[]> {
     const entries: IndexEntry[] = []
     let bytes = 0
-    for (let from = this.#oldest; ;) {
-      const piece = await this.#opened.index.entries(from, recordKey(end), pieceEntries)
-      for (const [key, value] of piece) {
-        const entry = decodeEntry(key, value)
-        if (!entry) continue
-        bytes += entry.extent.length
-        if (entries.length > 0 && (bytes > maxBytes || entries.length === maxRecords)) return entries
-        entries.push(entry)
-      }
-      const last = piece.at(-1)
-      if (!last || piece.length < pieceEntries) return entries
-      from = `${last[0]}\0`
+    for await (const entry of waitingEntries(this.#opened.index, view.from, view.endBefore(end))) {
+      if (view.isHandedOut(recordKey(entry))) continue
+      bytes += sizeOf(entry)
+      if (entries.length > 0 && (bytes > maxBytes || entries.length === maxRecords)) return entries
+      entries.push(entry)
     }
+    return entries
   }
 
-  /** A record that is not what was sealed is set aside and named; it is never sent. */
-  async #readChecked(entries: readonly IndexEntry[]): Promise<Batch> {
-    const whole: IndexEntry[] = []
+  /** One of which nothing is left that could be sent is set aside and named. */
+  async #readInto(buffer: Uint8Array, lane: Lane, entries: readonly IndexEntry[]): Promise<Batch> {
+    const read: BatchEntry[] = []
     let end = 0
     for (const entry of entries) {
-      const into = this.#buffer.subarray(end, end + entry.extent.length)
-      const damage = await this.#readRecord(entry, into)
-      if (damage) {
-        await this.setAside([{ ...entry, why: `damaged in the queue: ${damage}` }])
+      const record = await this.#reader.read(entry, buffer.subarray(end, end + sizeOf(entry)))
+      if (record.is === 'damaged') {
+        await this.#setAside([{ ...entry, why: `damaged in the queue: ${record.why}` }])
         continue
       }
-      whole.push(entry)
-      end += into.length
+      if (record.bytes.buffer !== buffer.buffer) buffer.set(record.bytes, end)
+      read.push({ ...entry, isWithheld: record.is === 'withheld' })
+      end += record.bytes.length
     }
-    return { entries: whole, bytes: this.#buffer.subarray(0, end) }
+    return { lane, entries: read, bytes: buffer.subarray(0, end) }
   }
 
-  async #readRecord(entry: IndexEntry, into: Uint8Array): Promise<string | undefined> {
-    if (!(await this.#readOrCount(entry, into))) return 'RECORD_MALFORMED'
-    const scan = scanRecord(into)
-    if (scan.is !== 'whole' || scan.end !== into.length) return 'RECORD_MALFORMED'
-    const checked = checkRecord(scan.frame, this.#own)
-    if (!checked.ok) return checked.refusal
-    return equalBytes(checked.value.digest, entry.digest) ? undefined : 'SIGNATURE_WRONG'
+  /** As Queue.giveBack. */
+  giveBack(batch: Batch): void {
+    if (!this.#batches.has(batch)) return
+    this.#views[batch.lane].takeBack(batch.entries)
+    this.#release(batch)
+    this.#changed.ring()
   }
 
-  /** A disk that fails is tried again; one bad sector must not hold up for ever what stands behind it. */
-  async #readOrCount(entry: IndexEntry, into: Uint8Array): Promise<boolean> {
-    try {
-      return await this.#opened.segments.read(entry.extent, into)
-    } catch (cause) {
-      const place = placeText(entry)
-      const failures = (this.#unreadable.get(place) ?? 0) + 1
-      this.#unreadable.set(place, failures)
-      if (failures < believedFailures) throw cause
-      this.#unreadable.delete(place)
-      return false
-    }
+  #release(batch: Batch): void {
+    const buffer = this.#batches.get(batch)
+    if (buffer && this.#batches.delete(batch)) this.#buffers.giveBack(buffer)
   }
 
   /** As Queue.forget. */
-  async forget(entries: readonly IndexEntry[], end: Place): Promise<void> {
-    const gone = new Set(entries.map(recordKey))
-    const oldest = await this.#oldestBut(gone, end)
-    await this.#write(
-      [
-        ...[...gone].map(del),
-        ...this.#receiptedWrites(entries),
-        put(keys.acknowledged, oldest.slice(keys.records.length)),
-      ],
-      { probe: entries[0], settle: () => this.#countForgotten(entries, oldest) },
-    )
-    await this.#opened.segments.removeDead(false)
+  forget(
+    received: readonly IndexEntry[],
+    withoutBody: readonly IndexEntry[],
+    end: () => Place,
+  ): Promise<void> {
+    return this.#writes.take(async () => {
+      const changes = changesOf(received, withoutBody)
+      const entries = [...received, ...withoutBody]
+      const writes = [
+        ...entries.map((entry) => del(recordKey(entry))),
+        ...countWrites(changes, this.#opened),
+        ...(await markWrites(entries, this.#views, end(), this.#opened.index)),
+        put(keys.removed, String(this.#removed + entries.length)),
+      ]
+      const settle = (): void => this.#countForgotten(entries, changes)
+      await this.#writes.write(writes, { happened: () => this.#areGone(entries), settle })
+      await this.#opened.segments.removeDead()
+    })
   }
 
-  #countForgotten(entries: readonly IndexEntry[], oldest: string): void {
-    this.#oldest = oldest
-    for (const { stream, length, extent } of entries) {
-      this.#opened.ledger.receipted(stream, length, extent.length)
-      this.#opened.segments.release(extent.segment)
-      if (!this.#opened.resumePoints.has(stream)) this.#opened.ledger.forgetStream(stream)
-    }
+  #countForgotten(entries: readonly IndexEntry[], changes: ReadonlyMap<StreamId, Change>): void {
+    const { segments } = this.#opened
+    this.#removed += entries.length
+    for (const lane of lanes) this.#views[lane].settle(entries.filter((entry) => entry.lane === lane))
+    for (const { extent } of entries) if (extent) segments.release(extent.segment)
+    countChanges(changes, this.#opened)
     this.#journal.forgotten(entries.length)
     this.#changed.ring()
   }
 
-  /** The key before which nothing waits once these are gone. */
-  async #oldestBut(gone: ReadonlySet<string>, end: Place): Promise<string> {
-    for (let from = this.#oldest; ;) {
-      const piece = await this.#opened.index.entries(from, recordKey(end), pieceEntries)
-      const staying = piece.find(([key]) => !gone.has(key))
-      if (staying) return staying[0]
-      const last = piece.at(-1)
-      if (!last || piece.length < pieceEntries) return recordKey(end)
-      from = `${last[0]}\0`
-    }
-  }
-
-  #receiptedWrites(entries: readonly IndexEntry[]): IndexWrite[] {
-    const { ledger, resumePoints } = this.#opened
-    const bytes = new Map<StreamId, number>()
-    for (const { stream, length } of entries) bytes.set(stream, (bytes.get(stream) ?? 0) + length)
-    return [...bytes].map(([stream, more]) => {
-      const isOver = !resumePoints.has(stream) && ledger.queuedBytes(stream) === more
-      return isOver
-        ? del(receiptedKey(stream))
-        : put(receiptedKey(stream), String(ledger.receiptedBytes(stream) + more))
-    })
-  }
-
   /** As Queue.setAside. */
-  async setAside(entries: readonly AsideEntry[]): Promise<void> {
-    await this.#write(
+  setAside(entries: readonly AsideEntry[]): Promise<void> {
+    return this.#writes.take(() => this.#setAside(entries))
+  }
+
+  async #setAside(entries: readonly AsideEntry[]): Promise<void> {
+    await this.#writes.write(
       entries.flatMap((entry) => [del(recordKey(entry)), put(asideKey(entry), encodeAside(entry))]),
-      { probe: entries[0], settle: () => this.#countAside(entries) },
+      { happened: () => this.#areGone(entries), settle: () => this.#countAside(entries) },
     )
   }
 
   #countAside(entries: readonly AsideEntry[]): void {
+    for (const lane of lanes) this.#views[lane].settle(entries.filter((entry) => entry.lane === lane))
     this.#opened.aside.push(...entries)
     for (const entry of entries) this.#journal.recordSetAside(placeText(entry), entry.stream, entry.why)
     this.#changed.ring()
   }
 
-  /** Takes records out of the index. A write that failed may have happened all the same: that is looked up before more. */
-  async #write(writes: readonly IndexWrite[], doubt: Doubt): Promise<void> {
-    await this.#settleDoubt()
-    try {
-      await this.#opened.index.write(writes)
-    } catch (cause) {
-      this.#doubt = doubt
-      throw cause
-    }
-    doubt.settle()
+  /** One of them is gone if they all are. */
+  async #areGone([first]: readonly IndexEntry[]): Promise<boolean> {
+    return first !== undefined && (await this.#opened.index.get(recordKey(first))) === undefined
   }
 
-  /** Settles it once, whoever asks first: delivery and a flush may both be here. */
-  async #settleDoubt(): Promise<void> {
-    const doubt = this.#doubt
-    this.#doubt = undefined
-    if (!doubt?.probe) return
-    try {
-      const isStillThere = (await this.#opened.index.get(recordKey(doubt.probe))) !== undefined
-      if (!isStillThere) doubt.settle()
-    } catch (cause) {
-      this.#doubt = doubt
-      throw cause
-    }
+  /** As Eviction.evict. */
+  evict(atMost: Lane): Promise<boolean> {
+    return this.#eviction.evict(atMost)
   }
 
-  /** Whether any record before this place is still here, set aside or not. */
-  async holdsBefore(end: Place): Promise<boolean> {
-    await this.#settleDoubt()
-    const waiting = await this.#opened.index.entries(this.#oldest, recordKey(end), 1)
-    return waiting.length > 0 || this.#opened.aside.some((entry) => placeText(entry) < placeText(end))
+  #busySegments(): ReadonlySet<number> {
+    const extents = [...this.#batches.keys()].flatMap(({ entries }) => entries.map(({ extent }) => extent))
+    return new Set(extents.map((extent) => extent?.segment ?? 0))
   }
+
+  /** Whether any record before this place is still here, handed out or set aside too. */
+  holdsBefore(end: Place): Promise<boolean> {
+    return this.#writes.take(async () => {
+      if (this.#opened.aside.some((entry) => placeText(entry) < placeText(end))) return true
+      for (const lane of lanes) {
+        const { oldest } = this.#views[lane]
+        if ((await this.#opened.index.entries(oldest, laneKey(lane, end), 1)).length > 0) return true
+      }
+      return false
+    })
+  }
+}
+
+/** What the record takes in a batch, at most. */
+function sizeOf({ extent, length }: IndexEntry): number {
+  return extent?.length ?? length + limits.maxRecordOverheadBytes
 }

@@ -4,13 +4,21 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
-import { receiptedKey, resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
-import { Intake, type Arrival } from './intake.ts'
+import { Intake } from './intake.ts'
+import type { Arrival } from './arrival.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
-import { Outflow, type Batch } from './outflow.ts'
+import type { Batch } from './batch.ts'
+import { lanes, type Lane } from './lane.ts'
+import { Outflow } from './outflow.ts'
+import { ownKeys } from './own-keys.ts'
+import { RecordReader } from './record-reader.ts'
+import { Room } from './room.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
 
 /**
  * What must survive a power cut: sealed records in segment files, and in LevelDB what points to them, the chain's head and
@@ -28,8 +36,12 @@ export class Queue implements AsyncDisposable {
     this.changed = new Doorbell()
     this.maxBytes = options.maxBytes
     this.#opened = opened
-    this.#intake = new Intake(opened, options.maxBytes, signer, world, this.changed)
-    this.#outflow = new Outflow(opened, options.device, signer, world.journal, this.changed)
+    const own = ownKeys(options.device, signer)
+    const reader = new RecordReader(opened.segments, own, options.findBytes ?? (async () => undefined))
+    this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
+    const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
+    const { stateDirectory } = options
+    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -60,8 +72,8 @@ export class Queue implements AsyncDisposable {
   }
 
   /**
-   * Seals the chunk and stores record, resume point and chain head: all or none survive. Waits while the queue is full or
-   * the disk refuses; false when the signal fires before then. Chunks are sealed in the order of the calls.
+   * Seals what arrives and stores record, resume point and chain head: all or none survive. Waits while the queue is full
+   * or the disk refuses; false when the signal fires before then. Arrivals are sealed in the order of the calls.
    */
   append(arrival: Arrival, signal: AbortSignal): Promise<boolean> {
     return this.#intake.append(arrival, signal)
@@ -75,26 +87,42 @@ export class Queue implements AsyncDisposable {
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */
   async endStream(stream: StreamId): Promise<void> {
-    const isCounted = this.#opened.ledger.queuedBytes(stream) > 0
+    const isCounted = this.#opened.ledger.isWaiting(stream)
     await this.#opened.index.write([
       del(resumeKey(stream)),
-      ...(isCounted ? [] : [del(receiptedKey(stream))]),
+      ...(await forgetShipped(this.#opened.index, stream)),
+      ...(isCounted ? [] : forgetCounts(stream)),
     ])
     this.#opened.resumePoints.delete(stream)
     this.#opened.ledger.forgetStream(stream)
   }
 
-  /**
-   * The oldest records, at least one and else no more than `maxBytes`; undefined when none waits. Each is checked: one
-   * that is damaged is set aside, so a batch may have no entry left.
-   */
-  nextBatch(maxBytes: number, maxRecords: number): Promise<Batch | undefined> {
-    return this.#outflow.nextBatch(maxBytes, maxRecords, this.#end)
+  /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
+  shipped(stream: StreamId): AsyncIterable<ShippedRange> {
+    return shippedRanges(this.#opened.index, stream)
   }
 
-  /** Forgets records for which a verified receipt says that the server has them. Segments that are empty then go. */
-  forget(entries: readonly IndexEntry[]): Promise<void> {
-    return this.#outflow.forget(entries, this.#end)
+  /**
+   * Hands out records of one lane, of the highest that has any or of the one that is named: its oldest that are not handed
+   * out, at least one and else no more than `maxBytes`; undefined when none waits. Each is checked. One that is damaged is
+   * made again from its file, or goes without its body; where not even its envelope is left, it is set aside. Several
+   * batches can be out at once; each must be given back.
+   */
+  take(maxBytes: number, maxRecords: number, lane?: Lane): Promise<Batch | undefined> {
+    return this.#outflow.take(maxBytes, maxRecords, () => this.#end, lane ? [lane] : lanes)
+  }
+
+  /** Ends a batch: its bytes are no longer valid, and what was neither forgotten nor set aside can be handed out again. */
+  giveBack(batch: Batch): void {
+    this.#outflow.giveBack(batch)
+  }
+
+  /**
+   * Forgets records for which a verified receipt says that the server has them, and those that it has without their body,
+   * as they were sent: their bytes count as lost. Segments that are empty then go.
+   */
+  forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+    return this.#outflow.forget(received, withoutBody, () => this.#end)
   }
 
   /** Keeps records that the server refused, without holding up those behind them. */

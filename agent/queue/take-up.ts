@@ -1,15 +1,26 @@
-import { decodeBody } from '../../protocol/body.ts'
 import { continues, headAfter, type ChainHead } from '../../protocol/chain.ts'
-import { parseEpoch, type ByteOffset, type Epoch, type StreamId } from '../../protocol/ids.ts'
-import { decodeManifest } from '../../protocol/manifest.ts'
-import { recordOpening, scanRecord } from '../../protocol/record.ts'
-import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
-import { evidenceAfter } from './evidence.ts'
-import { decodeEntry, encodeEntry, encodeHead, keys, placeText, recordKey, resumeKey } from './index-entry.ts'
-import type { IndexEntry, Place } from './index-entry.ts'
-import { allUnder, put, type IndexStore } from './index-store.ts'
+import type { Epoch } from '../../protocol/ids.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import type { KeyRing } from '../../protocol/verify.ts'
+import {
+  encodeEntry,
+  encodeHead,
+  keys,
+  lanePrefixes,
+  placeText,
+  recordKey,
+  resumeKey,
+  segmentKey,
+  type Place,
+} from './index-entry.ts'
+import { allUnder, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import { lanes } from './lane.ts'
+import { ownRecords, type FoundRecord } from './own-records.ts'
+import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
-import type { SegmentLog } from './segment-log.ts'
+import type { Extent, SegmentLog } from './segment-log.ts'
+import { shippedWrite } from './shipped.ts'
+import type { Survey } from './survey.ts'
 
 export interface TakenUp {
   /** Where the chain goes on; undefined where that cannot be known, and a new chain must begin. */
@@ -18,188 +29,161 @@ export interface TakenUp {
   readonly newestEpoch: Epoch | undefined
   /** The segments have records, and all of them are of another device or key. */
   readonly isForeign: boolean
+  /** Where the chain's last record stands. */
+  readonly last: Extent | null
+  /** How many records came behind the head that the index had. */
+  readonly behindHead: number
+  /** The segments that could not be read. */
+  readonly unread: ReadonlySet<number>
+  readonly points: readonly ResumePoint[]
+}
+
+/** What the index is missing, and what the segments are searched with. */
+export interface TakeUpParts {
+  readonly index: IndexStore
+  readonly segments: SegmentLog
+  readonly own: KeyRing
+  readonly resumePoints: ReadonlyMap<Manifest['stream'], ResumePoint>
 }
 
 /**
- * LevelDB can lose entries, and its newest ones, without an error; a crash can leave a record in a segment that did not get
- * into the index. The segments outrank the index: every record in them that is this device's own, and has no receipt as far
- * as the index knows, is put back into it. Where such records continue the chain, its head and the resume points of their
- * files move on over them. One that had its receipt all the same is sent again and answered "duplicate".
+ * LevelDB can lose entries, and its newest ones, without an error, or be the one of last week; a crash can leave a record in
+ * a segment that did not get into the index. The segments outrank the index: every record in them that is this device's own,
+ * and has no receipt as far as the index knows, is put back into it. Where such records continue the chain, its head and the
+ * resume points of their files move on over them. One that had its receipt all the same is sent again and answered
+ * "duplicate".
  */
-export async function takeUp(
-  index: IndexStore,
-  segments: SegmentLog,
-  stored: ChainHead | undefined,
-  resumePoints: Map<StreamId, ResumePoint>,
-  own: KeyRing,
-): Promise<TakenUp> {
-  const acknowledged = (await index.get(keys.acknowledged)) ?? ''
-  const { count, newestSegment } = await countKnown(index)
-  const isComplete = stored !== undefined && count === placesWithoutReceipt(stored, acknowledged)
-  const search = new Search(
-    stored,
-    acknowledged,
-    resumePoints,
-    await knownPlaces(index, isComplete ? newestSegment : 0),
-  )
+export async function takeUp(survey: Survey, parts: TakeUpParts): Promise<TakenUp> {
+  const { index, segments, own } = parts
+  const isComplete = survey.head !== undefined && survey.expected === survey.count
+  const known = isComplete ? new Set<string>() : await knownPlaces(index)
+  const search = new Search(survey, isComplete, known, parts)
+  const last = lastOfLanes(segments)
   for (const segment of segments.segments) {
     // Where nothing is missing before the head, only what came last can be behind it.
-    if (isComplete && segment < newestSegment) continue
-    const bytes = await segments.readWhole(segment).catch(() => keepUnread(segments, segment))
-    for (const found of ownRecords(bytes, segment, own, search.isSettled)) {
-      if (found === 'foreign') search.hasForeign = true
-      else search.consider(found)
-    }
-    await search.write(index)
+    if (isComplete && survey.seen.has(segment) && !last.has(segment)) continue
+    const bytes = await segments.readWhole(segment).catch(() => undefined)
+    if (bytes) await search.take({ bytes, segment, lane: segments.laneOf(segment) }, own)
+    else search.skip(segment)
   }
-  return search.result
+  return search.finish()
 }
 
-/** Nobody knows what stands in a segment that cannot be read, so it is not unlinked; the next start looks again. */
-function keepUnread(segments: SegmentLog, segment: number): Uint8Array {
-  segments.retain(segment)
-  return new Uint8Array(0)
+function lastOfLanes(segments: SegmentLog): ReadonlySet<number> {
+  const newestFirst = segments.segments.toReversed()
+  const last = lanes.map((lane) => newestFirst.find((segment) => segments.laneOf(segment) === lane))
+  return new Set(last.filter((segment) => segment !== undefined))
 }
 
-interface Found {
-  readonly record: CheckedRecord
-  readonly entry: IndexEntry
-}
-
-class Search {
-  readonly #acknowledged: string
-  readonly #known: ReadonlySet<string>
-  readonly #resumePoints: Map<StreamId, ResumePoint>
-  #head: ChainHead | undefined
-  #newestEpoch: Epoch | undefined
-  #lost: IndexEntry[] = []
-  #moved = new Set<StreamId>()
-  hasForeign = false
-
-  constructor(
-    head: ChainHead | undefined,
-    acknowledged: string,
-    resumePoints: Map<StreamId, ResumePoint>,
-    known: ReadonlySet<string>,
-  ) {
-    this.#head = head
-    this.#acknowledged = acknowledged
-    this.#newestEpoch = epochOf(acknowledged)
-    this.#resumePoints = resumePoints
-    this.#known = known
-  }
-
-  /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
-  readonly isSettled = (place: Place): boolean => {
-    const text = placeText(place)
-    return text < this.#acknowledged || this.#known.has(text)
-  }
-
-  consider({ record, entry }: Found): void {
-    this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    this.#lost.push(entry)
-    if (this.#head && continues(this.#head, record.manifest)) this.#moveOn(this.#head, record)
-    else if (this.#head && entry.epoch === this.#head.epoch && entry.seq >= this.#head.next)
-      this.#head = undefined
-  }
-
-  #moveOn(head: ChainHead, { manifest, digest, frame }: CheckedRecord): void {
-    this.#head = headAfter(head, digest)
-    const point = this.#resumePoints.get(manifest.stream)
-    if (manifest.kind !== 'data' || frame.body === null || point?.position !== manifest.offset) return
-    const content = decodeBody(manifest, frame.body)
-    if (!content.ok) return
-    const position = (manifest.offset + manifest.length) as ByteOffset
-    const evidence = evidenceAfter(point.evidence, manifest.offset, content.value)
-    this.#resumePoints.set(manifest.stream, { ...point, position, evidence })
-    this.#moved.add(manifest.stream)
-  }
-
-  /** Stores what was found since the last time, all or nothing. */
-  async write(index: IndexStore): Promise<void> {
-    if (this.#lost.length === 0) return
-    const points = [...this.#moved]
-      .map((stream) => this.#resumePoints.get(stream))
-      .filter((point) => point !== undefined)
-    await index.write([
-      ...this.#lost.map((entry) => put(recordKey(entry), encodeEntry(entry))),
-      ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
-      ...(this.#head ? [put(keys.head, encodeHead(this.#head))] : []),
-    ])
-    this.#lost = []
-    this.#moved = new Set()
-  }
-
-  get result(): TakenUp {
-    // A damaged record can look like another's: among this device's own it says nothing.
-    const isForeign = this.hasForeign && !this.#head && this.#newestEpoch === undefined
-    return { head: this.#head, newestEpoch: this.#newestEpoch, isForeign }
-  }
-}
-
-async function countKnown(index: IndexStore): Promise<{ count: number; newestSegment: number }> {
-  let count = 0
-  let newestSegment = 0
-  for await (const { segment } of knownRecords(index)) {
-    count++
-    newestSegment = Math.max(newestSegment, segment)
-  }
-  return { count, newestSegment }
-}
-
-/** The places of the records that the index knows in segments from this one on. */
-async function knownPlaces(index: IndexStore, fromSegment: number): Promise<ReadonlySet<string>> {
+async function knownPlaces(index: IndexStore): Promise<Set<string>> {
   const places = new Set<string>()
-  for await (const { place, segment } of knownRecords(index)) if (segment >= fromSegment) places.add(place)
+  for (const prefix of [...lanes.map((lane) => lanePrefixes[lane]), keys.aside])
+    for await (const [key] of allUnder(index, prefix)) places.add(key.slice(prefix.length))
   return places
 }
 
-async function* knownRecords(index: IndexStore): AsyncGenerator<{ place: string; segment: number }> {
-  for await (const [key, value] of allUnder(index, keys.records)) {
-    const segment = decodeEntry(key, value)?.extent.segment ?? 0
-    yield { place: key.slice(keys.records.length), segment }
+/** A record behind the head that the index had; of two at one place, which a failing disk can leave, the later counts. */
+type Behind = Pick<FoundRecord['record'], 'manifest' | 'digest'> & Pick<FoundRecord['entry'], 'extent'>
+
+class Search {
+  readonly #survey: Survey
+  readonly #isComplete: boolean
+  readonly #known: Set<string>
+  readonly #parts: TakeUpParts
+  readonly #moves: ResumeMoves
+  readonly #behind = new Map<number, Behind>()
+  readonly #unread = new Set<number>()
+  #last: Extent | null
+  #newestEpoch: Epoch | undefined
+  #hasForeign = false
+  /** Of the segment that was looked into last: something behind its last record may have been one. */
+  #isEndDamaged = false
+
+  constructor(survey: Survey, isComplete: boolean, known: Set<string>, parts: TakeUpParts) {
+    this.#survey = survey
+    this.#isComplete = isComplete
+    this.#known = known
+    this.#parts = parts
+    this.#moves = new ResumeMoves(parts.resumePoints)
+    this.#newestEpoch = survey.epoch
+    this.#last = survey.head ? survey.last : null
   }
-  for await (const [key] of allUnder(index, keys.aside))
-    yield { place: key.slice(keys.aside.length), segment: 0 }
-}
 
-function epochOf(acknowledged: string): Epoch | undefined {
-  return acknowledged === '' ? undefined : parseEpoch(Number(acknowledged.split('/')[0]))
-}
+  /** Nobody knows what stands in it, so it is not unlinked; the next start looks again. */
+  skip(segment: number): void {
+    this.#parts.segments.retain(segment)
+    this.#unread.add(segment)
+  }
 
-/** How many records the index must know, if no receipt skipped one; -1 where that cannot be said. */
-function placesWithoutReceipt(head: ChainHead, acknowledged: string): number {
-  const [epoch, seq] = acknowledged === '' ? [head.epoch, 0] : acknowledged.split('/').map(Number)
-  return epoch === head.epoch && seq !== undefined ? head.next - seq : -1
-}
-
-/** This device's own records in a segment, and 'foreign' for each of another device or key. Their signatures are looked at only where that matters. */
-function* ownRecords(
-  bytes: Uint8Array,
-  segment: number,
-  own: KeyRing,
-  isSettled: (place: Place) => boolean,
-): Generator<Found | 'foreign'> {
-  for (let start = nextOpening(bytes, 0); start >= 0;) {
-    const scan = scanRecord(bytes, start)
-    const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
-    if (scan.is !== 'whole' || !manifest?.ok) {
-      start = nextOpening(bytes, start + 1)
-      continue
+  /** Stores what a segment has and the index has not, all or nothing. */
+  async take(segment: Parameters<typeof ownRecords>[0], own: KeyRing): Promise<void> {
+    const writes: IndexWrite[] = []
+    const isSettled = (place: Place): boolean => this.#isSettled(place, segment)
+    for (const found of ownRecords(segment, own, isSettled)) {
+      this.#isEndDamaged = found === 'damaged'
+      if (found === 'foreign') this.#hasForeign = true
+      else if (found !== 'damaged') writes.push(...this.#consider(found))
     }
-    const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own)
-    if (checked?.ok) yield foundAt(checked.value, { segment, offset: start, length: scan.end - start })
-    else if (checked?.refusal === 'KEY_UNKNOWN') yield 'foreign'
-    start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
+    const isNew = !this.#survey.seen.has(segment.segment)
+    if (isNew) writes.push(put(segmentKey(segment.segment), 'seen'))
+    if (writes.length > 0) await this.#parts.index.write(writes)
   }
-}
 
-function nextOpening(bytes: Uint8Array, from: number): number {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(recordOpening, from)
-}
+  /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
+  #isSettled(place: Place, { segment, lane }: Parameters<typeof ownRecords>[0]): boolean {
+    const { head, marks, seen } = this.#survey
+    const text = placeText(place)
+    if (this.#known.has(text)) return true
+    if (!seen.has(segment)) return false
+    if (this.#isComplete && head) return place.epoch !== head.epoch || place.seq < head.next
+    return text < marks[lane]
+  }
 
-function foundAt(record: CheckedRecord, extent: IndexEntry['extent']): Found {
-  const { epoch, seq, stream } = record.manifest
-  const length = record.manifest.kind === 'data' ? record.manifest.length : 0
-  return { record, entry: { epoch, seq, stream, digest: record.digest, extent, length } }
+  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
+    const { head } = this.#survey
+    this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
+    const isBehind = head && entry.epoch === head.epoch && entry.seq >= head.next
+    if (isBehind) this.#behind.set(entry.seq, { manifest, digest, extent: entry.extent })
+    else this.#moves.restore(manifest, entry.extent)
+    return [
+      put(recordKey(entry), encodeEntry(entry)),
+      ...(manifest.kind === 'data' ? [shippedWrite(manifest)] : []),
+    ]
+  }
+
+  async finish(): Promise<TakenUp> {
+    const { index, segments } = this.#parts
+    const head = this.#followChain()
+    const points = await this.#moves.moved(segments)
+    const writes = [
+      ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
+      ...(head ? [put(keys.head, encodeHead({ head, at: this.#last }))] : []),
+    ]
+    if (this.#behind.size + points.length > 0) await index.write(writes)
+    // A damaged record can look like another's: among this device's own it says nothing.
+    const isForeign = this.#hasForeign && !this.#survey.head && this.#newestEpoch === undefined
+    return {
+      head,
+      last: head ? this.#last : null,
+      newestEpoch: this.#newestEpoch,
+      isForeign,
+      behindHead: this.#behind.size,
+      unread: this.#unread,
+      points,
+    }
+  }
+
+  /** The head behind the records that continue the chain; undefined where one of them is missing or may be. */
+  #followChain(): ChainHead | undefined {
+    let { head } = this.#survey
+    const isOpenEnded = this.#behind.size > 0 && this.#isEndDamaged
+    for (let next = head && this.#behind.get(head.next); head && next; next = this.#behind.get(head.next)) {
+      if (!continues(head, next.manifest)) return undefined
+      head = headAfter(head, next.digest)
+      this.#last = next.extent
+      this.#moves.moveOver(next.manifest, next.extent)
+    }
+    const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
+    return isWhole && !isOpenEnded ? head : undefined
+  }
 }

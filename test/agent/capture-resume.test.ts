@@ -6,7 +6,7 @@ import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import { fakeWorld, RecordingJournal } from '../kit/fake-world.ts'
-import { never, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 interface Watch {
   readonly queue: Queue
@@ -64,9 +64,9 @@ class Ground implements AsyncDisposable {
     await using queue = await this.kit.open()
     const found = new Map<string, { path: string; text: string }>()
     for (
-      let batch = await queue.nextBatch(1 << 20, 100);
+      let batch = await nextBatch(queue, 1 << 20, 100);
       batch;
-      batch = await queue.nextBatch(1 << 20, 100)
+      batch = await nextBatch(queue, 1 << 20, 100)
     ) {
       for (const { manifest, content } of await this.kit.verified(batch)) {
         if (manifest.kind !== 'data') continue

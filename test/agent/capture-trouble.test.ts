@@ -9,7 +9,7 @@ import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import { fakeWorld, RecordingJournal, type BadDisk } from '../kit/fake-world.ts'
-import { never, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const { clock } = realWorld()
 
@@ -108,7 +108,7 @@ class Ground implements AsyncDisposable {
 
   /** Gives receipts for whatever is queued. */
   async deliver(): Promise<void> {
-    const batch = await this.queue.nextBatch(1 << 20, 100)
+    const batch = await nextBatch(this.queue, 1 << 20, 100)
     if (batch && batch.entries.length > 0) await this.queue.forget(batch.entries)
   }
 
@@ -120,7 +120,7 @@ class Ground implements AsyncDisposable {
   /** What the queue holds, by file. Throws where a byte is missing, or comes twice. */
   async queued(): Promise<Map<string, string>> {
     const found = new Map<string, string>()
-    const batch = await this.queue.nextBatch(1 << 20, 1000)
+    const batch = await nextBatch(this.queue, 1 << 20, 1000)
     for (const { manifest, content } of batch ? await this.kit.verified(batch) : []) {
       if (manifest.kind !== 'data') continue
       const name = Buffer.from(logPathToBytes(manifest.path))

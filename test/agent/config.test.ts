@@ -62,7 +62,7 @@ describe('a file with what must be given', () => {
       stateDirectory: '/var/lib/logbox',
       controlSocket: '/run/logbox/agent.sock',
       chunks: { maxBytes: 1_048_576, maxAgeMs: 5000 },
-      queue: { maxBytes: 2_147_483_648, whenFull: 'pause' },
+      queue: { maxBytes: 2_147_483_648, minFree: 67_108_864, whenFull: 'pause' },
       delivery: {
         requestMaxBytes: 4_194_304,
         requestTimeoutMs: 30_000,
@@ -242,10 +242,6 @@ describe('a wrong setting is named with line, column, what was expected and what
       "agent.yaml:10:10: queue.maxBytes: expected at least twice chunks.maxBytes, found '1MiB'",
     ],
     [
-      withLine('queue: { whenFull: evict }'),
-      'agent.yaml:10:10: queue.whenFull: expected pause (evict is not built yet: use pause)',
-    ],
-    [
       withLine('queue: { whenFull: drop }'),
       "agent.yaml:10:10: queue.whenFull: expected pause or evict, found 'drop'",
     ],
@@ -373,7 +369,8 @@ const bySetting: Readonly<Record<string, string>> = {
   'chunks.maxBytes': '2MiB',
   'chunks.maxAge': '1s',
   'queue.maxBytes': '3GiB',
-  'queue.whenFull': 'pause',
+  'queue.minFree': '1GiB',
+  'queue.whenFull': 'evict',
   'delivery.requestMaxBytes': '1MiB',
   'delivery.requestTimeout': '1m',
   'delivery.retry.min': '1s',

@@ -15,7 +15,7 @@ import { scanRecord } from '../../protocol/record.ts'
 import { digestOf } from '../../protocol/verify.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld, type FakeWorld } from '../kit/fake-world.ts'
-import { QueueKit } from '../kit/queue-kit.ts'
+import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const address = 'http://logs.test'
 const retry = { minMs: 500, maxMs: 60_000 }
@@ -81,7 +81,7 @@ class Post implements AsyncDisposable {
     const world = fakeWorld()
     const queue = disposal.use(await kit.open(world))
     for (const text of texts) await kit.append(queue, text)
-    const entries = (await queue.nextBatch(1 << 20, 100))?.entries ?? []
+    const entries = (await nextBatch(queue, 1 << 20, 100))?.entries ?? []
     const link = disposal.use(httpLink({ server: new URL(address), stallMs: 1000 }))
     const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.publicKey] }
     const delivery = new Delivery(queue, link, world, options)
@@ -139,6 +139,9 @@ const oldEntries: IndexEntry[] = [0, 1].map((seq) => ({
   digest: sha256(Buffer.from(`old ${seq}`)),
   stream: 'AAAAAAAAAAAAAAAAAAAAAA' as never,
   extent: { segment: 1, offset: 0, length: 1 },
+  lane: 'normal' as const,
+  envelope: undefined,
+  isWithheld: false,
   length: 1,
 }))
 
@@ -341,7 +344,7 @@ describe('a batch that is too large', () => {
 
   test('cannot be: what is over the limit of records is left for the next', async () => {
     await using delivery = await Post.prepare()
-    expect((await delivery.queue.nextBatch(1 << 20, 2))?.entries).toHaveLength(2)
+    expect((await nextBatch(delivery.queue, 1 << 20, 2))?.entries).toHaveLength(2)
     expect(limits.maxBatchRecords).toBe(4096)
   })
 })

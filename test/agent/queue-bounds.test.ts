@@ -1,17 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { limits } from '../../protocol/contract.ts'
-import { fakeWorld, type DiskStep, type FakeWorld } from '../kit/fake-world.ts'
-import { never, QueueKit } from '../kit/queue-kit.ts'
+import { fakeWorld, skipUntil, type DiskStep } from '../kit/fake-world.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
-
-/** Fast enough for a test, and in the order in which the agent would see it: real work, then time. */
-async function skipUntil<T>(world: FakeWorld, promise: Promise<T>): Promise<T> {
-  const over = promise.then(() => true)
-  const slept = async (): Promise<boolean> => world.clock.someoneSleeps().then(() => false)
-  while (!(await Promise.race([over, slept()]))) world.clock.advance(1000)
-  return promise
-}
 
 const state = (queue: Queue): string => queue.state.is
 
@@ -35,7 +27,7 @@ describe('the bound of the queue', () => {
       const seen = queue.changed.rings
       most = Math.max(most, await kit.segmentBytes())
       const mayTake = isAppended || state(queue) === 'full'
-      const batch = mayTake ? await queue.nextBatch(1 + chance.below(20_000), 100) : undefined
+      const batch = mayTake ? await nextBatch(queue, 1 + chance.below(20_000), 100) : undefined
       if (batch) {
         for (const { content } of await kit.verified(batch)) taken.push(Buffer.from(content ?? []))
         await queue.forget(batch.entries)
@@ -65,7 +57,7 @@ describe('the bound of the queue', () => {
     while (!(await Promise.race([isFull, appends.at(-1)]))) appends.push(append())
     expect(state(queue)).toBe('full')
     expect(appends.length * 8000 + limits.maxRecordOverheadBytes).toBeGreaterThan(maxBytes)
-    const batch = await queue.nextBatch(1 << 20, 3)
+    const batch = await nextBatch(queue, 1 << 20, 3)
     await queue.forget(batch?.entries ?? [])
     expect(await appends.at(-1)).toBe(false)
     await world.told.told('queueOpen')
@@ -79,7 +71,7 @@ describe('the bound of the queue', () => {
     expect(await kit.append(queue, large)).toBe(true)
     expect(await kit.segmentBytes()).toBeGreaterThan(40_000)
     const small = kit.append(queue, 'small')
-    const batch = await queue.nextBatch(1, 10)
+    const batch = await nextBatch(queue, 1, 10)
     if (!batch) throw new Error('the large one waits')
     await queue.forget(batch.entries)
     expect(await small).toBe(true)
@@ -219,7 +211,7 @@ describe('a disk that refuses', () => {
     const chance = new Seeded(4)
     for (let count = 0; count < 3; count++) await kit.append(queue, chance.bytes(7000))
     world.disk.failing.set('remove', 'EROFS')
-    const batch = await queue.nextBatch(1 << 20, 10)
+    const batch = await nextBatch(queue, 1 << 20, 10)
     await queue.forget(batch?.entries ?? []).catch(() => undefined)
     const appending = kit.append(queue, chance.bytes(14_000))
     await world.told.told('queueBlocked')
@@ -233,7 +225,7 @@ describe('a disk that refuses', () => {
     const world = fakeWorld()
     await using queue = await kit.open(world)
     await kit.append(queue, 'one\n')
-    const batch = await queue.nextBatch(1 << 20, 10)
+    const batch = await nextBatch(queue, 1 << 20, 10)
     world.disk.failing.set('indexWrite', 'ENOSPC')
     await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('ENOSPC')
     world.disk.failing.clear()

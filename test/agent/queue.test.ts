@@ -1,11 +1,10 @@
-import { appendFile, cp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Fault } from '../../protocol/fault.ts'
 import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { QueueKit } from '../kit/queue-kit.ts'
-import { Seeded } from '../kit/seeded.ts'
+import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const texts = ['one\n', 'two\n', 'three', 'four\n', 'five\n']
 
@@ -15,7 +14,7 @@ describe('what was appended', () => {
     await using queue = await kit.open()
     for (const text of texts) expect(await kit.append(queue, text)).toBe(true)
     expect(await kit.drain(queue, 1)).toEqual(texts)
-    expect(await queue.nextBatch(1 << 20, 10)).toBeUndefined()
+    expect(await nextBatch(queue, 1 << 20, 10)).toBeUndefined()
   })
 
   test('at the same moment comes out in the order of the calls', async () => {
@@ -31,21 +30,21 @@ describe('what was appended', () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
     for (const text of texts) await kit.append(queue, text)
-    expect((await queue.nextBatch(1, 10))?.entries).toHaveLength(1)
-    expect((await queue.nextBatch(1 << 20, 2))?.entries).toHaveLength(2)
-    const all = await queue.nextBatch(1 << 20, 10)
+    expect((await nextBatch(queue, 1, 10))?.entries).toHaveLength(1)
+    expect((await nextBatch(queue, 1 << 20, 2))?.entries).toHaveLength(2)
+    const all = await nextBatch(queue, 1 << 20, 10)
     const [first, second] = all?.entries ?? []
-    if (!first || !second) throw new Error('there are five')
+    if (!first?.extent || !second?.extent) throw new Error('there are five')
     const two = first.extent.length + second.extent.length
-    expect((await queue.nextBatch(two, 10))?.entries).toHaveLength(2)
-    expect((await queue.nextBatch(two - 1, 10))?.entries).toHaveLength(1)
+    expect((await nextBatch(queue, two, 10))?.entries).toHaveLength(2)
+    expect((await nextBatch(queue, two - 1, 10))?.entries).toHaveLength(1)
   })
 
   test('is counted out once, though a flush looks while it is being forgotten', async () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
     for (const text of texts) await kit.append(queue, text)
-    const entries = (await queue.nextBatch(1 << 20, 2))?.entries ?? []
+    const entries = (await nextBatch(queue, 1 << 20, 2))?.entries ?? []
     const { epoch, next } = queue.head
     const forgotten = new AbortController()
     const forgetting = queue.forget(entries).then(() => forgotten.abort())
@@ -59,7 +58,7 @@ describe('what was appended', () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
     for (const text of texts) await kit.append(queue, text)
-    const entries = (await queue.nextBatch(1 << 20, 10))?.entries ?? []
+    const entries = (await nextBatch(queue, 1 << 20, 10))?.entries ?? []
     await queue.forget(entries.filter((_, index) => index === 1 || index === 4))
     expect(queue.ledger.records).toBe(3)
     expect(await kit.drain(queue)).toEqual(['one\n', 'three', 'four\n'])
@@ -87,7 +86,7 @@ describe('what was in the queue is there again', () => {
     {
       await using queue = await kit.open()
       for (const text of texts) await kit.append(queue, text)
-      await queue.forget((await queue.nextBatch(1, 1))?.entries ?? [])
+      await queue.forget((await nextBatch(queue, 1, 1))?.entries ?? [])
     }
     await using queue = await kit.open()
     expect(queue.head.next).toBe(5)
@@ -153,7 +152,7 @@ describe('what was in the queue is there again', () => {
     {
       await using queue = await kit.open(fakeWorld(1))
       for (const text of texts) await kit.append(queue, text)
-      await queue.forget((await queue.nextBatch(1 << 20, 2))?.entries ?? [])
+      await queue.forget((await nextBatch(queue, 1 << 20, 2))?.entries ?? [])
     }
     await rm(join(kit.state, 'queue'), { recursive: true })
     await using queue = await kit.open(fakeWorld(2))
@@ -176,100 +175,6 @@ describe('what was in the queue is there again', () => {
   })
 })
 
-describe('one flipped bit in a segment', () => {
-  test('at any byte of it is found, named and kept back, and what stands beside it is given out', async () => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open()
-      for (const text of ['one\n', 'two\n', 'three\n']) await kit.append(queue, text)
-    }
-    const [segment = ''] = await kit.segments()
-    const whole = await readFile(segment)
-    const chance = new Seeded(7)
-    const world = fakeWorld()
-    await using queue = await kit.open(world)
-    const entries = (await queue.nextBatch(1 << 20, 10))?.entries ?? []
-    const [, middle] = entries
-    if (!middle) throw new Error('there are three')
-    const { offset, length } = middle.extent
-    for (let at = offset; at < offset + length; at++) {
-      const copy = await kit.folder('flipped')
-      await rm(copy, { recursive: true })
-      await cp(kit.state, copy, { recursive: true })
-      const damaged = Buffer.from(whole)
-      damaged[at] = (damaged[at] ?? 0) ^ (1 << chance.below(8))
-      await writeFile(join(copy, 'segments', '00000001.logb'), damaged)
-      const again = fakeWorld()
-      await using hurt = await kit.open(again, 1 << 30, copy)
-      expect(await kit.drain(hurt), `byte ${at - offset}`).toEqual(['one\n', 'three\n'])
-      expect(hurt.aside).toEqual([{ ...middle, why: expect.stringContaining('damaged in the queue') }])
-      expect(again.told.named('recordSetAside')).toHaveLength(1)
-    }
-  })
-
-  test('is still named after a restart, and never sent', async () => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open()
-      for (const text of texts) await kit.append(queue, text)
-    }
-    const [segment = ''] = await kit.segments()
-    const bytes = await readFile(segment)
-    bytes[bytes.length - 3] = (bytes.at(-3) ?? 0) ^ 1
-    await writeFile(segment, bytes)
-    {
-      await using queue = await kit.open()
-      expect(await kit.drain(queue)).toEqual(texts.slice(0, 4))
-    }
-    await using queue = await kit.open()
-    expect(queue.aside).toHaveLength(1)
-    expect(queue.ledger.records).toBe(1)
-    expect(await queue.nextBatch(1 << 20, 10)).toBeUndefined()
-  })
-
-  test('in the one place is no reason to lose the index of the others, when LevelDB is gone too', async () => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open(fakeWorld(1))
-      for (const text of texts) await kit.append(queue, text)
-    }
-    const [segment = ''] = await kit.segments()
-    const whole = await readFile(segment)
-    await rm(join(kit.state, 'queue'), { recursive: true })
-    for (let at = 0; at < whole.length; at += 7) {
-      const copy = await kit.folder('flipped')
-      await rm(copy, { recursive: true })
-      await cp(kit.state, copy, { recursive: true })
-      const damaged = Buffer.from(whole)
-      damaged[at] = (damaged[at] ?? 0) ^ 0x10
-      await writeFile(join(copy, 'segments', '00000001.logb'), damaged)
-      await using queue = await kit.open(fakeWorld(2), 1 << 30, copy)
-      const found = await kit.drain(queue)
-      expect(found).toHaveLength(4)
-      expect(texts.filter((text) => found.includes(text))).toEqual(found)
-    }
-  })
-})
-
-describe('a segment that is cut short, or gone', () => {
-  test.each([
-    ['cut short', (path: string) => truncate(path, 10)],
-    ['gone', (path: string) => rm(path)],
-  ])('%s: its records are named, and new ones are delivered', async (_, damage) => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open()
-      for (const text of texts) await kit.append(queue, text)
-    }
-    const [segment = ''] = await kit.segments()
-    await damage(segment)
-    await using queue = await kit.open()
-    await kit.append(queue, 'new\n')
-    expect(await kit.drain(queue)).toEqual(['new\n'])
-    expect(queue.aside.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4])
-  })
-})
-
 test('a second agent on the same state folder is told who holds it', async () => {
   await using kit = await QueueKit.start()
   await using _queue = await kit.open()
@@ -277,12 +182,4 @@ test('a second agent on the same state folder is told who holds it', async () =>
   expect(refused).toBeInstanceOf(Fault)
   expect(refused).toMatchObject({ code: 'STATE_HELD', kind: { exit: 75 } })
   expect(String(refused)).toContain(`process ${process.pid}`)
-})
-
-test('a folder that LevelDB cannot open is left as it is', async () => {
-  await using kit = await QueueKit.start()
-  await writeFile(await kit.folder('state').then((path) => join(path, 'queue')), 'not a folder')
-  const refused = await kit.open().catch((cause: unknown) => cause)
-  expect(refused).toMatchObject({ code: 'QUEUE_UNREADABLE', kind: { exit: 74 } })
-  expect((await stat(join(kit.state, 'queue'))).isFile()).toBe(true)
 })

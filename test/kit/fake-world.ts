@@ -124,6 +124,8 @@ export class BadDisk {
   readonly failing = new Map<DiskStep, string>()
   /** How often a step failed. */
   failures = 0
+  /** What it says it has free; undefined: as it is. */
+  freeBytes: number | undefined
   /** Steps that fail although they were done, as when the answer of the disk is lost. */
   doesIt = false
 
@@ -155,6 +157,7 @@ function badFiles(files: Files, disk: BadDisk): Files {
         [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
       }
     },
+    freeBytes: async (path) => disk.freeBytes ?? files.freeBytes(path),
     remove: (path) => disk.run('remove', () => files.remove(path)),
     syncDirectory: (path) => disk.run('syncDirectory', () => files.syncDirectory(path)),
   }
@@ -205,4 +208,12 @@ export function fakeWorld(seed = 1): FakeWorld {
       return badIndex(await real.openIndex(directory), disk)
     },
   }
+}
+
+/** Lets time pass until it settles: fast enough for a test, and in the order in which the agent would see it: real work, then time. */
+export async function skipUntil<T>(world: FakeWorld, promise: Promise<T>): Promise<T> {
+  const over = promise.then(() => true)
+  const slept = async (): Promise<boolean> => world.clock.someoneSleeps().then(() => false)
+  while (!(await Promise.race([over, slept()]))) world.clock.advance(1000)
+  return promise
 }

@@ -1,8 +1,10 @@
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from '../../agent/queue/queue.ts'
-import type { Arrival } from '../../agent/queue/intake.ts'
-import type { Batch } from '../../agent/queue/outflow.ts'
+import type { DataArrival } from '../../agent/queue/arrival.ts'
+import type { Batch } from '../../agent/queue/batch.ts'
+import type { QueueOptions } from '../../agent/queue/open-queue.ts'
+import type { ResumePoint } from '../../agent/queue/resume-point.ts'
 import { encodeBody } from '../../protocol/body.ts'
 import { continues, newChain } from '../../protocol/chain.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
@@ -18,6 +20,11 @@ import { tempFolder } from './temp-folder.ts'
 
 export const never = new AbortController().signal
 const device = 'hexa-7'
+
+/** What `drain` gives for a record without a body. */
+export const withheld = '(withheld)'
+
+type NextChunk = DataArrival & { readonly resume: ResumePoint }
 
 /** A state folder, a key, and whatever queues a test opens there. */
 export class QueueKit implements AsyncDisposable {
@@ -39,18 +46,24 @@ export class QueueKit implements AsyncDisposable {
   }
 
   open(world: World = fakeWorld(), maxBytes = 1 << 30, state = this.state): Promise<Queue> {
-    return Queue.open({ device: device as never, stateDirectory: state, maxBytes }, this.signer, world)
+    return this.openWith({ maxBytes, stateDirectory: state }, world)
+  }
+
+  openWith(options: Partial<QueueOptions>, world: World = fakeWorld()): Promise<Queue> {
+    const usual = { device: device as never, stateDirectory: this.state, maxBytes: 1 << 30 }
+    return Queue.open({ ...usual, ...options }, this.signer, world)
   }
 
   /** The next chunk of the stream. */
-  async arrival(content: Uint8Array | string, label: StreamLabel = this.label): Promise<Arrival> {
+  async arrival(content: Uint8Array | string, label: StreamLabel = this.label): Promise<NextChunk> {
     const bytes = Buffer.from(content)
     const offset = this.#offset
     this.#offset += bytes.length
     const position = this.#offset as ByteOffset
     const identity = { device: '1', inode: '2', birthNs: '3' }
     const resume = { stream: label.stream, path: label.path, identity, position, evidence: [] }
-    return { label, offset: offset as ByteOffset, body: await encodeBody(bytes), resume }
+    const body = await encodeBody(bytes)
+    return { kind: 'data', lane: 'normal', label, offset: offset as ByteOffset, body, resume }
   }
 
   async append(queue: Queue, content: Uint8Array | string, signal: AbortSignal = never): Promise<boolean> {
@@ -72,7 +85,11 @@ export class QueueKit implements AsyncDisposable {
   async drain(queue: Queue, maxBytes = 1 << 20): Promise<string[]> {
     const texts: string[] = []
     let head: { readonly epoch: number; readonly next: number; readonly last: Digest } | undefined
-    for (let batch = await next(queue, maxBytes); batch; batch = await next(queue, maxBytes)) {
+    for (
+      let batch = await nextBatch(queue, maxBytes, 4096);
+      batch;
+      batch = await nextBatch(queue, maxBytes, 4096)
+    ) {
       for (const { manifest, content, digest } of await this.verified(batch)) {
         if (head && head.epoch === manifest.epoch && manifest.seq === head.next) {
           const chain = newChain(manifest.device, manifest.epoch)
@@ -80,9 +97,12 @@ export class QueueKit implements AsyncDisposable {
           if (!continues(before, manifest)) throw new Error(`the chain breaks at ${manifest.seq}`)
         }
         head = headAfter({ ...newChain(manifest.device, manifest.epoch), next: manifest.seq }, digest)
-        texts.push(Buffer.from(content ?? []).toString())
+        texts.push(content ? Buffer.from(content).toString() : withheld)
       }
-      await queue.forget(batch.entries)
+      const [received, withoutBody] = [false, true].map((isWithheld) =>
+        batch.entries.filter((entry) => entry.isWithheld === isWithheld),
+      )
+      await queue.forget(received ?? [], withoutBody)
     }
     return texts
   }
@@ -113,7 +133,16 @@ export class QueueKit implements AsyncDisposable {
   }
 }
 
-const next = (queue: Queue, maxBytes: number): Promise<Batch | undefined> => queue.nextBatch(maxBytes, 4096)
+/** What would be handed out next, given back at once: its bytes are valid until something else is handed out. */
+export async function nextBatch(
+  queue: Queue,
+  maxBytes: number,
+  maxRecords: number,
+): Promise<Batch | undefined> {
+  const batch = await queue.take(maxBytes, maxRecords)
+  if (batch) queue.giveBack(batch)
+  return batch
+}
 
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes

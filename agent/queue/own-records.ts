@@ -1,0 +1,58 @@
+import { decodeManifest } from '../../protocol/manifest.ts'
+import { recordOpening, scanRecord } from '../../protocol/record.ts'
+import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
+import { envelopeText } from './envelope-text.ts'
+import type { IndexEntry, Place } from './index-entry.ts'
+import type { Lane } from './lane.ts'
+import type { Extent } from './segment-log.ts'
+
+export interface FoundRecord {
+  readonly record: CheckedRecord
+  readonly entry: IndexEntry & { readonly extent: Extent }
+}
+
+/** A segment's bytes, and which of all they are. */
+export interface SegmentBytes {
+  readonly bytes: Uint8Array
+  readonly segment: number
+  readonly lane: Lane
+}
+
+/**
+ * This device's own records in a segment, 'foreign' for each of another device or key, and 'damaged' for what looks like a
+ * record and is none, but for a torn one at the end. Signatures are looked at only where a record is not settled.
+ */
+export function* ownRecords(
+  { bytes, segment, lane }: SegmentBytes,
+  own: KeyRing,
+  isSettled: (place: Place) => boolean,
+): Generator<FoundRecord | 'foreign' | 'damaged'> {
+  for (let start = nextOpening(bytes, 0); start >= 0;) {
+    const scan = scanRecord(bytes, start)
+    const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
+    if (scan.is !== 'whole' || !manifest?.ok) {
+      if (scan.is !== 'cut') yield 'damaged'
+      start = nextOpening(bytes, start + 1)
+      continue
+    }
+    const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own)
+    const extent = { segment, offset: start, length: scan.end - start }
+    if (checked?.ok) yield { record: checked.value, entry: entryOf(checked.value, lane, extent) }
+    else if (checked) yield checked.refusal === 'KEY_UNKNOWN' ? 'foreign' : 'damaged'
+    start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
+  }
+}
+
+function nextOpening(bytes: Uint8Array, from: number): number {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(recordOpening, from)
+}
+
+function entryOf(
+  { manifest, digest, frame }: CheckedRecord,
+  lane: Lane,
+  extent: Extent,
+): FoundRecord['entry'] {
+  const { epoch, seq, stream } = manifest
+  const length = manifest.kind === 'data' ? manifest.length : 0
+  return { epoch, seq, lane, stream, digest, extent, length, envelope: envelopeText(frame) }
+}

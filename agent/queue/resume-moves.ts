@@ -1,0 +1,84 @@
+import { decodeBody } from '../../protocol/body.ts'
+import type { ByteOffset, StreamId } from '../../protocol/ids.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { decodeManifest } from '../../protocol/manifest.ts'
+import { scanRecord } from '../../protocol/record.ts'
+import { evidenceAfter } from './evidence.ts'
+import type { Evidence, ResumePoint } from './resume-point.ts'
+import type { Extent, SegmentLog } from './segment-log.ts'
+
+/** A data record whose bytes are evidence. */
+interface Piece {
+  readonly extent: Extent
+  readonly offset: number
+}
+
+interface Move {
+  readonly point: ResumePoint
+  readonly first: Piece | undefined
+  readonly last: Piece | undefined
+}
+
+/** What a file system says of a file that nobody has looked at yet: its path and its content decide. */
+const unknownIdentity = { device: '0', inode: '0', birthNs: '0' }
+
+/** Moves resume points on over records that are found in the segments, and makes those anew that were lost. */
+export class ResumeMoves {
+  readonly #points: ReadonlyMap<StreamId, ResumePoint>
+  readonly #moves = new Map<StreamId, Move>()
+
+  constructor(points: ReadonlyMap<StreamId, ResumePoint>) {
+    this.#points = points
+  }
+
+  /** Over a record that goes on where its stream's resume point stands. */
+  moveOver(manifest: Manifest, extent: Extent): void {
+    const point = this.#points.get(manifest.stream)
+    const before = this.#moves.get(manifest.stream) ?? (point && { point, first: undefined, last: undefined })
+    if (before) this.#moves.set(manifest.stream, moved(before, manifest, extent))
+  }
+
+  /**
+   * Over a record of a stream whose resume point is lost. From the start of the file, because nobody knows which of the
+   * records before it had their receipts: what is read twice lands in its own place.
+   */
+  restore(manifest: Manifest, extent: Extent): void {
+    const { stream, path } = manifest
+    if (this.#points.has(stream) || manifest.kind === 'close') return
+    const point = { stream, path, identity: unknownIdentity, position: 0 as ByteOffset, evidence: [] }
+    const before = this.#moves.get(stream) ?? { point, first: undefined, last: undefined }
+    this.#moves.set(stream, moved(before, manifest, extent))
+  }
+
+  /** The points as they stand after all of it, with the evidence that the records hold. */
+  async moved(segments: SegmentLog): Promise<ResumePoint[]> {
+    const points: ResumePoint[] = []
+    for (const { point, first, last } of this.#moves.values()) {
+      let { evidence } = point
+      if (evidence.length === 0 && first) evidence = await evidenceOf(first, evidence, segments)
+      if (last) evidence = await evidenceOf(last, evidence, segments)
+      points.push({ ...point, evidence })
+    }
+    return points
+  }
+}
+
+function moved({ point, first, last }: Move, manifest: Manifest, extent: Extent): Move {
+  if (manifest.kind === 'close' || manifest.offset !== point.position) return { point, first, last }
+  const position = (manifest.offset + (manifest.length ?? 0)) as ByteOffset
+  const piece = manifest.kind === 'data' ? { extent, offset: manifest.offset } : undefined
+  return { point: { ...point, position }, first: first ?? piece, last: piece ?? last }
+}
+
+async function evidenceOf(
+  { extent, offset }: Piece,
+  before: readonly Evidence[],
+  segments: SegmentLog,
+): Promise<readonly Evidence[]> {
+  const bytes = Buffer.allocUnsafe(extent.length)
+  const scan = (await segments.read(extent, bytes)) ? scanRecord(bytes) : undefined
+  const manifest = scan?.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
+  if (scan?.is !== 'whole' || !manifest?.ok || manifest.value.kind !== 'data') return before
+  const content = scan.frame.body && decodeBody(manifest.value, scan.frame.body)
+  return content?.ok ? evidenceAfter(before, offset, content.value) : before
+}

@@ -1,0 +1,76 @@
+import type { StreamId } from '../../protocol/ids.ts'
+import { forgetCounts } from './forget-counts.ts'
+import {
+  bodilessKey,
+  lanePrefixes,
+  markKey,
+  receiptedKey,
+  recordKey,
+  type IndexEntry,
+  type Place,
+} from './index-entry.ts'
+import { put, type IndexStore, type IndexWrite } from './index-store.ts'
+import type { LaneView } from './lane-view.ts'
+import type { Change } from './ledger.ts'
+import type { OpenedQueue } from './open-queue.ts'
+
+/** Looked up in the index at a time. */
+const pieceEntries = 256
+
+/** The counts of streams as they stand after these changes. */
+export function countWrites(
+  changes: ReadonlyMap<StreamId, Change>,
+  { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,
+): IndexWrite[] {
+  const writes: IndexWrite[] = []
+  for (const [stream, change] of changes) {
+    const { records, receipted, bodiless } = ledger.after(stream, change)
+    const isOver = !resumePoints.has(stream) && records === 0
+    if (isOver) writes.push(...forgetCounts(stream))
+    if (!isOver && change.receipted) writes.push(put(receiptedKey(stream), String(receipted)))
+    if (!isOver && change.bodiless) writes.push(put(bodilessKey(stream), String(bodiless)))
+  }
+  return writes
+}
+
+export function countChanges(
+  changes: ReadonlyMap<StreamId, Change>,
+  { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,
+): void {
+  for (const [stream, change] of changes) {
+    ledger.change(stream, change)
+    if (!resumePoints.has(stream)) ledger.forgetStream(stream)
+  }
+}
+
+/** Where the oldest of a lane go, its mark moves on to the first that stays. */
+export async function markWrites(
+  entries: readonly IndexEntry[],
+  views: Readonly<Record<IndexEntry['lane'], LaneView>>,
+  end: Place,
+  index: IndexStore,
+): Promise<IndexWrite[]> {
+  const gone = new Set(entries.map(recordKey))
+  const writes: IndexWrite[] = []
+  for (const lane of new Set(entries.map((entry) => entry.lane))) {
+    const first = await firstBut(gone, views[lane], end, index)
+    writes.push(put(markKey(lane), first.slice(lanePrefixes[lane].length)))
+  }
+  return writes
+}
+
+async function firstBut(
+  gone: ReadonlySet<string>,
+  view: LaneView,
+  end: Place,
+  index: IndexStore,
+): Promise<string> {
+  for (let from = view.oldest; ;) {
+    const piece = await index.entries(from, view.endBefore(end), pieceEntries)
+    const staying = piece.find(([key]) => !gone.has(key))
+    if (staying) return staying[0]
+    const last = piece.at(-1)
+    if (!last || piece.length < pieceEntries) return view.endBefore(end)
+    from = `${last[0]}\0`
+  }
+}

@@ -1,0 +1,135 @@
+import type { StreamId } from '../../protocol/ids.ts'
+import type { SealedRecord } from '../../protocol/seal.ts'
+import type { Arrival } from './arrival.ts'
+import { envelopeTextOf } from './envelope-text.ts'
+import { encodeEntry, encodeHead, keys, lostKey, recordKey, resumeKey, segmentKey } from './index-entry.ts'
+import type { IndexEntry } from './index-entry.ts'
+import { del, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import type { Ledger } from './ledger.ts'
+import type { OpenedQueue } from './open-queue.ts'
+import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
+import type { Extent } from './segment-log.ts'
+import { forgetShipped, shippedWrite } from './shipped.ts'
+
+export interface SealedArrival {
+  readonly arrival: Arrival
+  readonly record: SealedRecord
+}
+
+/** One whose record stands in a segment. */
+export interface StoredArrival extends SealedArrival {
+  readonly entry: IndexEntry & { readonly extent: Extent }
+}
+
+export function storedAt({ arrival, record }: SealedArrival, extent: Extent): StoredArrival {
+  const { epoch, seq, stream } = record.manifest
+  const where = { epoch, seq, lane: arrival.lane, stream, extent }
+  const envelope = envelopeTextOf(record.bytes)
+  return {
+    arrival,
+    record,
+    entry: { ...where, length: contentBytes(record), digest: record.digest, envelope },
+  }
+}
+
+/** All that the index is to know once these are in it. */
+export async function indexWrites(
+  group: readonly StoredArrival[],
+  { index, ledger }: Pick<OpenedQueue, 'index' | 'ledger'>,
+): Promise<IndexWrite[]> {
+  const last = group.at(-1)
+  return [
+    ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
+    ...shippedWrites(group),
+    ...lostWrites(group, ledger),
+    ...(await pointWrites(group, index)),
+    ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
+  ]
+}
+
+/** Keeps count of the segments that the index knows of, and of the records it has taken in. */
+export class Tally {
+  readonly #seen = new Set<number>()
+  #added: number
+
+  constructor(added: number) {
+    this.#added = added
+  }
+
+  writes(group: readonly StoredArrival[]): IndexWrite[] {
+    const used = new Set(group.map(({ entry }) => entry.extent.segment))
+    const unseen = [...used].filter((segment) => !this.#seen.has(segment))
+    return [
+      put(keys.added, String(this.#added + group.length)),
+      ...unseen.map((segment) => put(segmentKey(segment), 'seen')),
+    ]
+  }
+
+  count(group: readonly StoredArrival[]): void {
+    this.#added += group.length
+    for (const { entry } of group) this.#seen.add(entry.extent.segment)
+  }
+}
+
+/** Has memory say what the index now says. */
+export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): void {
+  const { resumePoints, ledger, segments } = opened
+  for (const [stream, point] of pointsOf(group)) {
+    if (point) resumePoints.set(stream, point)
+    else resumePoints.delete(stream)
+  }
+  for (const { record } of group) {
+    const { manifest, bytes } = record
+    const queued = contentBytes(record)
+    ledger.change(manifest.stream, {
+      records: 1,
+      recordBytes: bytes.length,
+      queued,
+      neverRead: lostBytes(record),
+    })
+  }
+  const last = group.at(-1)
+  if (last) segments.holdLast(last.entry.extent.segment)
+}
+
+/** Of each stream the last resume point counts. */
+function pointsOf(group: readonly StoredArrival[]): ReadonlyMap<StreamId, ResumePoint | null> {
+  return new Map(group.map(({ arrival }) => [arrival.label.stream, arrival.resume]))
+}
+
+/** Of streams that go on. */
+function shippedWrites(group: readonly StoredArrival[]): IndexWrite[] {
+  const points = pointsOf(group)
+  return group.flatMap(({ record: { manifest } }) =>
+    manifest.kind === 'data' && points.get(manifest.stream) ? [shippedWrite(manifest)] : [],
+  )
+}
+
+function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {
+  const lost = new Map<StreamId, number>()
+  for (const { record } of group) {
+    const { kind, stream } = record.manifest
+    if (kind === 'loss') lost.set(stream, (lost.get(stream) ?? 0) + lostBytes(record))
+  }
+  return [...lost].map(([stream, neverRead]) =>
+    put(lostKey(stream), String(ledger.after(stream, { neverRead }).neverRead)),
+  )
+}
+
+async function pointWrites(group: readonly StoredArrival[], index: IndexStore): Promise<IndexWrite[]> {
+  const writes: IndexWrite[] = []
+  for (const [stream, point] of pointsOf(group)) {
+    if (point) writes.push(put(resumeKey(stream), encodeResumePoint(point)))
+    else writes.push(del(resumeKey(stream)), ...(await forgetShipped(index, stream)))
+  }
+  return writes
+}
+
+/** Of the log's bytes in the record. */
+function contentBytes({ manifest }: SealedRecord): number {
+  return manifest.kind === 'data' ? manifest.length : 0
+}
+
+function lostBytes({ manifest }: SealedRecord): number {
+  return manifest.kind === 'loss' ? (manifest.length ?? 0) : 0
+}

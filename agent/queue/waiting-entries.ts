@@ -1,0 +1,26 @@
+import { decodeEntry, type IndexEntry } from './index-entry.ts'
+import type { IndexStore } from './index-store.ts'
+
+/** Looked up in the index at first, and at most, at a time. */
+const firstPieceEntries = 16
+const pieceEntries = 256
+
+/** The records that wait from one key to before another, in the order of the chain. */
+export async function* waitingEntries(
+  index: IndexStore,
+  start: string,
+  end: string,
+): AsyncGenerator<IndexEntry, void, undefined> {
+  let limit = firstPieceEntries
+  for (let from = start; ;) {
+    const piece = await index.entries(from, end, limit)
+    for (const [key, value] of piece) {
+      const entry = decodeEntry(key, value)
+      if (entry) yield entry
+    }
+    const last = piece.at(-1)
+    if (!last || piece.length < limit) return
+    from = `${last[0]}\0`
+    limit = pieceEntries
+  }
+}
