@@ -2,7 +2,9 @@ import { Capture } from '../../agent/capture/capture.ts'
 import { flush } from '../../agent/control/flush.ts'
 import { Delivery } from '../../agent/deliver/deliver.ts'
 import type { Answer, Link } from '../../agent/deliver/link.ts'
+import type { Arrival } from '../../agent/queue/arrival.ts'
 import { Queue } from '../../agent/queue/queue.ts'
+import type { ResumePoint } from '../../agent/queue/resume-point.ts'
 import { TaskGroup } from '../../agent/task-group.ts'
 import { base64url, type DeviceId, type StreamId } from '../../protocol/ids.ts'
 import { makeSigner } from './drone.ts'
@@ -91,17 +93,21 @@ export class PowerCutFlight implements AsyncDisposable {
     const queue = await Queue.open(options, this.#signer, world)
     const append = queue.append.bind(queue)
     queue.append = async (arrival, signal) => {
-      const { label, offset, body } = arrival
-      this.#note(label.stream, arrival.resume.identity.inode)
+      if (arrival.resume) this.#note(arrival.resume)
       const isTaken = await append(arrival, signal)
-      if (isTaken) this.taken.push({ stream: label.stream, offset, sha256: base64url(body.sha256) })
+      if (isTaken && arrival.kind === 'data') this.taken.push(takenOf(arrival))
       return isTaken
+    }
+    const setResumePoint = queue.setResumePoint.bind(queue)
+    queue.setResumePoint = (point) => {
+      this.#note(point)
+      return setResumePoint(point)
     }
     return queue
   }
 
-  #note(stream: StreamId, inode: string): void {
-    this.inodes.set(stream, inode)
+  #note({ stream, identity }: ResumePoint): void {
+    this.inodes.set(stream, identity.inode)
   }
 
   /** The way to the server; now and then it breaks, before the server has heard all or after. */
@@ -130,6 +136,10 @@ export class PowerCutFlight implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.server[Symbol.asyncDispose]()
   }
+}
+
+function takenOf({ label, offset, body }: Extract<Arrival, { kind: 'data' }>): Taken {
+  return { stream: label.stream, offset, sha256: base64url(body.sha256) }
 }
 
 /** The agent from power-on on. */

@@ -63,10 +63,10 @@ const weighted = [
   [3, step('start', {})],
   [1, step('stop', {})],
   [2, step('kill', {})],
-  [1, step('linkDown', {})],
-  [1, step('linkUp', {})],
+  [3, step('linkDown', {})],
+  [2, step('linkUp', {})],
   [5, step('look', {})],
-  [1, step('damage', { what: fc.constantFrom(...damages), at: fc.nat(999) })],
+  [4, step('damage', { what: fc.constantFrom(...damages), at: fc.nat(999) })],
   [1, step('jump', { ms: fc.integer({ min: -500_000 * minute, max: 500_000 * minute }) })],
 ] as const
 
