@@ -2,17 +2,9 @@ import { Type } from 'typebox'
 import { limits } from '../protocol/contract.ts'
 import { parsePublicKey, publicKeyBytes, type PublicKey } from '../protocol/ed25519-policy.ts'
 import { parseBase64url, parseDeviceId, type DeviceId } from '../protocol/ids.ts'
-import { areTags } from '../protocol/manifest.ts'
-import { duration, filePath, oneOf, setting, size, text, texts } from './setting-kinds.ts'
+import { count, duration, filePath, oneOf, setting, size, strict, text } from './setting-kinds.ts'
+import { sourceSchema, type SourceConfig } from './source-config.ts'
 import { showSize } from './units.ts'
-
-export interface SourceConfig {
-  /** Absolute globs. */
-  readonly paths: readonly string[]
-  readonly exclude: readonly string[]
-  readonly format: 'text' | 'binary'
-  readonly tags: ReadonlyMap<string, string>
-}
 
 /** What the agent runs with: every setting present, checked, and in one unit. */
 export interface AgentConfig {
@@ -23,6 +15,7 @@ export interface AgentConfig {
   readonly controlSocket: string
   readonly sources: readonly SourceConfig[]
   readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly capture: { readonly maxOpenFiles: number }
   readonly queue: {
     readonly maxBytes: number
     readonly minFree: number
@@ -44,64 +37,14 @@ export function serverKeyOf(text: string): PublicKey | undefined {
   return bytes && parsePublicKey(bytes)
 }
 
-/** A path with no part that a file's real path cannot have: such a glob would silently match nothing. */
-function isGlob(value: string): boolean {
-  const [root, ...parts] = value.split('/')
-  const isReal = parts.every((part) => part !== '' && part !== '.' && part !== '..')
-  return root === '' && isReal && value.isWellFormed() && !value.includes('\0')
-}
-
-function isTags(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  const tags = new Map<string, unknown>(Object.entries(value))
-  return [...tags].flat().every(isWellFormed) && areTags(tags)
-}
-
-function isWellFormed(value: unknown): boolean {
-  return typeof value === 'string' && value.isWellFormed()
-}
-
 function isServerUrl(value: string): boolean {
   const url = URL.parse(value)
   if (!url || url.hostname === '' || url.username !== '' || url.password !== '') return false
   return /^https?:$/.test(url.protocol) && !/[?#]/.test(value)
 }
 
-const strict = (expected: string) => ({ additionalProperties: false, expected })
 /** A group of settings that all have defaults may be left out. */
 const group = { ...strict('a map of settings'), default: {} }
-
-const source = Type.Object(
-  {
-    paths: texts(
-      {
-        description: 'The files to carry, as absolute globs: `*` within a name, `**` for any folders.',
-        expected: 'a list of absolute globs, such as /var/log/flight/*.log, without . or .. or an empty part',
-      },
-      isGlob,
-      1,
-    ),
-    exclude: texts(
-      {
-        description:
-          'Globs of files to leave out, compared with the file name, or with the whole path where they hold a `/`.',
-        expected: 'a list of globs',
-        default: ['*.gz', '*.zst', '*.xz', '*.bz2', '*.tmp', '*.swp'],
-      },
-      (value) => value !== '' && !value.includes('\0'),
-    ),
-    format: oneOf(['text', 'binary'], 'Chunks of text prefer to end at a newline, and never need one.'),
-    tags: setting<Record<string, string>>(
-      {
-        description: 'What the server shall know of these files.',
-        expected: `a map of names of 1 to 64 bytes to texts (a number in quotes), ${showSize(limits.maxTagsBytes)} in all`,
-        default: {},
-      },
-      isTags,
-    ),
-  },
-  strict('a source: a map with paths'),
-)
 
 /**
  * Every setting, once. Validation, environment variables, flags, `--help` and docs/configuration.md come from here.
@@ -154,7 +97,7 @@ export const settingsSchema = Type.Object(
       'The folder for what must survive a power cut: the queue, and how far each file was read.',
     ),
     control: filePath('The unix socket through which `status` and `flush` talk to the agent.'),
-    sources: Type.Array(source, { expected: 'a list of at least one source', minItems: 1 }),
+    sources: Type.Array(sourceSchema, { expected: 'a list of at least one source', minItems: 1 }),
     chunks: Type.Object(
       {
         maxBytes: size('A chunk is cut when it holds this much.', {
@@ -166,6 +109,16 @@ export const settingsSchema = Type.Object(
           from: '10ms',
           to: '1d',
           default: '5s',
+        }),
+      },
+      group,
+    ),
+    capture: Type.Object(
+      {
+        maxOpenFiles: count('How many log files are held open at once. More can be followed.', {
+          from: 8,
+          to: 65_536,
+          default: 256,
         }),
       },
       group,

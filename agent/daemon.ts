@@ -10,9 +10,6 @@ import { TaskGroup } from './task-group.ts'
 import { drained, fired } from './wind-down.ts'
 import type { World } from './world.ts'
 
-/** How long a file that was renamed out of every glob, or deleted, may stand still before it is let go. */
-const lingerMs = 60_000
-
 /**
  * The agent, until `stopping` fires: then what was read is queued, delivery gets `shutdownGrace` to empty the queue, and
  * everything closes in the reverse of the order in which it was opened. Throws faults of the table.
@@ -27,6 +24,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     sources,
     chunks,
     rescanMs,
+    capture: { maxOpenFiles },
   } = config
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
@@ -34,7 +32,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   const { requestMaxBytes, retry } = sending
   const delivery = new Delivery(queue, link, world, { requestMaxBytes, retry, pinned: server.publicKeys })
   const patience = new AbortController()
-  const capture = new Capture({ sources, chunks, rescanMs, lingerMs }, queue, world, patience.signal)
+  const capture = new Capture({ sources, chunks, rescanMs, maxOpenFiles }, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)
   world.journal.agentStarted(device, queue.head.epoch, queue.ledger.records)

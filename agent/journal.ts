@@ -17,6 +17,8 @@ export interface Journal {
   agentStopped(queuedRecords: number): void
   streamStarted(path: string, stream: string, offset: number): void
   streamEnded(path: string, stream: string, why: string): void
+  bytesLost(path: string, stream: string, offset: number, length: number, why: string): void
+  fileClosed(path: string, stream: string, bytes: number): void
   fileTrouble(path: string, why: string): void
   fileRecovered(path: string): void
   watchTrouble(why: string): void
@@ -54,6 +56,9 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     agentStopped: (queuedRecords) => tell('agentStopped', { queuedRecords }),
     streamStarted: (path, stream, offset) => tell('streamStarted', { path, stream, offset }),
     streamEnded: (path, stream, why) => tell('streamEnded', { path, stream, why }),
+    bytesLost: (path, stream, offset, length, why) =>
+      tell('bytesLost', { path, stream, offset, length, why }),
+    fileClosed: (path, stream, bytes) => tell('fileClosed', { path, stream, bytes }),
     fileTrouble: (path, why) => tell('fileTrouble', { path, why }),
     fileRecovered: (path) => tell('fileRecovered', { path }),
     watchTrouble: (why) => tell('watchTrouble', { why }),

@@ -5,10 +5,11 @@ import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { showText } from '../protocol/show-text.ts'
 import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
 import { readOverrides, type OverrideMap, type Overrides } from './config-overrides.ts'
-import { serverKeyOf, settingsSchema, type AgentConfig, type Settings, type SourceConfig } from './config.ts'
+import { serverKeyOf, settingsSchema, type AgentConfig, type Settings } from './config.ts'
 import { agentFault } from './faults.ts'
-import { sizeOf } from './setting-kinds.ts'
+import { countOf, sizeOf } from './setting-kinds.ts'
 import { schemaAt, type SchemaNode } from './settings.ts'
+import type { SourceConfig } from './source-config.ts'
 import { parseDuration } from './units.ts'
 
 interface Problem {
@@ -168,7 +169,7 @@ function showPath(path: readonly string[]): string {
 }
 
 function toConfig(checked: Settings, folder: string): AgentConfig {
-  const { server, chunks, queue, delivery } = checked
+  const { server, chunks, capture, queue, delivery } = checked
   const { requestMaxBytes, requestTimeout, retry } = delivery
   return {
     device: deviceOf(checked.device),
@@ -178,6 +179,7 @@ function toConfig(checked: Settings, folder: string): AgentConfig {
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
     chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
+    capture: { maxOpenFiles: sure(countOf(capture.maxOpenFiles)) },
     queue: {
       maxBytes: bytesOf(queue.maxBytes),
       minFree: bytesOf(queue.minFree),
@@ -193,8 +195,11 @@ function toConfig(checked: Settings, folder: string): AgentConfig {
   }
 }
 
-function toSource({ paths, exclude, format, tags }: Settings['sources'][number]): SourceConfig {
-  return { paths, exclude, format, tags: new Map(Object.entries(tags)) }
+function toSource(source: Settings['sources'][number]): SourceConfig {
+  const { paths, exclude, format, tags, priority, startAt, ignoreOlder, closeAfter } = source
+  const ignoreOlderMs = ignoreOlder === 'never' ? undefined : msOf(ignoreOlder)
+  const times = { ignoreOlderMs, closeAfterMs: msOf(closeAfter) }
+  return { paths, exclude, format, tags: new Map(Object.entries(tags)), priority, startAt, ...times }
 }
 
 const deviceOf = (text: string): DeviceId => sure(parseDeviceId(text))

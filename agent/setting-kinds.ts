@@ -64,6 +64,35 @@ export function duration(description: string, range: Range) {
   })
 }
 
+/** Like `duration`, or the word `never`, which is the default. */
+export function durationOrNever(description: string, range: Omit<Range, 'default'>) {
+  const [from, to] = [parseDuration(range.from) ?? 0, parseDuration(range.to) ?? 0]
+  const expected = `never, or a duration from ${range.from} to ${range.to}`
+  return text({ description, expected, default: 'never' }, (value) => {
+    const ms = parseDuration(value)
+    return value === 'never' || (ms !== undefined && ms >= from && ms <= to)
+  })
+}
+
+/** A whole number; digits from a variable or a flag. */
+export function count(description: string, range: Readonly<Record<'from' | 'to' | 'default', number>>) {
+  const { from, to, default: initial } = range
+  const expected = `a whole number from ${from} to ${to}`
+  return setting<string | number>({ description, expected, default: initial }, (value) => {
+    const number = countOf(value)
+    return number !== undefined && number >= from && number <= to
+  })
+}
+
+export function countOf(value: unknown): number | undefined {
+  if (typeof value === 'string' && !/^\d{1,15}$/.test(value)) return undefined
+  const number = typeof value === 'string' || typeof value === 'number' ? Number(value) : NaN
+  return Number.isSafeInteger(number) && number >= 0 ? number : undefined
+}
+
+/** A map in which nothing else may stand. */
+export const strict = (expected: string) => ({ additionalProperties: false, expected })
+
 /** A size is a text with a unit or a plain number of bytes. */
 export function sizeOf(value: unknown): number | undefined {
   return parseSize(typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '')

@@ -1,11 +1,12 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { constants, readFileSync, type BigIntStats } from 'node:fs'
+import { constants, readFileSync, watch, type BigIntStats } from 'node:fs'
 import {
   access,
   mkdir,
   open,
   opendir,
   readFile,
+  realpath,
   rename,
   stat,
   statfs,
@@ -33,12 +34,27 @@ export interface FileFacts {
   readonly size: number
   readonly links: number
   readonly isFile: boolean
+  /** When its bytes, and when anything about it, last changed, in nanoseconds of the wall clock then. */
+  readonly modifiedNs: bigint
+  readonly changedNs: bigint
+  /** The bits that say who may do what: 0o644. */
+  readonly mode: number
 }
 
 export interface DirectoryEntry {
   /** As bytes: a name need not be UTF-8. */
   readonly name: Uint8Array
   readonly is: 'directory' | 'other'
+}
+
+/** What the kernel says of the things in a folder. It may leave things out. */
+export interface Hearing {
+  /** The file's bytes, or what is known of it, changed. */
+  changed(name: Uint8Array): void
+  /** Something came, went, or was renamed. */
+  rearranged(name: Uint8Array): void
+  /** Nothing more is heard. */
+  failed(cause: unknown): void
 }
 
 export interface OpenFile extends AsyncDisposable {
@@ -60,7 +76,11 @@ export interface Files {
   create(path: Path): Promise<OpenFile>
   /** Follows symbolic links. */
   facts(path: Path): Promise<FileFacts>
+  /** Where a path leads once every symbolic link is followed. */
+  realPath(path: Path): Promise<Uint8Array>
   entries(directory: Path): AsyncIterable<DirectoryEntry>
+  /** Tells at once what happens in a folder, until it is disposed of. Throws where the kernel refuses. */
+  watch(directory: Path, heard: Hearing): Disposable
   readWhole(path: Path): Promise<Uint8Array | undefined>
   makeDirectory(path: Path): Promise<void>
   remove(path: Path): Promise<void>
@@ -158,7 +178,9 @@ const realFiles: Files = {
     new RealFile(await open(toFsPath(path), constants.O_RDONLY | constants.O_NONBLOCK)),
   create: async (path) => new RealFile(await open(toFsPath(path), 'wx+', 0o600)),
   facts: async (path) => toFacts(await stat(toFsPath(path), { bigint: true })),
+  realPath: (path) => realpath(toFsPath(path), { encoding: 'buffer' }),
   entries: listEntries,
+  watch: watchFolder,
   readWhole: (path) => readFile(toFsPath(path)).catch(unlessMissing),
   makeDirectory: async (path) => void (await mkdir(toFsPath(path), { recursive: true, mode: 0o700 })),
   remove: (path) => unlink(toFsPath(path)),
@@ -213,6 +235,15 @@ class RealFile implements OpenFile {
   }
 }
 
+function watchFolder(directory: Path, heard: Hearing): Disposable {
+  const watcher = watch(toFsPath(directory), { encoding: 'buffer' }, (event, name) => {
+    if (event === 'change') heard.changed(name ?? new Uint8Array(0))
+    else heard.rearranged(name ?? new Uint8Array(0))
+  })
+  watcher.on('error', (cause) => heard.failed(cause))
+  return { [Symbol.dispose]: () => watcher.close() }
+}
+
 async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {
   // With `encoding: 'buffer'` names come as bytes, which the types do not know.
   const entries = await opendir(toFsPath(directory), { encoding: 'buffer' as 'utf8' })
@@ -221,10 +252,14 @@ async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {
   }
 }
 
+const modeBits = 0o7777n
+
 function toFacts(stats: BigIntStats): FileFacts {
-  const { dev, ino, birthtimeNs, size, nlink } = stats
+  const { dev, ino, birthtimeNs, size, nlink, mtimeNs, ctimeNs, mode } = stats
   const identity = { device: dev, inode: ino, birthNs: birthtimeNs }
-  return { ...identity, size: Number(size), links: Number(nlink), isFile: stats.isFile() }
+  const state = { isFile: stats.isFile(), mode: Number(mode & modeBits) }
+  const times = { modifiedNs: mtimeNs, changedNs: ctimeNs }
+  return { ...identity, ...times, ...state, size: Number(size), links: Number(nlink) }
 }
 
 function toFsPath(path: Path): string | Buffer {

@@ -5,15 +5,16 @@ import { parseArgs } from 'node:util'
 import { Flight } from '../test/kit/flight.ts'
 import { hasLogrotate, rotationModes } from '../test/kit/rotation.ts'
 import { addUp } from '../test/kit/rotation-account.ts'
-import { flyRotations, type Rotated } from '../test/kit/rotation-rounds.ts'
+import { flyRotations, rotationSettings, type Rotated } from '../test/kit/rotation-rounds.ts'
 import { chooseSeed, withSeed, type Seeded } from '../test/kit/seeded.ts'
 
 const help = `node scripts/logrotate-soak.ts [SECONDS] [--seed SEED]
 
 Has the real logrotate rotate ten logs in ten ways for about SECONDS (45), while a writer appends to each, and looks for
 every line: on the server, on the disk, and in the loss records. What logrotate itself loses, as between the copy and the
-truncation of copytruncate, is told apart from what Logbox loses without a record, of which there must be none. The seed
-chooses how fast is written and rotated; that of a failure is printed.
+truncation of copytruncate, and what it cuts off within a tenth of a second of being written, is told apart from what
+Logbox loses without a record, of which there must be none. The seed chooses how fast is written and rotated; that of a
+failure is printed.
 
   node scripts/logrotate-soak.ts 600`
 
@@ -51,7 +52,7 @@ async function soak(seconds: number, seed: number): Promise<void> {
 }
 
 async function fly(chance: Seeded, forMs: number): Promise<readonly Rotated[]> {
-  await using flight = await Flight.start()
+  await using flight = await Flight.start({ settings: rotationSettings })
   const aside = join(flight.folder, 'aside')
   await mkdir(aside)
   using _disk = otherFileSystem(aside)
@@ -102,12 +103,13 @@ function tell(rotated: readonly Rotated[]): void {
 
 function tellSum(name: string, rotated: readonly Rotated[]): void {
   const sum = (of: (one: Rotated) => number): number => rotated.reduce((total, one) => total + of(one), 0)
-  const { written, stored, lostByLogrotate, lostWithRecord, lostWithoutRecord } = addUp(
+  const { written, stored, lostByLogrotate, cutUnseen, lostWithRecord, lostWithoutRecord } = addUp(
     rotated.map(({ account }) => account),
   )
   console.log(
     `${name}: ${sum(({ rotations }) => rotations)} rotations, ${sum(({ bytes }) => bytes)} bytes, ` +
       `${written} lines written, ${stored} stored, ${lostByLogrotate} lost by logrotate, ` +
+      `${cutUnseen} cut off before anybody could see them, ` +
       `${lostWithRecord} lost with a record, ${lostWithoutRecord} lost without one`,
   )
 }

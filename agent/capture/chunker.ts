@@ -42,6 +42,16 @@ export class Chunker implements Disposable {
     return this.#length
   }
 
+  /** A copy of the last uncut bytes, at most `most`. */
+  lastBytes(most: number): Uint8Array {
+    return this.#uncut().slice(-most)
+  }
+
+  /** Goes on at another place; nothing must be uncut. */
+  skipTo(offset: number): void {
+    this.#offset = offset as ByteOffset
+  }
+
   /** Where the next bytes are to be read into; empty when the signal fires before there is room. */
   async room(signal: AbortSignal): Promise<Uint8Array> {
     this.#buffer ??= await this.#fillBuffer(signal)
@@ -106,7 +116,7 @@ export class Chunker implements Disposable {
     this.#buffer = undefined
   }
 
-  /** Lets others use the buffer while no bytes come. */
+  /** Lets others use the buffer while no bytes come: what is uncut is kept as a copy. */
   rest(): void {
     if (!this.#buffer) return
     this.#rest = this.#uncut().slice()

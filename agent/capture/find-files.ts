@@ -1,6 +1,6 @@
 import { isAbsolute, join, sep } from 'node:path'
 import picomatch from 'picomatch'
-import type { SourceConfig } from '../config.ts'
+import type { SourceConfig } from '../source-config.ts'
 import type { Files } from '../world.ts'
 
 export interface FoundFile {
@@ -17,6 +17,14 @@ interface Pattern {
   readonly source: SourceConfig
 }
 
+/** Hears of the folders that a search comes by. */
+export interface Hearer {
+  visited(directory: Uint8Array): void
+  missing(directory: Uint8Array): void
+  /** It cannot be read. */
+  trouble(directory: Uint8Array, cause: unknown): void
+}
+
 /** Which files a configuration is about. */
 export class FileSearch {
   readonly #patterns: readonly Pattern[]
@@ -27,27 +35,23 @@ export class FileSearch {
     this.#files = files
   }
 
-  /** The folders to watch, with the depth down to which they matter. */
-  get directories(): ReadonlyMap<string, number> {
-    const depths = new Map<string, number>()
-    for (const { directory, depth } of this.#patterns) {
-      depths.set(directory, Math.max(depth, depths.get(directory) ?? 0))
-    }
-    return depths
+  /** The first source that is about this path. */
+  sourceOf(path: Uint8Array): SourceConfig | undefined {
+    const text = Buffer.from(path).toString()
+    return this.#patterns.find((pattern) => pattern.matches(text))?.source
   }
 
-  matches(path: string): boolean {
-    return this.#patterns.some((pattern) => pattern.matches(path))
+  /** Whether it matters that something came or went at this path: a file that is wanted, or a folder of such. */
+  concerns(path: Uint8Array): boolean {
+    const text = Buffer.from(path).toString()
+    return this.#patterns.some((pattern) => pattern.matches(text) || isOnWay(text, pattern))
   }
 
-  /**
-   * Every path that matches now, of the first source that it fits. Folders that are not there are passed over; `trouble`
-   * hears of those that cannot be read.
-   */
-  async *find(trouble: (directory: Uint8Array, cause: unknown) => void): AsyncGenerator<FoundFile> {
+  /** Every path that matches now, of the first source that it fits. Folders that are not there are passed over. */
+  async *find(hear: Hearer): AsyncGenerator<FoundFile> {
     const given = new Set<string>()
     for (const pattern of this.#patterns) {
-      for await (const path of this.#walk(Buffer.from(pattern.directory), pattern.depth, trouble)) {
+      for await (const path of this.#walk(Buffer.from(pattern.directory), pattern.depth, hear)) {
         const key = pathKey(path)
         if (given.has(key) || !pattern.matches(Buffer.from(path).toString())) continue
         given.add(key)
@@ -56,23 +60,21 @@ export class FileSearch {
     }
   }
 
-  async *#walk(
-    directory: Uint8Array,
-    depth: number,
-    trouble: (directory: Uint8Array, cause: unknown) => void,
-  ): AsyncGenerator<Uint8Array> {
+  async *#walk(directory: Uint8Array, depth: number, hear: Hearer): AsyncGenerator<Uint8Array> {
     const folders: Uint8Array[] = []
     try {
+      hear.visited(directory)
       for await (const { name, is } of this.#files.entries(directory)) {
         const path = Buffer.concat([directory, Buffer.from(directory.at(-1) === 0x2f ? '' : sep), name])
         if (is === 'directory') folders.push(path)
         else yield path
       }
     } catch (cause) {
-      if (!isMissing(cause)) trouble(directory, cause)
+      if (isMissing(cause)) hear.missing(directory)
+      else hear.trouble(directory, cause)
     }
     if (depth === 0) return
-    for (const folder of folders) yield* this.#walk(folder, depth - 1, trouble)
+    for (const folder of folders) yield* this.#walk(folder, depth - 1, hear)
   }
 }
 
@@ -83,6 +85,12 @@ export function pathKey(path: Uint8Array): string {
 
 export function pathOfKey(key: string): Uint8Array {
   return Buffer.from(key, 'latin1')
+}
+
+/** Whether a pattern's files can lie below this path. */
+function isOnWay(path: string, { directory, depth }: Pattern): boolean {
+  if (directory === path || directory.startsWith(`${path}${sep}`)) return true
+  return depth > 0 && path.startsWith(`${directory}${sep}`)
 }
 
 function toPattern(glob: string, source: SourceConfig): Pattern {

@@ -1,30 +1,99 @@
-import { watch } from 'chokidar'
-import type { FileSearch } from './find-files.ts'
+import { sayCause } from '../say-cause.ts'
+import type { World } from '../world.ts'
+import { pathOfKey } from './find-files.ts'
+import { identityKey, identityOf } from './identity.ts'
+import { isGone } from './open-files.ts'
 
 export interface WatchEvents {
   /** The file may have grown. */
-  changed(path: string): void
-  /** Files came, went, or were renamed. */
-  rearranged(): void
-  /** The kernel refuses to watch: what happens is only found by the slow look. */
-  trouble(cause: unknown): void
+  changed(path: Uint8Array): void
+  /** A file came, went, or was renamed. */
+  rearranged(path: Uint8Array): void
 }
 
-/** Tells at once, by inotify, what the slow look would find later. It may miss things, and nothing depends on it. */
-export function watchFolders(search: FileSearch, events: WatchEvents): AsyncDisposable {
-  const watchers = [...search.directories].map(([directory, depth]) => {
-    const watcher = watch(directory, {
-      ignoreInitial: true,
-      ...(Number.isFinite(depth) ? { depth } : {}),
-      ignored: (path, stats) => stats?.isFile() === true && !search.matches(path),
-    })
-    watcher.on('all', (event, path) => (event === 'change' ? events.changed(path) : events.rearranged()))
-    watcher.on('error', (cause) => events.trouble(cause))
-    return watcher
-  })
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all(watchers.map((watcher) => watcher.close()))
-    },
+interface Watch {
+  readonly identity: string
+  readonly hearing: Disposable
+}
+
+/**
+ * Tells at once, by inotify, what the slow look would find later: one watch a folder, however many files are in it. It may
+ * miss things, and nothing depends on it.
+ */
+export class FolderWatch implements Disposable {
+  readonly #world: Pick<World, 'files' | 'journal'>
+  readonly #events: WatchEvents
+  /** By pathKey. */
+  readonly #watches = new Map<string, Watch>()
+  #trouble: string | undefined
+
+  constructor(world: World, events: WatchEvents) {
+    this.#world = world
+    this.#events = events
   }
+
+  /** Why some changes are found only by the slow look; undefined while all are told at once. */
+  get trouble(): string | undefined {
+    return this.#trouble
+  }
+
+  /** Watches these folders and no others. True where one is new: what happened in it before was not heard. */
+  async keep(folders: ReadonlySet<string>): Promise<boolean> {
+    for (const [key, watch] of this.#watches) if (!folders.has(key)) this.#drop(key, watch)
+    let isNew = false
+    let trouble: string | undefined
+    for (const key of folders) {
+      try {
+        isNew = (await this.#watch(key)) || isNew
+      } catch (cause) {
+        if (!isGone(cause)) trouble = explain(cause)
+      }
+    }
+    this.#tell(trouble)
+    return isNew
+  }
+
+  async #watch(key: string): Promise<boolean> {
+    const path = pathOfKey(key)
+    const identity = identityKey(identityOf(await this.#world.files.facts(path)))
+    const before = this.#watches.get(key)
+    if (before?.identity === identity) return false
+    if (before) this.#drop(key, before)
+    const at = (name: Uint8Array): Uint8Array => Buffer.concat([path, Buffer.from('/'), name])
+    const hearing = this.#world.files.watch(path, {
+      changed: (name) => this.#events.changed(at(name)),
+      rearranged: (name) => this.#events.rearranged(at(name)),
+      failed: (cause) => this.#fail(key, cause),
+    })
+    this.#watches.set(key, { identity, hearing })
+    return true
+  }
+
+  #fail(key: string, cause: unknown): void {
+    const watch = this.#watches.get(key)
+    if (watch) this.#drop(key, watch)
+    this.#tell(explain(cause))
+  }
+
+  #tell(trouble: string | undefined): void {
+    if (trouble !== undefined && trouble !== this.#trouble) this.#world.journal.watchTrouble(trouble)
+    this.#trouble = trouble
+  }
+
+  #drop(key: string, watch: Watch): void {
+    this.#watches.delete(key)
+    watch.hearing[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    for (const [key, watch] of this.#watches) this.#drop(key, watch)
+  }
+}
+
+/** inotify(7): which limit it is that the kernel tells of. */
+function explain(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : ''
+  const limit = code === 'ENOSPC' ? 'max_user_watches' : code === 'EMFILE' ? 'max_user_instances' : ''
+  if (limit === '') return sayCause(cause)
+  return `all inotify watches are in use: raise the sysctl fs.inotify.${limit}; until then changes are found by the rescan`
 }

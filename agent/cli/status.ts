@@ -50,6 +50,7 @@ export function statusText(report: StatusReport, hasColor: boolean): string {
     ...report.queue.setAside.map(({ seq, path, why }) => {
       return field('set aside', trouble(`record ${seq} of ${showText(path)}: ${showText(why)}`))
     }),
+    ...(report.watch.is === 'notified' ? [] : [field('watch', trouble(showText(report.watch.why)))]),
     field('files', totalsWords(report)),
     ...fileTable(report.files, trouble),
   ]

@@ -1,5 +1,5 @@
 import type { Capture } from '../capture/capture.ts'
-import type { FileProgress } from '../capture/capture-file.ts'
+import type { Generation } from '../capture/generation.ts'
 import type { Place } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
@@ -8,8 +8,8 @@ import { tellFiles, totalsOf, type Running } from './tell-status.ts'
 
 /** A file, and how much of it stood there when the flush began. */
 interface Target {
-  progress: FileProgress
-  readonly size: number
+  generation: Generation
+  size: number
 }
 
 const reportEveryMs = 200
@@ -27,7 +27,7 @@ export async function* flush(
   const { capture, queue, delivery } = running
   const deadlineMs = clock.monotonicMs() + timeoutMs
   await capture.look()
-  const targets = (await capture.cutNow()).map((progress) => ({ progress, size: progress.flushTo }))
+  const targets = capture.cutNow().map((generation) => ({ generation, size: generation.flushTo }))
   delivery.hurry()
   const first = tellFlush(running, targets)
   const targetBytes = first.receiptedBytes + first.queuedBytes + first.unreadBytes
@@ -36,7 +36,8 @@ export async function* flush(
   for (;;) {
     const seen = queue.changed.rings
     aimAgain(targets, capture)
-    if (targets.every(isTaken)) end ??= placeOfNext(queue)
+    if (targets.some(isWaitingToBeClosed)) capture.closeNow()
+    else if (targets.every(isTaken)) end ??= placeOfNext(queue)
     const isDone =
       !capture.isStopped &&
       capture.troubles.size === 0 &&
@@ -52,21 +53,25 @@ export async function* flush(
   }
 }
 
-/** A file that could not be read for a moment is followed anew, from where it is safe. */
-function aimAgain(targets: readonly Target[], { followed }: Capture): void {
-  const byStream = new Map(followed.map((progress) => [progress.label.stream, progress]))
+/** What stood in a file that turned out to be truncated belongs to the generation that follows. */
+function aimAgain(targets: readonly Target[], capture: Capture): void {
   for (const target of targets) {
-    const progress = byStream.get(target.progress.label.stream)
-    if (!progress || progress === target.progress) continue
-    target.progress = progress
-    progress.flushTo = target.size
-    progress.bell.ring()
+    const next = target.generation.isOver ? capture.followedAs(target.generation.key) : undefined
+    if (!next) continue
+    target.generation = next
+    target.size = next.size
+    capture.hurry(next, next.size)
   }
 }
 
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
-function isTaken({ progress, size }: Target): boolean {
-  return progress.queuedTo >= size || progress.isOver
+function isTaken({ generation, size }: Target): boolean {
+  return generation.queuedTo >= size || generation.isOver
+}
+
+/** It may have been written to in place, and what was shipped is not compared with it yet. */
+function isWaitingToBeClosed({ generation }: Target): boolean {
+  return generation.isClosingAsked && !generation.isOver
 }
 
 function placeOfNext(queue: Queue): Place {
@@ -82,13 +87,13 @@ function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushRepo
   return { receiptedBytes, queuedBytes, unreadBytes, lostBytes, queuedRecords, link: delivery.report }
 }
 
-function unqueuedBytes({ progress, size }: Target): number {
-  return progress.isOver ? 0 : Math.max(0, size - progress.queuedTo)
+function unqueuedBytes({ generation, size }: Target): number {
+  return generation.isOver ? 0 : Math.max(0, size - generation.queuedTo)
 }
 
 function tellRemaining(running: Running, targets: readonly Target[]): readonly RemainingFile[] {
   const unread = new Map(
-    targets.map((target) => [target.progress.label.stream as string, unqueuedBytes(target)]),
+    targets.map((target) => [target.generation.label.stream as string, unqueuedBytes(target)]),
   )
   const files = tellFiles(running).map((file): RemainingFile => {
     const { path, queuedBytes, trouble = '' } = file

@@ -1,4 +1,5 @@
 /** What the agent tells about itself over its control socket, as JSON. Sizes are bytes, times milliseconds. */
+import type { FileState } from '../capture/generation.ts'
 import type { QueueState } from '../queue/queue-state.ts'
 
 /** What delivery is doing, as its state machine stands. */
@@ -16,14 +17,24 @@ export interface SetAsideReport {
   readonly why: string
 }
 
+/** How changes in the files are found. */
+export type WatchReport =
+  /** The kernel tells at once. */
+  | { readonly is: 'notified' }
+  /** Some are found only by the slow look, and why. */
+  | { readonly is: 'rescanning'; readonly why: string }
+
 export interface FileReport {
   readonly path: string
   readonly stream: string
+  /** What is being done with it; `gone`: nothing, but for what waits in the queue. */
+  readonly state: FileState | 'gone' | 'unreadable'
   readonly size: number
   /** Read, and so either queued or receipted, or still uncut in memory. */
   readonly readBytes: number
   readonly queuedBytes: number
   readonly receiptedBytes: number
+  /** Named in loss records. */
   readonly lostBytes: number
   /** Why the file cannot be read at the moment. */
   readonly trouble?: string
@@ -51,6 +62,7 @@ export interface StatusReport {
     readonly state: QueueState
     readonly setAside: readonly SetAsideReport[]
   }
+  readonly watch: WatchReport
   readonly files: readonly FileReport[]
   readonly totals: Totals
 }

@@ -1,12 +1,12 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { showLogPath } from '../../protocol/log-path.ts'
 import { showText } from '../../protocol/show-text.ts'
-import type { FileProgress } from '../capture/capture-file.ts'
 import type { Capture } from '../capture/capture.ts'
-import { pathOfKey } from '../capture/find-files.ts'
+import { pathKey, pathOfKey } from '../capture/find-files.ts'
+import type { Generation } from '../capture/generation.ts'
 import type { Delivery } from '../deliver/deliver.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { FileReport, SetAsideReport, StatusReport, Totals } from './report.ts'
+import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
 
 /** The running parts that `status` and `flush` tell of. */
 export interface Running {
@@ -34,9 +34,15 @@ export function tellStatus(running: Running): StatusReport {
       state: queue.state,
       setAside: tellSetAside(queue),
     },
+    watch: tellWatch(running),
     files,
     totals: totalsOf(files),
   }
+}
+
+function tellWatch({ capture }: Running): WatchReport {
+  const why = capture.watchTrouble
+  return why === undefined ? { is: 'notified' } : { is: 'rescanning', why }
 }
 
 /** Files that are followed, that wait in the queue though nobody follows them any more, and that cannot be read. */
@@ -49,33 +55,50 @@ export function tellFiles({ capture, queue }: Running): FileReport[] {
     .map(([key, why]) => tellTrouble(pathOfKey(key), why))
     .filter(({ path }) => !followedKeys.has(path))
   return [
-    ...followed.map((progress) => tellFollowed(progress, queue)),
+    ...followed.map((generation) => tellTroubled(tellFollowed(generation, queue), generation, troubles)),
     ...leaving.map((stream) => tellLeaving(stream, queue)),
     ...unread,
   ]
 }
 
-function tellFollowed({ path, label, size, readTo }: FileProgress, queue: Queue): FileReport {
+function tellFollowed(generation: Generation, queue: Queue): FileReport {
+  const { path, label, size, readTo, state } = generation
   const { stream } = label
-  const counted = {
-    queuedBytes: queue.ledger.queuedBytes(stream),
-    receiptedBytes: queue.ledger.receiptedBytes(stream),
+  return { path: showPath(path), stream, state, size, readBytes: readTo, ...tellCounts(stream, queue) }
+}
+
+/** A file that is followed and cannot be read at the moment. */
+function tellTroubled(
+  report: FileReport,
+  { path }: Generation,
+  troubles: ReadonlyMap<string, string>,
+): FileReport {
+  const trouble = troubles.get(pathKey(path))
+  return trouble === undefined ? report : { ...report, trouble }
+}
+
+function tellCounts(
+  stream: StreamId,
+  { ledger }: Queue,
+): Pick<FileReport, 'queuedBytes' | 'receiptedBytes' | 'lostBytes'> {
+  return {
+    queuedBytes: ledger.queuedBytes(stream),
+    receiptedBytes: ledger.receiptedBytes(stream),
+    lostBytes: ledger.lostBytes(stream),
   }
-  return { path: showPath(path), stream, size, readBytes: readTo, ...counted, lostBytes: 0 }
 }
 
 function tellLeaving(stream: StreamId, queue: Queue): FileReport {
   const point = queue.resumePoints.get(stream)
-  const queuedBytes = queue.ledger.queuedBytes(stream)
-  const receiptedBytes = queue.ledger.receiptedBytes(stream)
-  const size = queuedBytes + receiptedBytes
+  const counts = tellCounts(stream, queue)
+  const size = counts.queuedBytes + counts.receiptedBytes
   const path = point ? showText(showLogPath(point.path)) : ''
-  return { path, stream, size, readBytes: size, queuedBytes, receiptedBytes, lostBytes: 0 }
+  return { path, stream, state: 'gone', size, readBytes: size, ...counts }
 }
 
 function tellTrouble(path: Uint8Array, why: string): FileReport {
   const nothing = { size: 0, readBytes: 0, queuedBytes: 0, receiptedBytes: 0, lostBytes: 0 }
-  return { path: showPath(path), stream: '', ...nothing, trouble: why }
+  return { path: showPath(path), stream: '', state: 'unreadable', ...nothing, trouble: why }
 }
 
 function tellSetAside(queue: Queue): SetAsideReport[] {

@@ -12,6 +12,25 @@ export function evidenceAfter(before: readonly Evidence[], offset: number, bytes
   return [head, evidenceOf(offset + start, bytes.subarray(start))]
 }
 
+/** The evidence of a file of which everything before `position` counts as read. */
+export async function evidenceAt(file: OpenFile, position: number): Promise<Evidence[]> {
+  if (position === 0) return []
+  const head = Buffer.alloc(Math.min(rangeBytes, position))
+  const last = Buffer.alloc(head.length)
+  await file.read(head, 0)
+  await file.read(last, position - last.length)
+  return [evidenceOf(0, head), evidenceOf(position - last.length, last)]
+}
+
+/** The same ranges, of those that lie in these bytes the new hash. */
+export function evidenceRenewed(before: readonly Evidence[], offset: number, bytes: Uint8Array): Evidence[] {
+  return before.map((range) => {
+    const from = range.offset - offset
+    const isInside = from >= 0 && from + range.length <= bytes.length
+    return isInside ? evidenceOf(range.offset, bytes.subarray(from, from + range.length)) : range
+  })
+}
+
 function evidenceOf(offset: number, bytes: Uint8Array): Evidence {
   return { offset, length: bytes.length, sha256: sha256(bytes) }
 }

@@ -31,19 +31,38 @@ export interface ResumePoint {
   readonly identity: FileIdentity
   readonly position: ByteOffset
   readonly evidence: readonly Evidence[]
+  /** The largest size that is known to have been this file's; beyond `position` it is unread. */
+  readonly seenBytes?: number
+  readonly place?: FilePlace
+  readonly closed?: Closed
+}
+
+/** Where a file was last seen, and the file system of its folder: one that is not there may only be unmounted. */
+export interface FilePlace {
+  readonly path: LogPath
+  readonly device: string
+}
+
+/** What the file system said of the file when it was last read once more as a whole. */
+export interface Closed {
+  readonly length: number
+  readonly modifiedNs: string
+  readonly changedNs: string
 }
 
 export function encodeResumePoint(point: ResumePoint): string {
   const path = base64url(logPathToBytes(point.path))
   const evidence = point.evidence.map((range) => ({ ...range, sha256: base64url(range.sha256) }))
-  return JSON.stringify({ ...point, path, evidence })
+  const place = point.place && { ...point.place, path: base64url(logPathToBytes(point.place.path)) }
+  return JSON.stringify({ ...point, path, evidence, place })
 }
 
 /** undefined where the text is not what `encodeResumePoint` made. */
 export function decodeResumePoint(text: string): ResumePoint | undefined {
-  const { stream, path, identity, position, evidence } = parseObject(text)
+  const fields = parseObject(text)
+  const { stream, identity, position, evidence } = fields
   const parsedStream = typeof stream === 'string' ? parseStreamId(stream) : undefined
-  const parsedPath = typeof path === 'string' ? logPathFromBytes(Buffer.from(path, 'base64url')) : undefined
+  const parsedPath = decodePath(fields['path'])
   const ranges = Array.isArray(evidence)
     ? evidence.map(decodeEvidence).filter((range) => range !== undefined)
     : undefined
@@ -55,7 +74,33 @@ export function decodeResumePoint(text: string): ResumePoint | undefined {
     identity,
     position: position as ByteOffset,
     evidence: ranges,
+    ...decodeSeen(fields),
   }
+}
+
+/** What the first version did not write. */
+function decodeSeen(fields: Record<string, unknown>): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed'> {
+  const { seenBytes, closed } = fields
+  const { path, device } = asObject(fields['place'])
+  const placePath = decodePath(path)
+  return {
+    ...(isCount(seenBytes) ? { seenBytes } : {}),
+    ...(placePath !== undefined && isDecimal(device) ? { place: { path: placePath, device } } : {}),
+    ...(isClosed(closed) ? { closed } : {}),
+  }
+}
+
+function isClosed(value: unknown): value is Closed {
+  const { length, modifiedNs, changedNs } = asObject(value)
+  return isCount(length) && isDecimal(modifiedNs) && isDecimal(changedNs)
+}
+
+function decodePath(value: unknown): LogPath | undefined {
+  return typeof value === 'string' ? logPathFromBytes(Buffer.from(value, 'base64url')) : undefined
+}
+
+function isDecimal(value: unknown): value is string {
+  return typeof value === 'string' && /^-?\d+$/.test(value)
 }
 
 function decodeEvidence(value: unknown): Evidence | undefined {
@@ -66,7 +111,7 @@ function decodeEvidence(value: unknown): Evidence | undefined {
 
 function isIdentity(value: unknown): value is FileIdentity {
   const { device, inode, birthNs } = asObject(value)
-  return [device, inode, birthNs].every((field) => typeof field === 'string' && /^\d+$/.test(field))
+  return [device, inode, birthNs].every(isDecimal)
 }
 
 /** The fields of a JSON object; none where the text is not one. */

@@ -2,13 +2,16 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { FileSearch } from '../../agent/capture/find-files.ts'
-import type { SourceConfig } from '../../agent/config.ts'
+import type { SourceConfig } from '../../agent/source-config.ts'
 import { realWorld, type Files } from '../../agent/world.ts'
+import { sourceOf } from '../kit/capture-ground.ts'
 import { tempFolder } from '../kit/temp-folder.ts'
 
 function source(paths: readonly string[], exclude: readonly string[] = []): SourceConfig {
-  return { paths, exclude, format: 'text', tags: new Map() }
+  return sourceOf(paths, { exclude })
 }
+
+const deaf = { visited: () => undefined, missing: () => undefined, trouble: () => undefined }
 
 async function foundBy(
   from: SourceConfig,
@@ -17,7 +20,8 @@ async function foundBy(
   const paths: Buffer[] = []
   const troubled: string[] = []
   const search = new FileSearch([from], files)
-  for await (const { path } of search.find((directory) => troubled.push(Buffer.from(directory).toString()))) {
+  const trouble = (directory: Uint8Array): void => void troubled.push(Buffer.from(directory).toString())
+  for await (const { path } of search.find({ ...deaf, trouble })) {
     paths.push(Buffer.from(path))
   }
   return { paths: paths.toSorted((a, b) => Buffer.compare(a, b)), troubled }
@@ -86,9 +90,8 @@ describe('a search', () => {
     const first = source([`${folder.path}/*.log`])
     const second = source([`${folder.path}/*`])
     const given: [string, SourceConfig][] = []
-    for await (const { path, source } of new FileSearch([first, second], realWorld().files).find(
-      () => undefined,
-    )) {
+    const search = new FileSearch([first, second], realWorld().files)
+    for await (const { path, source } of search.find(deaf)) {
       given.push([Buffer.from(path).toString(), source])
     }
     expect(given).toEqual([

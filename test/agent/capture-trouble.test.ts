@@ -8,6 +8,7 @@ import type { Running } from '../../agent/control/tell-status.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
+import { sourceOf } from '../kit/capture-ground.ts'
 import { fakeWorld, RecordingJournal, type BadDisk } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
@@ -16,7 +17,7 @@ const { clock } = realWorld()
 /** Says of each read of a file, by its name, what comes before it: an error, a wait, or nothing. */
 type BeforeRead = (name: string, into: Uint8Array) => Promise<void>
 
-const readError = (): Error => Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+const readError = (code = 'ENODEV'): Error => Object.assign(new Error(`${code}: injected, read`), { code })
 
 /** One life of an agent over files whose reads a test can fail: capture and queue are real, delivery is the test's. */
 class Ground implements AsyncDisposable {
@@ -58,17 +59,10 @@ class Ground implements AsyncDisposable {
       this.#moody(await real.files.openToRead(path), Buffer.from(path).toString().split('/').at(-1) ?? '')
     this.world = { ...real, files: { ...real.files, openToRead }, journal: this.told.journal }
     const options = {
-      sources: [
-        {
-          paths: [join(logs, '*.log')],
-          exclude: [],
-          format: 'text' as const,
-          tags: new Map<string, string>(),
-        },
-      ],
+      sources: [sourceOf([join(logs, '*.log')])],
       chunks: { maxBytes: 4096, maxAgeMs },
       rescanMs: 20,
-      lingerMs: 100,
+      maxOpenFiles: 64,
     }
     this.capture = new Capture(options, queue, this.world, never)
   }
@@ -223,8 +217,8 @@ describe('flush', () => {
     const target = 10_006
     expect((await reports.next()).value).toMatchObject({ done: false, targetBytes: target })
     failing.resolve()
-    await ground.told.told('fileRecovered')
-    // It is followed anew, nothing is troubled, the queue is empty, and the bytes are still in the file.
+    await until(() => reads === 2)
+    // It is read anew, the queue is empty, and the bytes are still in the file.
     for (let count = 0; count < 3; count++)
       expect((await reports.next()).value).toMatchObject({ done: false, unreadBytes: 10_000 })
     readable.resolve()

@@ -243,10 +243,12 @@ const statusReport: StatusReport = {
     state: { is: 'blocked', why: 'ENOSPC' },
     setAside: [{ seq: 12, path: '/var/log/x.log', why: 'RECORD_TOO_LARGE' }],
   },
+  watch: { is: 'rescanning', why: 'raise the sysctl' },
   files: [
     {
       path: `/var/log/a${escape}[31m.log`,
       stream: 's',
+      state: 'reading',
       size: 4096,
       readBytes: 2048,
       queuedBytes: 1024,
@@ -273,6 +275,7 @@ link       waiting: 200 with a page\\x0aof somebody (attempt 4 failed, next in 1
 queue      1 chunk, 3.2 MiB of 2.0 GiB
            the disk refuses, bytes wait in their files: ENOSPC
 set aside  record 12 of /var/log/x.log: RECORD_TOO_LARGE
+watch      raise the sysctl
 files      1, 4.0 KiB; 1.0 KiB have receipts; 1.0 KiB queued; 2.0 KiB unread; 0 B lost
 
         size        read      queued   receipted        lost  file

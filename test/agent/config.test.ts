@@ -10,6 +10,7 @@ import { checkConfig, loadConfig } from '../../agent/load-config.ts'
 import { settings } from '../../agent/settings.ts'
 import { Fault } from '../../protocol/fault.ts'
 import { base64url } from '../../protocol/ids.ts'
+import { sourceOf } from '../kit/capture-ground.ts'
 
 /** The public key of RFC 8032, section 7.1, test 1. */
 const publicKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
@@ -56,12 +57,13 @@ describe('a file with what must be given', () => {
     expect([device, server.url.href]).toEqual(['mylittledrone', 'https://logs.example.org/'])
     expect(server.publicKeys.map((key) => base64url(key.bytes))).toEqual([publicKey])
     const exclude = ['*.gz', '*.zst', '*.xz', '*.bz2', '*.tmp', '*.swp']
-    expect(sources).toEqual([{ paths: ['/var/log/flight/*.log'], exclude, format: 'text', tags: new Map() }])
+    expect(sources).toEqual([sourceOf(['/var/log/flight/*.log'], { exclude, closeAfterMs: 60_000 })])
     expect(rest).toEqual({
       keyFile: '/etc/logbox/device.key',
       stateDirectory: '/var/lib/logbox',
       controlSocket: '/run/logbox/agent.sock',
       chunks: { maxBytes: 1_048_576, maxAgeMs: 5000 },
+      capture: { maxOpenFiles: 256 },
       queue: { maxBytes: 2_147_483_648, minFree: 67_108_864, whenFull: 'pause' },
       delivery: {
         requestMaxBytes: 4_194_304,
@@ -79,7 +81,12 @@ describe('a file with what must be given', () => {
         `    exclude: []
     format: binary
     tags: { vehicle: hexa-7, "n": "7" }
+    priority: high
+    startAt: end
+    ignoreOlder: 30d
+    closeAfter: 1s
 chunks: { maxBytes: 4096, maxAge: 10ms }
+capture: { maxOpenFiles: 8 }
 queue: { maxBytes: 1TiB, whenFull: pause }
 delivery: { requestMaxBytes: 64KiB, requestTimeout: 1s, retry: { min: 10ms, max: 10ms } }
 shutdownGrace: 0s
@@ -88,7 +95,8 @@ rescanInterval: 100ms
     )
     const { sources, server, ...rest } = config
     expect(server.publicKeys.map((key) => base64url(key.bytes))).toEqual([publicKey, otherKey])
-    expect(sources[0]).toMatchObject({ exclude: [], format: 'binary' })
+    expect(sources[0]).toMatchObject({ exclude: [], format: 'binary', priority: 'high', startAt: 'end' })
+    expect(sources[0]).toMatchObject({ ignoreOlderMs: 30 * 86_400_000, closeAfterMs: 1000 })
     expect(sources[0]?.tags).toEqual(
       new Map([
         ['vehicle', 'hexa-7'],
@@ -97,6 +105,7 @@ rescanInterval: 100ms
     )
     expect(rest).toMatchObject({
       chunks: { maxBytes: 4096, maxAgeMs: 10 },
+      capture: { maxOpenFiles: 8 },
       queue: { maxBytes: 2 ** 40 },
       delivery: { requestMaxBytes: 65_536, requestTimeoutMs: 1000, retry: { minMs: 10, maxMs: 10 } },
       shutdownGraceMs: 0,
@@ -368,6 +377,7 @@ const bySetting: Readonly<Record<string, string>> = {
   control: '/other.sock',
   'chunks.maxBytes': '2MiB',
   'chunks.maxAge': '1s',
+  'capture.maxOpenFiles': '300',
   'queue.maxBytes': '3GiB',
   'queue.minFree': '1GiB',
   'queue.whenFull': 'evict',

@@ -9,11 +9,19 @@ export interface LineAccount {
   readonly twice: number
   /** Neither on the disk nor on the server: logrotate cut them off between its copy and its truncation, or compressed. */
   readonly lostByLogrotate: number
+  /**
+   * They survive on the disk, and were cut off in their file so soon after they were written that the agent may not have
+   * had its turn on a processor in between: nobody saw them there.
+   */
+  readonly cutUnseen: number
   /** They survive on the disk, the server has not got them, and a loss record names their bytes. */
   readonly lostWithRecord: number
   /** The same without one: what must not be. */
   readonly lostWithoutRecord: number
 }
+
+/** The rotation's own time, and what a busy machine lets a process wait. */
+const unseenMs = 100
 
 const lineNumber = /^(\d{9}) /gm
 
@@ -35,20 +43,22 @@ export async function accountFor(
   }
   const survivors = (await log.survivors()).map((bytes) => bytes.toString('latin1'))
   const lost = lossesOf(survivors, texts, own, times)
+  const unseen = lost.withoutRecord.filter((number) => writer.ageAtRotation(number) <= unseenMs).length
   const stored = times.size
   return {
     written: writer.lines,
     stored,
     twice: [...times.values()].filter((count) => count > 1).length,
-    lostWithRecord: lost.withRecord.size,
-    lostWithoutRecord: lost.withoutRecord.size,
-    lostByLogrotate: writer.lines - stored - lost.withRecord.size - lost.withoutRecord.size,
+    cutUnseen: unseen,
+    lostWithRecord: lost.withRecord.length,
+    lostWithoutRecord: lost.withoutRecord.length - unseen,
+    lostByLogrotate: writer.lines - stored - lost.withRecord.length - lost.withoutRecord.length,
   }
 }
 
 interface Lost {
-  readonly withRecord: ReadonlySet<number>
-  readonly withoutRecord: ReadonlySet<number>
+  readonly withRecord: readonly number[]
+  readonly withoutRecord: readonly number[]
 }
 
 /** The lines that the disk has and the server has not. Its copies have each byte where the generation had it. */
@@ -69,7 +79,7 @@ function lossesOf(
       else withoutRecord.add(number)
     }
   }
-  return { withRecord, withoutRecord }
+  return { withRecord: [...withRecord], withoutRecord: [...withoutRecord] }
 }
 
 const covers = ({ from, to }: Loss, offset: number): boolean => from <= offset && (to === null || offset < to)
@@ -82,6 +92,7 @@ export function addUp(accounts: readonly LineAccount[]): LineAccount {
     stored: sum('stored'),
     twice: sum('twice'),
     lostByLogrotate: sum('lostByLogrotate'),
+    cutUnseen: sum('cutUnseen'),
     lostWithRecord: sum('lostWithRecord'),
     lostWithoutRecord: sum('lostWithoutRecord'),
   }

@@ -45,7 +45,8 @@ export const rotationModes = {
 export class RotatedLog {
   readonly mode: RotationMode
   readonly folder: string
-  rotations = 0
+  /** When each rotation was over. */
+  readonly rotatedMs: number[] = []
   readonly #olddir: string
   readonly #config: string
 
@@ -78,7 +79,7 @@ export class RotatedLog {
     logrotate.stderr.on('data', (piece: Buffer) => (said += piece.toString()))
     const [status] = (await once(logrotate, 'close')) as [number | null]
     if (status !== 0) throw new Error(`logrotate ended with ${status}: ${said}`)
-    this.rotations++
+    this.rotatedMs.push(performance.now())
   }
 
   /** The rotated files, without the live one. A space in the path, and logrotate would rotate nothing and say nothing. */
@@ -118,6 +119,8 @@ export class LineWriter implements Disposable {
   lines = 0
   bytes = 0
   readonly #log: RotatedLog
+  /** When the lines from `first` on were written, in order. */
+  readonly #written: { readonly first: number; readonly atMs: number }[] = []
   #file: number
 
   constructor(log: RotatedLog) {
@@ -132,11 +135,19 @@ export class LineWriter implements Disposable {
       '',
     )
     const half = text.length - 20
+    this.#written.push({ first: this.lines, atMs: performance.now() })
     writeSync(this.#file, text.slice(0, half))
     await between()
     writeSync(this.#file, text.slice(half))
     this.lines += count
     this.bytes += text.length
+  }
+
+  /** How old a line was when the rotation after it was over; Infinity where none came. */
+  ageAtRotation(line: number): number {
+    const writtenMs = this.#written.findLast(({ first }) => first <= line)?.atMs ?? 0
+    const rotatedMs = this.#log.rotatedMs.find((atMs) => atMs >= writtenMs) ?? Infinity
+    return rotatedMs - writtenMs
   }
 
   #reopen(): void {

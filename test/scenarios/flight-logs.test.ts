@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import type { Catalog } from '../../server-stub/catalog/catalog.ts'
 import { openStore } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
 import { Flight } from '../kit/flight.ts'
@@ -12,7 +13,7 @@ import { chooseSeed, withSeed, type Seeded } from '../kit/seeded.ts'
 import { lacksSharedData, sharedBytes, sharedFolder } from '../kit/shared-data.ts'
 import { storedStreams, type StoredStream } from '../kit/sortie-streams.ts'
 
-const kills = 6
+const kills = 5
 
 interface Log {
   readonly name: string
@@ -44,15 +45,21 @@ async function watchAsBinary(flight: Flight): Promise<void> {
   await writeFile(flight.configFile, JSON.stringify({ ...config, sources }))
 }
 
-/** What the server has, once each of the logs is closed there with its last length. */
+/** What the server has, once as many streams as there are logs are closed there, each with the length of one. */
 async function closedStreams(flight: Flight, logs: readonly Log[]): Promise<readonly StoredStream[]> {
-  for (;;) {
-    await using store = await openStore(flight.data)
-    const streams = await storedStreams(store, flight.device, flight.logs)
-    const lengths = new Map(streams.map(({ path, close }) => [path, close?.length]))
-    if (logs.every(({ name, bytes }) => lengths.get(name) === bytes.length)) return streams
-    await sleep(100)
+  await using store = await openStore(flight.data)
+  const expected = logs.map(({ bytes }) => bytes.length).toSorted((a, b) => a - b)
+  while (String(expected) !== String(await closedLengths(store.catalog, flight))) await sleep(50)
+  return await storedStreams(store, flight.device, flight.logs)
+}
+
+async function closedLengths(catalog: Catalog, { device }: Flight): Promise<number[]> {
+  const lengths = new Map<string, number>()
+  for await (const { stream, kind, length } of catalog.recordsOf(device)) {
+    if (kind === 'close') lengths.set(stream, length ?? 0)
+    else lengths.delete(stream)
   }
+  return [...lengths.values()].toSorted((a, b) => a - b)
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Flight } from '../kit/flight.ts'
 import { hasLogrotate, rotationModes, type RotationMode } from '../kit/rotation.ts'
-import { flyRotations, type Rotated } from '../kit/rotation-rounds.ts'
+import { flyRotations, rotationSettings, type Rotated } from '../kit/rotation-rounds.ts'
 
 if (!hasLogrotate) console.warn('skipped what needs logrotate: it is not installed')
 
@@ -9,7 +9,7 @@ const rounds = 12
 
 /** Writers of together about 14,000 lines a second, and the real logrotate twelve times for each. */
 async function rotate(...modes: readonly RotationMode[]): Promise<readonly Rotated[]> {
-  await using flight = await Flight.start()
+  await using flight = await Flight.start({ settings: rotationSettings })
   const linesPerTick = Math.ceil(70 / modes.length)
   const plan = { modes, aside: flight.folder, rounds, pauseMs: 150 / modes.length, linesPerTick }
   return await flyRotations(flight, plan)
@@ -28,6 +28,7 @@ test.skipIf(!hasLogrotate)(
         stored: account.written,
         twice: 0,
         lostByLogrotate: 0,
+        cutUnseen: 0,
         lostWithRecord: 0,
         lostWithoutRecord: 0,
       })
@@ -42,7 +43,8 @@ test.skipIf(!hasLogrotate)(
     for (const { account, archives } of await rotate(rotationModes.copytruncate)) {
       expect(archives).toBe(rounds)
       expect(account).toMatchObject({ twice: 0, lostWithRecord: 0, lostWithoutRecord: 0 })
-      expect(account.lostByLogrotate).toBeLessThan(account.written / 10)
+      // How much, the load of the machine tells: it is only to be the small part of all lines.
+      expect(account.lostByLogrotate + account.cutUnseen).toBeLessThan(account.written / 4)
     }
   },
 )

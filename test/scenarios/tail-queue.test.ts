@@ -1,4 +1,4 @@
-import { open, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Seeded } from '../kit/seeded.ts'
@@ -116,4 +116,19 @@ test('a queue that is lost whole is begun anew: the server has everything, and v
   await sortie.land()
   expect(Number(await readFile(join(sortie.state, 'epoch'), 'utf8'))).toBeGreaterThan(Number(before))
   await sortie.expectGenerations([{ path: 'flight.bin', bytes: content }])
+})
+
+// LB-083
+test('a state folder that is lost after half was delivered goes on where the server says it has everything', async () => {
+  await using sortie = await Sortie.start()
+  await sortie.agent.start()
+  await sortie.write('flight.bin', content)
+  await sortie.land()
+  await sortie.agent.kill()
+  await rm(sortie.state, { recursive: true })
+  const more = new Seeded(84).bytes(100_000)
+  await sortie.append('flight.bin', more)
+  await sortie.agent.start()
+  await sortie.land()
+  await sortie.expectGenerations([{ path: 'flight.bin', bytes: Buffer.concat([content, more]) }])
 })

@@ -1,0 +1,100 @@
+import type { StreamId } from '../../protocol/ids.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { ResumePoint } from '../queue/resume-point.ts'
+import type { SourceConfig } from '../source-config.ts'
+import type { World } from '../world.ts'
+import { endStream } from './ending.ts'
+import { identityKey, identityOf } from './identity.ts'
+import { isGone } from './open-files.ts'
+import { folderOf } from './places.ts'
+
+/** What can be said of a file that nobody follows. */
+type Whereabouts = 'there' | 'missing' | 'unknown'
+
+/** Looked for at a time: a drone can know of thousands. */
+const mostAtOnce = 100
+
+/**
+ * Streams whose file no glob leads to. Once it is nowhere for long enough, the stream ends, and with it what is kept of it.
+ * A folder that is not there, that cannot be read, or on which another file system is mounted says nothing of its files: a
+ * card that was taken out comes back.
+ */
+export class Departed {
+  readonly #queue: Queue
+  readonly #world: Pick<World, 'files' | 'clock' | 'journal'>
+  readonly #sourceOf: (path: Uint8Array) => SourceConfig | undefined
+  readonly #patience: AbortSignal
+  /** By the monotonic clock. */
+  readonly #missingSinceMs = new Map<StreamId, number>()
+  #turn = 0
+
+  constructor(
+    queue: Queue,
+    world: World,
+    sourceOf: (path: Uint8Array) => SourceConfig | undefined,
+    patience: AbortSignal,
+  ) {
+    this.#queue = queue
+    this.#world = world
+    this.#sourceOf = sourceOf
+    this.#patience = patience
+  }
+
+  /** `unfollowed` are the resume points whose file this look did not find. */
+  async look(unfollowed: readonly ResumePoint[]): Promise<void> {
+    const from = this.#turn < unfollowed.length ? this.#turn : 0
+    this.#turn = from + mostAtOnce
+    for (const point of unfollowed.slice(from, from + mostAtOnce)) {
+      const is = await this.#whereIs(point)
+      if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
+      else if (this.#isMissingForLong(point)) await this.#end(point)
+    }
+  }
+
+  async #whereIs(point: ResumePoint): Promise<Whereabouts> {
+    const { path, device } = placeIn(point)
+    try {
+      const facts = await this.#world.files.facts(path)
+      if (identityKey(identityOf(facts)) === identityKey(point.identity)) return 'there'
+    } catch (cause) {
+      if (!isGone(cause)) return 'unknown'
+    }
+    return this.#isMounted(folderOf(path), device)
+  }
+
+  /** Whether the nearest folder that is there belongs to the file system on which the file was. */
+  async #isMounted(folder: Uint8Array, device: string): Promise<'missing' | 'unknown'> {
+    try {
+      const facts = await this.#world.files.facts(folder)
+      return String(facts.device) === device ? 'missing' : 'unknown'
+    } catch (cause) {
+      if (!isGone(cause) || folder.length <= 1) return 'unknown'
+      return this.#isMounted(folderOf(folder), device)
+    }
+  }
+
+  #isMissingForLong(point: ResumePoint): boolean {
+    const nowMs = this.#world.clock.monotonicMs()
+    const sinceMs = this.#missingSinceMs.get(point.stream) ?? nowMs
+    this.#missingSinceMs.set(point.stream, sinceMs)
+    const graceMs = this.#sourceOf(placeIn(point).path)?.closeAfterMs ?? defaultGraceMs
+    return nowMs - sinceMs >= graceMs
+  }
+
+  async #end(point: ResumePoint): Promise<void> {
+    const source = this.#sourceOf(placeIn(point).path)
+    const { stream, path } = point
+    const label = { stream, path, tags: source?.tags ?? new Map<string, string>() }
+    const ended = { label, lane: source?.priority ?? 'normal', point, why: 'deleted' } as const
+    this.#missingSinceMs.delete(stream)
+    await endStream(ended, this.#queue, this.#world.journal, this.#patience)
+  }
+}
+
+/** Of a file that no source is about any more. */
+const defaultGraceMs = 60_000
+
+function placeIn({ place, path, identity }: ResumePoint): { path: Uint8Array; device: string } {
+  return { path: logPathToBytes(place?.path ?? path), device: place?.device ?? identity.device }
+}

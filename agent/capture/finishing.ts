@@ -1,0 +1,116 @@
+import { equalBytes } from '../../protocol/ids.ts'
+import { logPathToBytes, showLogPath } from '../../protocol/log-path.ts'
+import { sayCause } from '../say-cause.ts'
+import type { FileFacts, World } from '../world.ts'
+import type { Follower } from './follower.ts'
+import type { Generation } from './generation.ts'
+import { isReadError } from './read-on.ts'
+import { reread } from './reread.ts'
+import type { CaptureParts } from './take-turn.ts'
+
+/** A file of which a sign says that it is finished must stand still for this long, at most. */
+const settleMs = 1000
+/** How long reading once more waits, before each piece, for files that grow. */
+const yieldMs = 100
+
+/** Finds out which files are finished, reads those once more, one at a time, and lets go of what nothing leads to. */
+export class Finishing {
+  readonly #follower: Follower
+  readonly #parts: CaptureParts
+  readonly #world: World
+  /** What cannot be closed, and when it was changed before that was found. */
+  readonly #unclosable = new WeakMap<Generation, bigint>()
+
+  constructor(follower: Follower, parts: CaptureParts, world: World) {
+    this.#follower = follower
+    this.#parts = parts
+    this.#world = world
+  }
+
+  /** Reads once more what is finished now. */
+  async closeFinished(signal: AbortSignal): Promise<void> {
+    const nowMs = this.#world.clock.monotonicMs()
+    for (const generation of this.#follower.followed.values()) {
+      if (signal.aborted) return
+      const isTried = this.#isFinished(generation, nowMs) && (await this.#close(generation, signal))
+      if (isTried || generation.isClosedAsItStands || this.#isKnownUnclosable(generation))
+        generation.isClosingAsked = false
+    }
+  }
+
+  #isFinished(generation: Generation, nowMs: number): boolean {
+    const { readTo, size, queuedTo } = generation
+    if (queuedTo === 0 || readTo < size || queuedTo < readTo || generation.isClosedAsItStands) return false
+    return !this.#isKnownUnclosable(generation) && nowMs - generation.quietSinceMs >= quietMs(generation)
+  }
+
+  #isKnownUnclosable(generation: Generation): boolean {
+    return this.#unclosable.get(generation) === generation.facts.changedNs
+  }
+
+  /** False where others have the file's turn. */
+  async #close(generation: Generation, signal: AbortSignal): Promise<boolean> {
+    const { turns, openFiles } = this.#follower
+    if (!turns.hold(generation)) return false
+    try {
+      const file = await openFiles.borrow(generation)
+      const pause = (stop: AbortSignal): Promise<void> => turns.quiet(yieldMs, this.#world.clock, stop)
+      const result = file && (await reread(generation, file, this.#parts, pause, signal))
+      const { path, stream } = generation.label
+      if (result === 'closed') this.#world.journal.fileClosed(showLogPath(path), stream, generation.readTo)
+      if (result === 'neverShipped') this.#unclosable.set(generation, generation.facts.changedNs)
+    } catch (cause) {
+      if (isReadError(cause)) this.#unclosable.set(generation, generation.facts.changedNs)
+      else this.#follower.troubles.add(generation.path, sayCause(cause))
+    } finally {
+      turns.release(generation)
+    }
+    return true
+  }
+
+  /** Lets go of the files that no glob leads to, once they stood still for long enough. */
+  async letGo(): Promise<void> {
+    for (const generation of this.#follower.followed.values()) {
+      if (!generation.isListed) await this.#tend(generation).catch(() => undefined)
+    }
+  }
+
+  async #tend(generation: Generation): Promise<void> {
+    const { turns, openFiles } = this.#follower
+    const file = openFiles.peek(generation)
+    const facts = await file?.facts()
+    if (facts && hasChanged(generation, facts)) return turns.want(generation)
+    if (generation.queuedTo < generation.readTo) return turns.want(generation)
+    const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
+    if (facts && quietForMs < generation.source.closeAfterMs) return
+    if (!turns.hold(generation)) return
+    try {
+      await this.#follower.letGo(generation, facts?.links === 0)
+    } finally {
+      turns.release(generation)
+    }
+  }
+}
+
+function hasChanged({ facts: before, readTo }: Generation, now: FileFacts): boolean {
+  return now.size !== readTo || now.modifiedNs !== before.modifiedNs
+}
+
+/** For how long it must have stood still to count as finished. */
+function quietMs(generation: Generation): number {
+  const { source, facts, isListed, isText, isSuspect, mayBeRewritten } = generation
+  const isDone = isReadOnly(facts) || !isListed || isMoved(generation)
+  if (generation.isClosingAsked && mayBeRewritten) return 0
+  if (isDone) return Math.min(settleMs, source.closeAfterMs)
+  return isText && !isSuspect ? Infinity : source.closeAfterMs
+}
+
+/** Nobody but root may write to it: its writer is done with it. */
+function isReadOnly({ mode }: FileFacts): boolean {
+  return (mode & 0o222) === 0
+}
+
+/** It does not lie any more where its stream began: it was rotated. */
+function isMoved({ path, label }: Generation): boolean {
+  return !equalBytes(path, logPathToBytes(label.path))
+}

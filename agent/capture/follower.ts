@@ -1,0 +1,152 @@
+import { showLogPath } from '../../protocol/log-path.ts'
+import { Doorbell } from '../doorbell.ts'
+import { sayCause } from '../say-cause.ts'
+import type { TaskGroup } from '../task-group.ts'
+import type { OpenFile, World } from '../world.ts'
+import { Aging } from './aging.ts'
+import { beginStream } from './begin-stream.ts'
+import { endStream } from './ending.ts'
+import { Generation } from './generation.ts'
+import type { OpenFiles } from './open-files.ts'
+import { shipAll, takeTurn, type CaptureParts, type TurnEnd } from './take-turn.ts'
+import { Troubles } from './troubles.ts'
+import { Turns } from './turns.ts'
+
+/** Each waits for the disk most of the time; what they read goes through a few shared buffers. */
+const turnsAtOnce = 32
+/** Uncut bytes in memory, in chunks. */
+const uncutChunks = 8
+
+/** Follows every file generation that was found: lets it take turns until nothing more can be read of it. */
+export class Follower {
+  readonly turns: Turns
+  readonly openFiles: OpenFiles
+  /** What kept a file from being read at its last turn. */
+  readonly troubles: Troubles
+  /** Rung when a generation is over, so that what follows it may be found. */
+  readonly rearranged = new Doorbell()
+  readonly #parts: CaptureParts
+  readonly #world: World
+  readonly #aging: Aging
+  /** By identity: the same file under two names is followed once. */
+  readonly #followed = new Map<string, Generation>()
+
+  constructor(parts: CaptureParts, openFiles: OpenFiles, world: World, tasks: TaskGroup) {
+    this.#parts = parts
+    this.#world = world
+    this.openFiles = openFiles
+    this.troubles = new Troubles(world.journal)
+    this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
+    const want = (generation: Generation): void => this.turns.want(generation)
+    this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
+  }
+
+  get followed(): ReadonlyMap<string, Generation> {
+    return this.#followed
+  }
+
+  async follow(generation: Generation, file: OpenFile): Promise<void> {
+    const { label, readTo } = generation
+    this.#followed.set(generation.key, generation)
+    this.#world.journal.streamStarted(showLogPath(label.path), label.stream, readTo)
+    await this.openFiles.keep(generation, file)
+    this.turns.want(generation)
+  }
+
+  /** Has what was read cut when it is old enough. */
+  watchAges(signal: AbortSignal): Promise<void> {
+    return this.#aging.run(signal)
+  }
+
+  /** Whether the file goes on with its next turn. */
+  async #take(generation: Generation, signal: AbortSignal): Promise<boolean> {
+    const before = generation.cutTo
+    try {
+      const file = await this.openFiles.borrow(generation)
+      return await this.#after(generation, await takeTurn(generation, file, this.#parts, signal))
+    } catch (cause) {
+      // What is on its way arrives first. The next look, one rescan from now, gives it another turn.
+      await generation.shipping?.done().catch(() => undefined)
+      this.troubles.add(generation.path, sayCause(cause))
+      generation.restart()
+      if (generation.isListed) await this.openFiles.close(generation)
+      return false
+    } finally {
+      this.#aging.note(generation, generation.cutTo > before)
+    }
+  }
+
+  async #after(generation: Generation, end: TurnEnd): Promise<boolean> {
+    if (end.is === 'unreadable') this.troubles.add(generation.path, sayCause(end.cause))
+    else this.troubles.remove(generation.path)
+    if (end.is === 'over') await this.#renew(generation, end.why)
+    return end.is === 'more'
+  }
+
+  /** What stands in the file now is another generation. */
+  async #renew(old: Generation, why: 'truncated' | 'overwritten'): Promise<void> {
+    if (!(await this.#end(old, why))) return
+    // It stays among those that are followed until the next one does: else a look would take the file for a new one.
+    const { path, place, source, isListed } = old
+    const file = this.openFiles.peek(old)
+    if (!file) return this.#forget(old)
+    const { identity } = old.resume
+    const resume = await beginStream(
+      { path, place, identity },
+      file,
+      0,
+      this.#parts.queue,
+      this.#world.chance,
+    )
+    const facts = await file.facts()
+    const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
+    next.isListed = isListed
+    this.openFiles.pass(old, next)
+    this.#forget(old)
+    this.#followed.set(next.key, next)
+    this.#world.journal.streamStarted(showLogPath(resume.path), resume.stream, 0)
+    this.turns.want(next)
+  }
+
+  async #end(generation: Generation, why: 'truncated' | 'overwritten' | 'deleted'): Promise<boolean> {
+    const { label, source, resume } = generation
+    const point = generation.pointAt(resume.position, resume.evidence)
+    const { queue, patience } = this.#parts
+    const ended = { label, lane: source.priority, point, why }
+    if (!(await endStream(ended, queue, this.#world.journal, patience))) return false
+    generation.isOver = true
+    return true
+  }
+
+  #forget(generation: Generation): void {
+    generation.isOver = true
+    generation.dropChunker()
+    this.#followed.delete(generation.key)
+    this.troubles.remove(generation.path)
+    this.rearranged.ring()
+  }
+
+  /** Nothing leads to the file any more: what is known to be unread of it is lost, or it may come back later. */
+  async letGo(generation: Generation, isDeleted: boolean): Promise<void> {
+    if (isDeleted && !(await this.#end(generation, 'deleted'))) return
+    if (isDeleted) this.#forget(generation)
+    const { label, resume } = generation
+    if (!isDeleted) {
+      await this.#parts.queue.setResumePoint(generation.pointAt(resume.position, resume.evidence))
+      this.#world.journal.streamEnded(showLogPath(label.path), label.stream, 'gone')
+      this.#forget(generation)
+    }
+    await this.openFiles.close(generation)
+  }
+
+  /** When nothing is read any more: queues what was, and remembers what was seen. */
+  async windUp(): Promise<void> {
+    const { queue } = this.#parts
+    await Promise.all([...this.#followed.values()].map((generation) => shipAll(generation, this.#parts)))
+    for (const generation of this.#followed.values()) {
+      const { seenBytes, resume } = generation
+      if (seenBytes > Math.max(resume.seenBytes ?? 0, resume.position))
+        await queue.setResumePoint(generation.pointAt(resume.position, resume.evidence))
+    }
+  }
+}

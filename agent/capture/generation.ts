@@ -1,0 +1,159 @@
+import type { StreamLabel } from '../../protocol/chunk.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
+import type { Evidence, FilePlace, ResumePoint } from '../queue/resume-point.ts'
+import type { SourceConfig } from '../source-config.ts'
+import type { FileFacts } from '../world.ts'
+import type { Chunker } from './chunker.ts'
+import { identityKey } from './identity.ts'
+import type { Shipping } from './shipping.ts'
+
+/** What `status` says of a file. */
+export type FileState =
+  /** Bytes of it are still to be read. */
+  | 'reading'
+  /** All that is there was read. */
+  | 'atEnd'
+  /** The same, and what was shipped was compared with the file as a whole. */
+  | 'closed'
+  /** No glob leads to it any more: it is read to its end and let go. */
+  | 'draining'
+
+/** One generation of one file, while it is followed. It is small: thousands of them stand still most of the time. */
+export class Generation {
+  readonly label: StreamLabel
+  readonly source: SourceConfig
+  /** Its identity as the key of a map. */
+  readonly key: string
+  /** As it stands in the queue; owned by whoever has the turn. */
+  resume: ResumePoint
+  /** Where a glob found it last. */
+  path: Uint8Array
+  place: FilePlace
+  /** What was last seen of it, but for what is not explained yet. */
+  facts: FileFacts
+  /** The largest size that was seen. */
+  size: number
+  /** The largest size that is proven to have been this generation's: its bytes were still in place later. */
+  seenBytes: number
+  /** Read up to here: queued, on its way there, or in the chunker. */
+  readTo: number
+  /** Everything before is to be cut without waiting for its age. */
+  flushTo = 0
+  /** Holds what was read and not cut; undefined while there is nothing. */
+  chunker: Chunker | undefined
+  /** What is on its way to the queue; undefined while nothing is. */
+  shipping: Shipping | undefined
+  /** False once no glob leads to it: it was deleted, or renamed away. */
+  isListed = true
+  /** It has another name since its facts were settled. */
+  isRenamed = false
+  /** It was truncated, and what is left of it is being read. */
+  isShrunk = false
+  /** It was written to in a way that growth does not explain. */
+  isSuspect = false
+  /** A flush waits for it to be read once more. */
+  isClosingAsked = false
+  /** It has been read as far as it ever will be. */
+  isOver = false
+  /** When its size or its bytes last changed, by the monotonic clock. */
+  quietSinceMs: number
+  /** Reads in a row that failed at `readTo`. */
+  failures = 0
+  turn: 'none' | 'waiting' | 'taken' = 'none'
+  /** Somebody wants a turn for it while it has one. */
+  isWanted = false
+
+  constructor(
+    resume: ResumePoint,
+    source: SourceConfig,
+    found: { readonly path: Uint8Array; readonly place: FilePlace; readonly facts: FileFacts },
+    nowMs: number,
+  ) {
+    this.label = { stream: resume.stream, path: resume.path, tags: source.tags }
+    this.source = source
+    this.key = identityKey(resume.identity)
+    this.resume = resume
+    this.path = found.path
+    this.place = found.place
+    this.facts = found.facts
+    this.readTo = resume.position
+    this.seenBytes = Math.max(resume.seenBytes ?? 0, resume.position, found.facts.size)
+    this.size = this.seenBytes
+    this.quietSinceMs = nowMs
+  }
+
+  /** Cut up to here; what follows is in the chunker. */
+  get cutTo(): number {
+    return this.readTo - (this.chunker?.uncutBytes ?? 0)
+  }
+
+  /** In the queue, or beyond it, up to here. */
+  get queuedTo(): number {
+    return this.resume.position
+  }
+
+  get isText(): boolean {
+    return this.source.format === 'text'
+  }
+
+  /** Bytes that were shipped may be others by now: reading it once more would tell. */
+  get mayBeRewritten(): boolean {
+    return this.size > 0 && (!this.isText || this.isSuspect)
+  }
+
+  get state(): FileState {
+    if (!this.isListed) return 'draining'
+    if (this.readTo < this.size) return 'reading'
+    return this.isClosedAsItStands ? 'closed' : 'atEnd'
+  }
+
+  /** It was compared as a whole with what was shipped, and has not changed since. */
+  get isClosedAsItStands(): boolean {
+    const { closed } = this.resume
+    const { size, modifiedNs, changedNs } = this.facts
+    return (
+      closed?.length === size &&
+      closed.modifiedNs === String(modifiedNs) &&
+      closed.changedNs === String(changedNs)
+    )
+  }
+
+  /** The resume point once everything before `position` is safe. */
+  pointAt(position: number, evidence: readonly Evidence[]): ResumePoint {
+    const seenBytes = Math.max(this.seenBytes, position)
+    return { ...this.resume, position: position as ByteOffset, evidence, seenBytes, place: this.place }
+  }
+
+  /** Counts in bytes that were read. */
+  took(count: number): void {
+    this.readTo += count
+    this.size = Math.max(this.size, this.readTo)
+    this.seenBytes = Math.max(this.seenBytes, this.readTo)
+    this.failures = 0
+  }
+
+  /** Its bytes are still in place, so every size that was seen before was its own. */
+  proved(): void {
+    this.seenBytes = Math.max(this.seenBytes, this.size)
+  }
+
+  /** Takes what was seen for explained. */
+  note(facts: FileFacts, nowMs: number): void {
+    if (facts.size !== this.facts.size || facts.modifiedNs !== this.facts.modifiedNs)
+      this.quietSinceMs = nowMs
+    this.facts = facts
+    this.size = Math.max(this.readTo, facts.size)
+  }
+
+  /** Reads again what is not in the queue: a chunk was lost on its way there. */
+  restart(): void {
+    this.dropChunker()
+    this.shipping = undefined
+    this.readTo = this.resume.position
+  }
+
+  dropChunker(): void {
+    this.chunker?.[Symbol.dispose]()
+    this.chunker = undefined
+  }
+}

@@ -1,0 +1,105 @@
+import type { Files, OpenFile, Path } from '../world.ts'
+import type { Generation } from './generation.ts'
+import { identityKey, identityOf } from './identity.ts'
+
+/**
+ * The log files that are held open, so that one that is renamed or deleted is still read to its end. Never more than a set
+ * number, but for those that nothing leads to any more; of the others the one that was not read for longest is closed.
+ */
+export class OpenFiles implements AsyncDisposable {
+  readonly #files: Files
+  readonly #most: number
+  /** The one that was not used for longest first. */
+  readonly #open = new Map<Generation, OpenFile>()
+
+  constructor(files: Files, most: number) {
+    this.#files = files
+    this.#most = most
+  }
+
+  /** The generation's file; undefined where its path leads to another one by now. Throws where it cannot be opened. */
+  async borrow(generation: Generation): Promise<OpenFile | undefined> {
+    const file = this.#open.get(generation)
+    if (!file) return generation.isListed ? this.#openAgain(generation) : undefined
+    this.#open.delete(generation)
+    this.#open.set(generation, file)
+    return file
+  }
+
+  /** Its file if it is open now. */
+  peek(generation: Generation): OpenFile | undefined {
+    return this.#open.get(generation)
+  }
+
+  async #openAgain(generation: Generation): Promise<OpenFile | undefined> {
+    const file = await this.open(generation.path).catch(unlessGone)
+    if (!file) return undefined
+    const isSame = identityKey(identityOf(await file.facts())) === generation.key
+    if (isSame) await this.keep(generation, file)
+    else await file[Symbol.asyncDispose]()
+    return isSame ? file : undefined
+  }
+
+  /** Opens a file; when the process or the system has no more handles, others are closed for it. */
+  async open(path: Path): Promise<OpenFile> {
+    try {
+      return await this.#files.openToRead(path)
+    } catch (cause) {
+      if (!isOutOfHandles(cause) || !(await this.#closeDownTo(Math.floor(this.#open.size / 2)))) throw cause
+      return await this.#files.openToRead(path)
+    }
+  }
+
+  /** From now on the file is owned here. */
+  async keep(generation: Generation, file: OpenFile): Promise<void> {
+    this.#open.set(generation, file)
+    await this.#closeDownTo(this.#most)
+  }
+
+  async close(generation: Generation): Promise<void> {
+    const file = this.#open.get(generation)
+    this.#open.delete(generation)
+    await file?.[Symbol.asyncDispose]()
+  }
+
+  /** Hands a file on to the generation that follows in the same file. */
+  pass(from: Generation, to: Generation): void {
+    const file = this.#open.get(from)
+    this.#open.delete(from)
+    if (file) this.#open.set(to, file)
+  }
+
+  /** Whether any could be closed. Those that were read to their end go first. */
+  async #closeDownTo(count: number): Promise<boolean> {
+    const spare = [...this.#open.keys()].filter(canBeOpenedAgain)
+    const byNeed = [...spare.filter(isAtEnd), ...spare.filter((generation) => !isAtEnd(generation))]
+    const closing = byNeed.slice(0, Math.max(0, this.#open.size - count))
+    for (const generation of closing) await this.close(generation)
+    return closing.length > 0
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const generation of this.#open.keys()) await this.close(generation)
+  }
+}
+
+function canBeOpenedAgain({ isListed, isShrunk, turn }: Generation): boolean {
+  return isListed && !isShrunk && turn !== 'taken'
+}
+
+function isAtEnd({ readTo, size }: Generation): boolean {
+  return readTo >= size
+}
+
+function isOutOfHandles(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'EMFILE' || cause.code === 'ENFILE')
+}
+
+/** Between finding a file and opening it, it may be renamed or deleted. */
+export function unlessGone(cause: unknown): undefined {
+  if (!isGone(cause)) throw cause
+}
+
+export function isGone(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+}

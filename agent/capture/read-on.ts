@@ -1,0 +1,156 @@
+import { equalBytes } from '../../protocol/ids.ts'
+import type { Clock } from '../clock.ts'
+import { stillHolds } from '../queue/evidence.ts'
+import type { FileFacts, OpenFile } from '../world.ts'
+import type { Chunker } from './chunker.ts'
+import type { Generation } from './generation.ts'
+
+/** What a look at a growing file found. */
+export type Slice =
+  /** Bytes were read into the chunker; `isEnd`: they were the last. */
+  | { readonly is: 'bytes'; readonly isEnd: boolean }
+  /** Everything there was has been read. */
+  | { readonly is: 'end' }
+  /** What was read is no longer there: this generation is over. */
+  | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
+  /** The disk cannot read what comes next. */
+  | { readonly is: 'unreadable'; readonly cause: unknown }
+
+const pageBytes = 4096
+/** Of the last bytes read that are compared with the file. */
+const proofBytes = 256
+/** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
+const secondLookMs = 50
+
+/** Reads what comes next, and makes sure that it still comes behind what was read before. */
+export async function readOn(
+  generation: Generation,
+  file: OpenFile,
+  chunker: Chunker,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Slice> {
+  const into = await chunker.room(signal)
+  if (into.length === 0) return { is: 'end' }
+  const read = await readSome(file, into, generation.readTo)
+  if (!read.ok) return { is: 'unreadable', cause: read.cause }
+  const { count } = read
+  // Looked at after the read: a truncation before it would have taken the last bytes along.
+  if (count > 0 && !(await isContinued(generation, file))) return overOf(generation, await file.facts())
+  chunker.took(count, clock.monotonicMs())
+  generation.took(count)
+  if (count === into.length) return { is: 'bytes', isEnd: false }
+  if (generation.isShrunk) return count > 0 ? { is: 'bytes', isEnd: false } : { is: 'over', why: 'truncated' }
+  return (await lookAt(generation, file, count, clock, signal)) ?? sliceOf(generation, count)
+}
+
+function sliceOf(generation: Generation, count: number): Slice {
+  const isEnd = generation.readTo >= generation.size
+  return count === 0 && isEnd ? { is: 'end' } : { is: 'bytes', isEnd }
+}
+
+type Read = { readonly ok: true; readonly count: number } | { readonly ok: false; readonly cause: unknown }
+
+/** Of a read that fails because of one page, what stands before that page is still to be had. */
+async function readSome(file: OpenFile, into: Uint8Array, at: number): Promise<Read> {
+  const page = into.subarray(0, pageBytes - (at % pageBytes))
+  for (const room of [into, page]) {
+    try {
+      return { ok: true, count: await file.read(room, at) }
+    } catch (cause) {
+      if (!isReadError(cause)) throw cause
+      if (room === page) return { ok: false, cause }
+    }
+  }
+  return { ok: true, count: 0 }
+}
+
+/** The disk has the bytes and cannot give them. */
+export function isReadError(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EIO'
+}
+
+/** Where, from `from` on, the file can be read again; looks no further than `most` bytes. */
+export async function endOfUnreadable(
+  file: OpenFile,
+  from: number,
+  size: number,
+  most: number,
+): Promise<number> {
+  const probe = new Uint8Array(1)
+  const end = Math.min(size, from + most)
+  let at = from
+  do {
+    at = Math.min(end, at - (at % pageBytes) + pageBytes)
+  } while (at < end && !(await readSome(file, probe, at)).ok)
+  return at
+}
+
+/** Whether text that was read still stands before what comes next. A binary file may be written to in place. */
+async function isContinued(generation: Generation, file: OpenFile): Promise<boolean> {
+  if (!generation.isText) return true
+  const isIntact = await hasLastBytes(generation, file)
+  if (isIntact) generation.proved()
+  return isIntact
+}
+
+/** Whether the last bytes that were read of the file are in it. */
+export async function hasLastBytes(generation: Generation, file: OpenFile): Promise<boolean> {
+  const { chunker, readTo, resume } = generation
+  const last = chunker?.lastBytes(proofBytes) ?? new Uint8Array(0)
+  if (last.length === 0) return stillHolds(file, resume.evidence.slice(-1))
+  const now = new Uint8Array(last.length)
+  const count = await file.read(now, readTo - last.length)
+  return count === last.length && equalBytes(now, last)
+}
+
+function overOf(generation: Generation, facts: FileFacts): Slice {
+  return { is: 'over', why: facts.size < generation.size ? 'truncated' : 'overwritten' }
+}
+
+/** At the end of the file: whether it is the same file still. undefined: it is. */
+async function lookAt(
+  generation: Generation,
+  file: OpenFile,
+  count: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Slice | undefined> {
+  let facts = await file.facts()
+  if (facts.size < generation.size) {
+    await clock.sleep(secondLookMs, signal)
+    facts = await file.facts()
+    if (facts.size < generation.size) return shrunk(generation, file, facts)
+  }
+  if (count === 0 && isUnexplained(generation, facts) && !(await isStillIt(generation, file, facts)))
+    return { is: 'over', why: 'overwritten' }
+  // Why nothing but the time of change moved, the next look knows: a new name, mode or link.
+  if (count > 0 || !isOnlyTouched(generation.facts, facts)) generation.note(facts, clock.monotonicMs())
+  return undefined
+}
+
+/** What was cut off behind what was read is gone; what is left before it is read first. */
+async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice | undefined> {
+  if (facts.size <= generation.readTo || !(await hasLastBytes(generation, file)))
+    return { is: 'over', why: 'truncated' }
+  generation.isShrunk = true
+  return { is: 'bytes', isEnd: false }
+}
+
+/** Something about the file changed, and no byte, as far as its times tell. */
+export function isOnlyTouched(before: FileFacts, now: FileFacts): boolean {
+  const isSame = now.size === before.size && now.modifiedNs === before.modifiedNs
+  return isSame && now.changedNs !== before.changedNs
+}
+
+/** It was written to, or changed otherwise, and did not grow. */
+function isUnexplained({ facts: before, readTo }: Generation, now: FileFacts): boolean {
+  return now.size <= readTo && (now.modifiedNs !== before.modifiedNs || now.changedNs !== before.changedNs)
+}
+
+async function isStillIt(generation: Generation, file: OpenFile, facts: FileFacts): Promise<boolean> {
+  if (facts.modifiedNs !== generation.facts.modifiedNs) generation.isSuspect = true
+  if (!generation.isText) return true
+  const holds = await stillHolds(file, generation.resume.evidence)
+  return holds && (await hasLastBytes(generation, file))
+}

@@ -1,0 +1,110 @@
+import type { Queue } from '../queue/queue.ts'
+import type { ResumePoint } from '../queue/resume-point.ts'
+import { sayCause } from '../say-cause.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { FileFacts } from '../world.ts'
+import { pathKey, type FoundFile, type Hearer } from './find-files.ts'
+import type { Generation } from './generation.ts'
+import { identityKey } from './identity.ts'
+import { isGone } from './open-files.ts'
+import { folderOf } from './places.ts'
+
+/** What one look found. */
+export interface Sight {
+  /** Folders to be watched, by pathKey. */
+  readonly folders: ReadonlySet<string>
+  /** What could not be looked at, by pathKey. */
+  readonly troubled: ReadonlyMap<string, string>
+  /** Resume points of files that it did not find, and should have. */
+  readonly unfollowed: readonly ResumePoint[]
+  /** Who is followed under a path, by pathKey. */
+  readonly byPath: ReadonlyMap<string, Generation>
+}
+
+/** A file that nobody follows. */
+export interface Stranger {
+  readonly found: FoundFile
+  readonly facts: FileFacts
+  /** Its identity. */
+  readonly key: string
+}
+
+/** A file, under each name that leads to it. */
+export interface Seen {
+  readonly first: Uint8Array
+  readonly paths: Uint8Array[]
+  readonly facts: FileFacts
+}
+
+/** What comes together while one look goes on. */
+export class Round implements Hearer {
+  readonly seen = new Map<string, Seen>()
+  readonly strangers: Stranger[] = []
+  readonly #folders = new Set<string>()
+  readonly #troubled = new Map<string, string>()
+  readonly #byPath = new Map<string, Generation>()
+  #pointsByKey: Map<string, ResumePoint> | undefined
+
+  get sight(): Omit<Sight, 'unfollowed'> {
+    return { folders: this.#folders, troubled: this.#troubled, byPath: this.#byPath }
+  }
+
+  visited(directory: Uint8Array): void {
+    this.#folders.add(pathKey(directory))
+  }
+
+  /** Its parent tells when it comes. */
+  missing(directory: Uint8Array): void {
+    this.#folders.delete(pathKey(directory))
+    this.#folders.add(pathKey(folderOf(directory)))
+  }
+
+  trouble(path: Uint8Array, cause: unknown): void {
+    this.#troubled.set(pathKey(path), sayCause(cause))
+  }
+
+  /** Does the work; what keeps it from being done is a trouble with this path, unless it is gone. */
+  async attempt(path: Uint8Array, work: () => Promise<void>): Promise<void> {
+    await work().catch((cause: unknown) => {
+      if (!isGone(cause)) this.trouble(path, cause)
+    })
+  }
+
+  /** Whether the path, or a folder above it, could not be looked at: then its file may be there all the same. */
+  isHidden(path: Uint8Array): boolean {
+    if (this.#troubled.has(pathKey(path))) return true
+    return path.length > 1 && this.isHidden(folderOf(path))
+  }
+
+  /** Whether it was seen before, under another name. */
+  saw(key: string, { path }: FoundFile, facts: FileFacts): boolean {
+    const seen = this.seen.get(key)
+    if (seen) seen.paths.push(path)
+    else this.seen.set(key, { first: path, paths: [path], facts })
+    return seen !== undefined
+  }
+
+  /** A file may lie elsewhere than where a link to it was found; there it is watched, too. */
+  place(generation: Generation): void {
+    const seen = this.seen.get(generation.key)
+    for (const path of seen?.paths ?? [generation.path]) this.#byPath.set(pathKey(path), generation)
+    const real = logPathToBytes(generation.place.path)
+    this.#byPath.set(pathKey(real), generation)
+    if (seen) this.#folders.add(pathKey(folderOf(real)))
+  }
+
+  pointsByKey({ resumePoints }: Queue): ReadonlyMap<string, ResumePoint> {
+    this.#pointsByKey ??= new Map(
+      [...resumePoints.values()].map((point) => [identityKey(point.identity), point]),
+    )
+    return this.#pointsByKey
+  }
+
+  /** The resume points whose own file was not seen. */
+  missingPoints({ resumePoints }: Queue, followed: ReadonlyMap<string, Generation>): ResumePoint[] {
+    return [...resumePoints.values()].filter(({ identity }) => {
+      const key = identityKey(identity)
+      return !this.seen.has(key) && !followed.has(key)
+    })
+  }
+}

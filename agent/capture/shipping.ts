@@ -1,0 +1,111 @@
+import { encodeBody, type EncodedBody } from '../../protocol/body.ts'
+import type { StreamLabel } from '../../protocol/chunk.ts'
+import type { ByteOffset, Digest } from '../../protocol/ids.ts'
+import type { LossReason } from '../../protocol/manifest.ts'
+import { evidenceAfter, evidenceRenewed } from '../queue/evidence.ts'
+import type { Lane } from '../queue/lane.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { Evidence, ResumePoint } from '../queue/resume-point.ts'
+import type { FileFacts } from '../world.ts'
+import type { Cut } from './chunker.ts'
+import { Conveyor } from './conveyor.ts'
+
+/** The generation whose records are shipped. */
+export interface Shipped {
+  readonly label: StreamLabel
+  readonly source: { readonly priority: Lane }
+  /** As it stands in the queue. */
+  resume: ResumePoint
+  /** The resume point once everything before `position` is safe. */
+  pointAt(position: number, evidence: readonly Evidence[]): ResumePoint
+}
+
+/** Takes the records of one generation into the queue, in order: one on its way while the next is encoded. */
+export class Shipping {
+  readonly #generation: Shipped
+  readonly #queue: Queue
+  readonly #patience: AbortSignal
+  readonly #conveyor = new Conveyor()
+  /** The queue was closed, or patience ended, before it took one; then it takes none after it either. */
+  isRefused = false
+
+  constructor(generation: Shipped, queue: Queue, patience: AbortSignal) {
+    this.#generation = generation
+    this.#queue = queue
+    this.#patience = patience
+  }
+
+  /** Ships what comes next in the file. */
+  async ship(cut: Cut): Promise<void> {
+    try {
+      const body = await encodeBody(cut.bytes)
+      await this.#conveyor.put(() => this.#take(cut, body))
+    } catch (cause) {
+      cut.release()
+      throw cause
+    }
+  }
+
+  async #take(cut: Cut, body: EncodedBody): Promise<void> {
+    try {
+      const evidence = evidenceAfter(this.#generation.resume.evidence, cut.offset, cut.bytes)
+      const resume = this.#generation.pointAt(cut.offset + cut.bytes.length, evidence)
+      await this.#append({ kind: 'data', offset: cut.offset, body }, resume)
+    } finally {
+      cut.release()
+    }
+  }
+
+  /** Ships once more a range that was shipped before and has changed since. */
+  async shipAgain(offset: number, bytes: Uint8Array): Promise<void> {
+    const { resume } = this.#generation
+    const body = await encodeBody(bytes)
+    const evidence = evidenceRenewed(resume.evidence, offset, bytes)
+    const point = this.#generation.pointAt(resume.position, evidence)
+    await this.#conveyor.put(() => this.#append({ kind: 'data', offset: offset as ByteOffset, body }, point))
+    await this.done()
+  }
+
+  /** Records that these bytes cannot be read; reading goes on behind them. */
+  async lose(offset: number, length: number, reason: LossReason): Promise<void> {
+    await this.done()
+    const point = this.#generation.pointAt(offset + length, this.#generation.resume.evidence)
+    await this.#append({ kind: 'loss', offset: offset as ByteOffset, length, reason }, point)
+  }
+
+  /** Records length and hash of the whole file, as it stood when the file system said `facts` of it. */
+  async close(sha256: Digest, facts: FileFacts): Promise<void> {
+    await this.done()
+    const { size, modifiedNs, changedNs } = facts
+    const closed = { length: size, modifiedNs: String(modifiedNs), changedNs: String(changedNs) }
+    const { position, evidence } = this.#generation.resume
+    const resume = { ...this.#generation.pointAt(position, evidence), closed }
+    await this.#append({ kind: 'close', length: size, sha256 }, resume)
+  }
+
+  async #append(what: Shipment, resume: ResumePoint): Promise<void> {
+    if (this.isRefused) return
+    const { label, source } = this.#generation
+    const isTaken = await this.#queue.append(
+      { ...what, label, lane: source.priority, resume },
+      this.#patience,
+    )
+    if (!isTaken) this.isRefused = true
+    else this.#generation.resume = resume
+  }
+
+  /** Resolves when nothing is on its way. */
+  done(): Promise<void> {
+    return this.#conveyor.empty()
+  }
+}
+
+type Shipment =
+  | { readonly kind: 'data'; readonly offset: ByteOffset; readonly body: EncodedBody }
+  | {
+      readonly kind: 'loss'
+      readonly offset: ByteOffset
+      readonly length: number
+      readonly reason: LossReason
+    }
+  | { readonly kind: 'close'; readonly length: number; readonly sha256: Digest }

@@ -1,0 +1,124 @@
+import type { ByteOffset } from '../../protocol/ids.ts'
+import type { Clock } from '../clock.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { OpenFile } from '../world.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
+import { Chunker } from './chunker.ts'
+import type { Generation } from './generation.ts'
+import { endOfUnreadable, readOn, type Slice } from './read-on.ts'
+import { Shipping } from './shipping.ts'
+
+export interface CaptureParts {
+  readonly queue: Queue
+  readonly clock: Clock
+  readonly buffers: ChunkBuffers
+  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  /** Fires when even what was read can no longer be queued. */
+  readonly patience: AbortSignal
+}
+
+/** How a turn ended. */
+export type TurnEnd =
+  /** Nothing is to be done before something happens to the file. */
+  | { readonly is: 'rested' }
+  /** It goes on with its next turn. */
+  | { readonly is: 'more' }
+  /** The queue takes nothing any more. */
+  | { readonly is: 'notTaken' }
+  | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
+  | { readonly is: 'unreadable'; readonly cause: unknown }
+
+/** After so many chunks the next file with a backlog has its turn. */
+const chunksInTurn = 4
+/** How often in a row reading must fail before bytes are given up. */
+const believedFailures = 3
+/** Of unreadable bytes in one loss record. */
+const mostUnreadable = 1024 * 1024
+
+/**
+ * Reads a file on, cuts, encodes and queues, until its end or until others should have a turn. Without a file that can be
+ * read, what is in memory is still cut. Throws where the file cannot be read for any reason but a bad disk.
+ */
+export async function takeTurn(
+  generation: Generation,
+  file: OpenFile | undefined,
+  parts: CaptureParts,
+  signal: AbortSignal,
+): Promise<TurnEnd> {
+  const { clock, buffers, chunks } = parts
+  const rules = { ...chunks, format: generation.source.format }
+  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers)
+  const chunker = generation.chunker
+  // It goes on when the turn is over: while the disk is slow, reading is not.
+  generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
+  const { shipping } = generation
+  if (!file) return shipRest(generation, shipping, clock)
+  try {
+    for (let cuts = 0; cuts < chunksInTurn && !signal.aborted;) {
+      const slice = await readOn(generation, file, chunker, clock, signal)
+      const isLast = slice.is === 'over' || slice.is === 'unreadable'
+      const cut = chunker.cut(clock.monotonicMs(), isLast || isFlushed(generation))
+      if (cut) await shipping.ship(cut)
+      if (cut) cuts++
+      if (shipping.isRefused) return { is: 'notTaken' }
+      const end = await endOf(slice, generation, file, shipping)
+      if (end) return end
+    }
+    return { is: 'more' }
+  } finally {
+    chunker.rest()
+  }
+}
+
+async function endOf(
+  slice: Slice,
+  generation: Generation,
+  file: OpenFile,
+  shipping: Shipping,
+): Promise<TurnEnd | undefined> {
+  switch (slice.is) {
+    case 'bytes':
+      return slice.isEnd ? { is: 'rested' } : undefined
+    case 'end':
+      return { is: 'rested' }
+    case 'over':
+      await shipping.done()
+      return shipping.isRefused ? { is: 'notTaken' } : slice
+    case 'unreadable':
+      return (await passOver(generation, file, shipping)) ? undefined : slice
+  }
+}
+
+/** Everything that was read is in the queue, or on its way, before this resolves. */
+export async function shipAll(generation: Generation, parts: CaptureParts): Promise<void> {
+  generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
+  await shipRest(generation, generation.shipping, parts.clock)
+  await generation.shipping.done()
+}
+
+async function shipRest(generation: Generation, shipping: Shipping, clock: Clock): Promise<TurnEnd> {
+  const cut = generation.chunker?.cut(clock.monotonicMs(), true)
+  if (cut) await shipping.ship(cut)
+  return { is: 'rested' }
+}
+
+/** Somebody waits for bytes that were read and are not yet in the queue, and they all are there. */
+function isFlushed({ readTo, flushTo, queuedTo }: Generation): boolean {
+  return readTo >= flushTo && queuedTo < flushTo
+}
+
+/** Gives up the pages that cannot be read, once that was tried often enough; else false. */
+async function passOver(generation: Generation, file: OpenFile, shipping: Shipping): Promise<boolean> {
+  generation.failures++
+  const { size } = await file.facts()
+  const from = generation.readTo
+  if (generation.failures < believedFailures || size <= from) return false
+  const to = await endOfUnreadable(file, from, size, mostUnreadable)
+  await shipping.lose(from, to - from, 'unreadable')
+  if (shipping.isRefused) return false
+  generation.chunker?.skipTo(to)
+  generation.took(to - from)
+  // Of what follows it at once, one failure is enough.
+  generation.failures = believedFailures - 1
+  return true
+}

@@ -1,0 +1,225 @@
+import { appendFile, chmod, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import { nextBatch } from '../kit/queue-kit.ts'
+import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
+
+/** So little room that most of a file of 30,000 bytes waits in the file. */
+const tightQueue: Life = { queueBytes: 12_000 }
+/** Zstandard makes hardly anything shorter of it. */
+const noise = (count: number): string => {
+  let state = 1
+  const next = (): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) >>> 8
+  return Array.from({ length: count }, () => String.fromCharCode(32 + (next() % 94))).join('')
+}
+
+/** Resolves once the queue is full and the file was seen with this size. */
+async function heldUp({ queue, capture, told }: Watch, size: number): Promise<number> {
+  await told.told('streamStarted')
+  for (;;) {
+    await capture.look()
+    const [generation] = capture.followed
+    if (queue.state.is === 'full' && generation?.seenBytes === size) return generation.readTo
+  }
+}
+
+async function deliver({ queue }: Watch): Promise<void> {
+  const batch = await nextBatch(queue, 1 << 20, 100)
+  if (batch) await queue.forget(batch.entries)
+}
+
+describe('what was seen and is gone before it was read', () => {
+  test('is lost to the byte when the file is truncated while the queue is full', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, noise(30_000))
+    await ground.watch(async (watch) => {
+      const readTo = await heldUp(watch, 30_000)
+      await truncate(path, 0)
+      while (watch.told.named('bytesLost').length === 0) {
+        await watch.capture.look()
+        await deliver(watch)
+      }
+      const [[, , offset, length, why] = []] = watch.told.named('bytesLost')
+      expect([why, Number(offset) + Number(length)]).toEqual(['truncated', 30_000])
+      expect(Number(offset)).toBeGreaterThanOrEqual(readTo)
+    }, tightQueue)
+  })
+
+  test('is lost when the file is deleted while the agent is off, and its state ends', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, noise(30_000))
+    let readTo = 0
+    await ground.watch(async (watch) => void (readTo = await heldUp(watch, 30_000)), tightQueue)
+    await rm(path)
+    await ground.watch(async ({ told, queue }) => {
+      expect(await told.told('streamEnded')).toContain('deleted')
+      expect(queue.resumePoints.size).toBe(0)
+    })
+    const [stream] = await ground.streams()
+    const offset = stream?.text.length ?? 0
+    expect(stream?.losses).toEqual([[offset, 30_000 - offset, 'deleted']])
+    expect(offset).toBeLessThanOrEqual(readTo)
+  })
+
+  test('is lost when the file is overwritten while the agent is off', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, noise(30_000))
+    await ground.watch(async (watch) => void (await heldUp(watch, 30_000)), tightQueue)
+    await truncate(path, 0)
+    await writeFile(path, 'x'.repeat(30_000))
+    await ground.watch((watch) => queued(watch, 30_000 + 4096))
+    const losses = (await ground.streams()).flatMap((stream) =>
+      stream.losses.map(([offset, length, reason]) => [
+        offset === stream.text.length,
+        offset + Number(length),
+        reason,
+      ]),
+    )
+    expect(losses).toEqual([[true, 30_000, 'overwritten']])
+  })
+
+  test('is nothing when all that was seen was read: then no loss is told', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'read\n')
+    await ground.watch(async (watch) => {
+      await queued(watch, 5)
+      await truncate(ground.path('a.log'), 0)
+      await watch.told.told('streamEnded')
+    })
+    expect((await ground.streams()).flatMap(({ losses }) => losses)).toEqual([])
+  })
+
+  test('of a file that was cut short behind what was read is read as far as it is still there', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    const text = noise(30_000)
+    await writeFile(path, text)
+    await ground.watch(async (watch) => {
+      await heldUp(watch, 30_000)
+      await truncate(path, 25_000)
+      while (watch.told.named('bytesLost').length === 0) {
+        await watch.capture.look()
+        await deliver(watch)
+      }
+      expect(watch.told.named('bytesLost')[0]?.slice(2)).toEqual([25_000, 5000, 'truncated'])
+    }, tightQueue)
+  })
+})
+
+describe('a refill is another generation', () => {
+  test('of the same size, while the agent runs', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'first\n')
+    await ground.watch(async (watch) => {
+      await queued(watch, 6)
+      await writeFile(ground.path('a.log'), 'again\n')
+      await queued(watch, 12)
+    })
+    expect((await ground.texts()).map(({ text }) => text)).toEqual(['again\n', 'first\n'])
+  })
+
+  test('of a greater size, seen only when it is done, while the agent runs', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'the first flight\n')
+    await ground.watch(async (watch) => {
+      await queued(watch, 17)
+      await writeFile(ground.path('a.log'), 'another flight, and longer\n')
+      await queued(watch, 17 + 27)
+    })
+    expect((await ground.texts()).map(({ text }) => text)).toEqual([
+      'another flight, and longer\n',
+      'the first flight\n',
+    ])
+  })
+
+  test('even when what was read of it is still in memory', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'first\n')
+    const slowly: Life = { options: { chunks: { maxBytes: 4096, maxAgeMs: 60_000 } } }
+    await ground.watch(async (watch) => {
+      while (watch.capture.followed[0]?.readTo !== 6) await watch.capture.look()
+      await writeFile(ground.path('a.log'), 'second and longer\n')
+      await queued(watch, 6)
+      await watch.told.told('streamStarted', 2)
+    }, slowly)
+    expect((await ground.texts()).map(({ text }) => text)).toEqual(['first\n', 'second and longer\n'])
+  })
+})
+
+test('a file that nobody may read is named, and read once it may be', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'secret\n')
+  let isForbidden = true
+  const files: NonNullable<Life['files']> = (real) => ({
+    ...real,
+    openToRead: async (path) => {
+      if (isForbidden) throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+      return real.openToRead(path)
+    },
+  })
+  await ground.watch(
+    async (watch) => {
+      await watch.told.told('fileTrouble')
+      await watch.capture.look()
+      await watch.capture.look()
+      expect(watch.told.named('fileTrouble')).toHaveLength(1)
+      isForbidden = false
+      await queued(watch, 7)
+    },
+    { files },
+  )
+  expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'secret\n' }])
+})
+
+test('a file that was renamed out of every glob and back goes on in its stream', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'before\n')
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 7)
+      await rename(ground.path('a.log'), ground.path('a.old'))
+      while (watch.capture.followed[0]?.isListed === true) await watch.capture.look()
+      await appendFile(ground.path('a.old'), 'meanwhile\n')
+      await rename(ground.path('a.old'), ground.path('a.log'))
+      await queued(watch, 17)
+    },
+    { source: { closeAfterMs: 60_000 } },
+  )
+  expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'before\nmeanwhile\n' }])
+})
+
+test('a stale size that NFS tells once ends nothing', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'before\n')
+  const stale = { looks: 0 }
+  const files: NonNullable<Life['files']> = (real) => ({
+    ...real,
+    openToRead: async (path) => {
+      const file = await real.openToRead(path)
+      return {
+        read: (into, position) => file.read(into, position),
+        write: (pieces, position) => file.write(pieces, position),
+        sync: () => file.sync(),
+        [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+        facts: async () => {
+          const facts = await file.facts()
+          return stale.looks-- === 1 ? { ...facts, size: 3 } : facts
+        },
+      }
+    },
+  })
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 7)
+      stale.looks = 1
+      await chmod(ground.path('a.log'), 0o600)
+      while (stale.looks > 0) await watch.capture.look()
+      await appendFile(ground.path('a.log'), 'after\n')
+      await queued(watch, 13)
+    },
+    { files },
+  )
+  expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'before\nafter\n' }])
+})
