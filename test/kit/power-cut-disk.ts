@@ -22,6 +22,11 @@ export class DiskFile {
     this.birthNs = birthNs
   }
 
+  /** Later with every write; a cut that leaves the bytes of a write leaves its time. */
+  get changedNs(): bigint {
+    return this.birthNs + BigInt(this.#now.writes)
+  }
+
   /** What is seen now; a later one has more writes. */
   get version(): Version {
     return this.#now
@@ -56,7 +61,7 @@ export class DiskFile {
     for (let page = 0; page < length; page += pageBytes) {
       if (chance.below(4) < share) left.set(after.subarray(page, Math.min(page + pageBytes, length)), page)
     }
-    this.#now = { content: left, writes: 0 }
+    this.#now = { content: left, writes: this.#now.writes }
     this.#durable = this.#now
   }
 }

@@ -30,6 +30,7 @@ export interface FlightOptions {
   /** Of the queue: a small one is full now and then, and has many segments. */
   readonly maxBytes: number
   readonly chunkBytes: number
+  readonly format: 'text' | 'binary'
 }
 
 /** A drone whose power goes, again and again, in the midst of whatever its agent does. */
@@ -128,9 +129,18 @@ export class PowerCutFlight implements AsyncDisposable {
   }
 
   get captureOptions(): ConstructorParameters<typeof Capture>[0] {
-    const source = { paths: [this.writer.glob], exclude: [], format: 'text', tags: new Map() } as const
     const chunks = { maxBytes: this.#options.chunkBytes, maxAgeMs: 5000 }
-    return { sources: [source], chunks, rescanMs: 3000, lingerMs: 60_000 }
+    const source = {
+      paths: [this.writer.glob],
+      exclude: [],
+      format: this.#options.format,
+      tags: new Map<string, string>(),
+      priority: 'normal',
+      startAt: 'beginning',
+      ignoreOlderMs: undefined,
+      closeAfterMs: 60_000,
+    } as const
+    return { sources: [source], chunks, rescanMs: 3000, maxOpenFiles: 3 }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

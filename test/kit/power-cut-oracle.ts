@@ -46,19 +46,23 @@ function lostAfterTaken({ taken }: PowerCutFlight, records: readonly VerifiedRec
     .map(({ stream, offset }) => `taken into the queue and not stored: stream ${stream} at ${offset}`)
 }
 
-/** Every record brings what stood there in its file at one time, and no byte comes twice without a reason. */
+/** Every record brings what stood there in its file at one time and is not stored yet, or names what a cut took. */
 function wrongStream(flight: PowerCutFlight, stream: StreamId, records: readonly VerifiedRecord[]): string[] {
-  const versions = versionsOf(flight, flight.inodes.get(stream) ?? '')
+  const inode = flight.inodes.get(stream) ?? ''
+  const versions = versionsOf(flight, inode)
   const wrongs: string[] = []
-  let end = 0
-  for (const { manifest, content } of records) {
-    if (manifest.kind === 'loss') wrongs.push(`a loss of ${manifest.length} bytes (${manifest.reason})`)
-    if (manifest.kind !== 'data' || !content) continue
-    const to = manifest.offset + manifest.length
-    const isFromFile = versions.some((bytes) => holds(bytes, manifest.offset, content))
-    if (!isFromFile) wrongs.push(`never in the file: stream ${stream} from ${manifest.offset} to ${to}`)
-    if (manifest.offset !== end) wrongs.push(`stream ${stream} goes on at ${manifest.offset}, not at ${end}`)
-    end = to
+  for (const [index, { manifest, content }] of records.entries()) {
+    if (manifest.kind === 'close') continue
+    const { offset, length } = manifest
+    const to = offset + (length ?? 0)
+    const where = `stream ${stream} from ${offset} to ${to}`
+    const stored = contentOf(records.slice(0, index))
+    if (offset > stored.length) wrongs.push(`${where}: missing from ${stored.length} on`)
+    if (content && holds(stored, offset, content)) wrongs.push(`${where}: twice`)
+    if (content && !versions.some((bytes) => holds(bytes, offset, content)))
+      wrongs.push(`${where}: never in the file`)
+    if (manifest.kind === 'loss' && !wasTakenBack(flight, inode, to))
+      wrongs.push(`${where}: lost (${manifest.reason}), and no cut took it`)
   }
   return wrongs
 }
@@ -73,23 +77,20 @@ function wrongFiles(
     const contents = (byInode.get(inode) ?? []).map(([, records]) => contentOf(records))
     // Where a cut left nothing of the file, there is nothing to send of it.
     const last = file.content.length > 0 ? contents.pop() : undefined
+    const isAsSent = isAsInFile(last ?? new Uint8Array(0), file.content, versionsOf(flight, inode))
     return [
-      ...(isAsInFile(last ?? new Uint8Array(0), file.content, versionsOf(flight, inode))
-        ? []
-        : [`file ${inode} is not as it was sent: ${last?.length} bytes of ${file.content.length}`]),
+      ...(isAsSent ? [] : [`file ${inode}: ${last?.length} of ${file.content.length} bytes are as it has them`]),
       ...contents
-        .filter((content) => !wasTakenBack(flight, inode, content))
+        .filter((content) => !wasTakenBack(flight, inode, content.length))
         .map(() => `file ${inode} was begun anew, although no cut took back what was sent of it`),
     ]
   })
 }
 
-/** Whether a cut left the file without some of what a stream has of it: then it has to be begun anew. */
-function wasTakenBack(flight: PowerCutFlight, inode: string, content: Uint8Array): boolean {
-  const { versions = [] } = flight.writer.historyOf(inode) ?? {}
-  return versions.some(
-    ({ before, left }) => !holds(left, 0, content) && !before.every((b, at) => b === left[at]),
-  )
+/** Whether a cut took some of what a file had up to here: then it is another file, and its stream has to end. */
+function wasTakenBack({ writer }: PowerCutFlight, inode: string, to: number): boolean {
+  const { versions = [] } = writer.historyOf(inode) ?? {}
+  return versions.some(({ before, left }) => before.length >= to && !holds(left, 0, before.subarray(0, to)))
 }
 
 /** A hole that a cut left in the file is filled, at the server, with what stood there when it was read. */
@@ -104,8 +105,18 @@ function versionsOf({ writer }: PowerCutFlight, inode: string): Uint8Array[] {
   return [...history.versions.map(({ before }) => before), history.file.content]
 }
 
+/** The records applied in their order, with zeros for what is named as lost. */
 function contentOf(records: readonly VerifiedRecord[]): Uint8Array {
-  return Buffer.concat(records.map(({ content }) => content ?? new Uint8Array(0)))
+  let content = new Uint8Array(0)
+  for (const { manifest, content: bytes } of records) {
+    if (manifest.kind === 'close') continue
+    const { offset, length } = manifest
+    const next = new Uint8Array(Math.max(content.length, offset + (length ?? 0)))
+    next.set(content)
+    next.set(bytes ?? new Uint8Array(length ?? 0), offset)
+    content = next
+  }
+  return content
 }
 
 function holds(bytes: Uint8Array, offset: number, content: Uint8Array): boolean {

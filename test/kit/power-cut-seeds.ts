@@ -19,12 +19,17 @@ const mostCuts = 4
 /** The cut comes with an operation before this one: often while the queue opens, often long after. */
 const latestOperations = [40, 150, 600] as const
 const queueBytes = [24 * 1024, 1 << 20] as const
+const formats = ['text', 'binary'] as const
 const chunkBytes = [1000, 4096] as const
 
 /** Flies until the last cut of this seed, lands, and throws, with the seed, where anything is not as it must be. */
 export async function flyThroughCuts(seed: number, counts: PowerCutCounts): Promise<void> {
   await withSeed(seed, async (chance) => {
-    const options = { maxBytes: chance.pick(queueBytes), chunkBytes: chance.pick(chunkBytes) }
+    const options = {
+      maxBytes: chance.pick(queueBytes),
+      chunkBytes: chance.pick(chunkBytes),
+      format: chance.pick(formats),
+    }
     await using flight = await PowerCutFlight.start(chance, options)
     const cuts = 1 + chance.below(mostCuts)
     for (let cut = 0; cut < cuts; cut++)

@@ -133,6 +133,9 @@ function diskFiles(disk: PowerCutDisk, world: PowerCutWorld): Files {
     entries: async function* (directory) {
       yield* await world.operate(() => entriesOf(folderAt(disk, partsOf(directory))))
     },
+    realPath: (path) => world.operate(() => Buffer.from(path)),
+    // Nothing depends on being told: every change is found by the slow look.
+    watch: () => ({ [Symbol.dispose]: () => undefined }),
     readWhole: (path) =>
       world.operate(() => {
         const node = nodeAt(disk, partsOf(path))
@@ -248,7 +251,10 @@ function entriesOf(folder: DiskFolder): DirectoryEntry[] {
 function factsOf(node: DiskNode | undefined, path: Path): FileFacts {
   if (!node) throw fails('ENOENT', path)
   const common = { device: 1n, inode: node.inode }
-  if (node instanceof DiskFolder) return { ...common, birthNs: 1n, size: 0, links: 1, isFile: false }
-  const { birthNs, content, links } = node
-  return { ...common, birthNs, size: content.length, links, isFile: true }
+  if (node instanceof DiskFolder) return { ...common, ...unchanging, birthNs: 1n, size: 0, links: 1, isFile: false }
+  const { birthNs, content, links, changedNs } = node
+  const times = { modifiedNs: changedNs, changedNs, mode: 0o644 }
+  return { ...common, ...times, birthNs, size: content.length, links, isFile: true }
 }
+
+const unchanging = { modifiedNs: 1n, changedNs: 1n, mode: 0o755 }
