@@ -5,6 +5,7 @@ import { openControl } from './control/control-server.ts'
 import { Delivery } from './deliver/deliver.ts'
 import { httpLink } from './deliver/http-link.ts'
 import { loadSigner } from './key-file.ts'
+import { mendHoles } from './queue/mend-holes.ts'
 import { Queue } from './queue/queue.ts'
 import { TaskGroup } from './task-group.ts'
 import { drained, fired } from './wind-down.ts'
@@ -40,6 +41,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
   tasks.start(async (signal) => {
+    await mendHoles(queue, world.files, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

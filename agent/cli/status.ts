@@ -47,6 +47,7 @@ export function statusText(report: StatusReport, hasColor: boolean): string {
     field('link', report.link.is === 'waiting' ? trouble(link) : link),
     field('queue', queueWords(report)),
     ...queueTrouble(report.queue.state).map((text) => field('', trouble(text))),
+    ...(report.queue.notes ?? []).map((text) => field('', trouble(showText(text)))),
     ...report.queue.setAside.map(({ seq, path, why }) => {
       return field('set aside', trouble(`record ${seq} of ${showText(path)}: ${showText(why)}`))
     }),

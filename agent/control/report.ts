@@ -61,6 +61,8 @@ export interface StatusReport {
     readonly maxBytes: number
     readonly state: QueueState
     readonly setAside: readonly SetAsideReport[]
+    /** What it has lost, or given up, in words. */
+    readonly notes?: readonly string[]
   }
   readonly watch: WatchReport
   readonly files: readonly FileReport[]

@@ -7,6 +7,7 @@ import type { Generation } from '../capture/generation.ts'
 import type { Delivery } from '../deliver/deliver.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
+import { queueNotes } from './queue-notes.ts'
 
 /** The running parts that `status` and `flush` tell of. */
 export interface Running {
@@ -33,6 +34,7 @@ export function tellStatus(running: Running): StatusReport {
       maxBytes: queue.maxBytes,
       state: queue.state,
       setAside: tellSetAside(queue),
+      notes: queueNotes(queue),
     },
     watch: tellWatch(running),
     files,

@@ -35,6 +35,10 @@ export const keys = {
   aside: 'aside/',
   resumePoints: 'resume/',
   receipted: 'receipted/',
+  /** From where on each stream was to be read. */
+  began: 'began/',
+  /** Records were lost from index and segments, and what they held is not made good yet. */
+  missing: 'missing',
   /** Of each stream: the bytes that loss records name, and those whose record has lost its body. */
   lost: 'lost/',
   bodiless: 'bodiless/',
@@ -57,6 +61,7 @@ export const segmentKey = (segment: number): string => `${keys.segments}${String
 export const asideKey = (place: Place): string => `${keys.aside}${placeText(place)}`
 export const resumeKey = (stream: StreamId): string => `${keys.resumePoints}${stream}`
 export const receiptedKey = (stream: StreamId): string => `${keys.receipted}${stream}`
+export const beganKey = (stream: StreamId): string => `${keys.began}${stream}`
 export const bodilessKey = (stream: StreamId): string => `${keys.bodiless}${stream}`
 export const lostKey = (stream: StreamId): string => `${keys.lost}${stream}`
 

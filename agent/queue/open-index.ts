@@ -3,17 +3,23 @@ import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { IndexStore } from './index-store.ts'
 
+export interface OpenedIndex {
+  readonly index: IndexStore
+  /** Where a damaged one before it is kept. */
+  readonly movedAside: string | undefined
+}
+
 /**
  * Opens LevelDB in the state folder. One that is damaged is moved aside, whole, and another begun: the segments outrank it.
  * Throws STATE_HELD where another agent has it, QUEUE_UNREADABLE where the world around it, and not the files, refuses.
  */
-export async function openIndex(stateDirectory: string, world: World): Promise<IndexStore> {
+export async function openIndex(stateDirectory: string, world: World): Promise<OpenedIndex> {
   const path = `${stateDirectory}/queue`
   const holderFile = `${stateDirectory}/holder`
   try {
-    const store = await openUndamaged(path, world)
+    const opened = await openUndamaged(path, world)
     await writeHolder(holderFile, world)
-    return store
+    return opened
   } catch (cause) {
     if (!isLocked(cause)) throw agentFault('QUEUE_UNREADABLE', `${path} does not open`, { cause })
     const holder = Buffer.from((await world.files.readWhole(holderFile)) ?? []).toString()
@@ -22,18 +28,20 @@ export async function openIndex(stateDirectory: string, world: World): Promise<I
   }
 }
 
-async function openUndamaged(path: string, world: World): Promise<IndexStore> {
+async function openUndamaged(path: string, world: World): Promise<OpenedIndex> {
+  const open = (): Promise<IndexStore> => IndexStore.open(() => world.openIndex(path))
+  let damage: unknown
   try {
-    const store = await IndexStore.open(() => world.openIndex(path))
-    const damage = await damageOf(store)
-    if (damage === undefined) return store
-    await store[Symbol.asyncDispose]()
-    await moveAside(path, damage, world)
+    const index = await open()
+    damage = await damageOf(index)
+    if (damage === undefined) return { index, movedAside: undefined }
+    await index[Symbol.asyncDispose]()
   } catch (cause) {
     if (isLocked(cause) || isOfTheWorld(cause)) throw cause
-    await moveAside(path, cause, world)
+    damage = cause
   }
-  return IndexStore.open(() => world.openIndex(path))
+  const movedAside = await moveAside(path, damage, world)
+  return { index: await open(), movedAside }
 }
 
 /** Why not all of it can be read. It opens although blocks of its tables are damaged. */
@@ -51,12 +59,13 @@ async function damageOf(store: IndexStore): Promise<unknown> {
   }
 }
 
-async function moveAside(path: string, cause: unknown, { files, journal }: World): Promise<void> {
+async function moveAside(path: string, cause: unknown, { files, journal }: World): Promise<string> {
   let number = 1
   while (await exists(`${path}.damaged-${number}`, files)) number++
   const aside = `${path}.damaged-${number}`
   await files.rename(path, aside)
   journal.indexMovedAside(aside, sayCause(cause))
+  return aside
 }
 
 async function exists(path: string, files: World['files']): Promise<boolean> {

@@ -23,6 +23,7 @@ import { openIndex } from './open-index.ts'
 import { noteHighWater, provenHead } from './high-water.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
 import type { FindBytes } from './record-reader.ts'
 import { SegmentLog } from './segment-log.ts'
@@ -38,7 +39,7 @@ export interface QueueOptions {
   readonly minFree?: number
   /** `pause`: records wait; `evict`: the oldest of the lowest lane lose their bodies. */
   readonly whenFull?: 'pause' | 'evict'
-  /** Finds the bytes of a record that is damaged or was evicted; without it they are gone. */
+  /** Finds the bytes of a record that is damaged or was evicted; usually in their file. */
   readonly findBytes?: FindBytes
 }
 
@@ -52,6 +53,9 @@ export interface OpenedQueue {
   readonly aside: AsideEntry[]
   /** Records of which neither index nor segments have anything left. */
   readonly missing: number
+  readonly holes: readonly Hole[]
+  /** Where a damaged LevelDB was put. */
+  readonly movedAside: string | undefined
   readonly disposal: AsyncDisposableStack
 }
 
@@ -64,7 +68,8 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   const { stateDirectory } = options
   await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
-  const index = disposal.use(await openIndex(stateDirectory, world))
+  const { index, movedAside } = await openIndex(stateDirectory, world)
+  disposal.use(index)
   const segmentBytes = Math.min(largestSegmentBytes, Math.ceil(options.maxBytes / segmentsInBound))
   const segments = disposal.use(
     await SegmentLog.open(`${stateDirectory}/segments`, world.files, segmentBytes),
@@ -89,13 +94,16 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   await readCounts(index, keys.receipted, (stream, receipted) => ledger.change(stream, { receipted }))
   await readCounts(index, keys.lost, (stream, neverRead) => ledger.change(stream, { neverRead }))
   await readCounts(index, keys.bodiless, (stream, bodiless) => ledger.change(stream, { bodiless }))
-  await writeBaseline(index, survey, found, segments, ledger.records)
+  const lost = Math.max(0, (survey.expected ?? 0) + found.behindHead - ledger.records)
+  const missing = lost + Number((await index.get(keys.missing)) ?? 0)
+  await writeBaseline(index, survey, found, segments, { records: ledger.records, missing })
   if (found.last) segments.holdLast(found.last.segment)
   // On a full or read-only disk they stay, and go when their room is needed.
   await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
-  const missing = Math.max(0, (survey.expected ?? 0) + found.behindHead - ledger.records)
   if (missing > 0) world.journal.recordsMissing(missing)
-  return { index, segments, ledger, head, resumePoints, aside, missing, disposal: disposal.move() }
+  const holes = missing > 0 ? await findHoles(index, resumePoints) : []
+  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
+  return { ...parts, disposal: disposal.move() }
 }
 
 /** From here on it is counted what comes and goes, and known which segments were looked into. */
@@ -104,7 +112,7 @@ async function writeBaseline(
   { seen }: Survey,
   { unread }: TakenUp,
   segments: SegmentLog,
-  records: number,
+  { records, missing }: { readonly records: number; readonly missing: number },
 ): Promise<void> {
   const present = new Set(segments.segments)
   const isSeen = (segment: number): boolean => present.has(segment) && !unread.has(segment)
@@ -113,6 +121,7 @@ async function writeBaseline(
   await index.write([
     put(keys.added, String(records)),
     put(keys.removed, '0'),
+    ...(missing > 0 ? [put(keys.missing, String(missing))] : []),
     ...[...seen].filter(isSeen).map((segment) => put(segmentKey(segment), 'seen')),
     ...gone.map((segment) => del(segmentKey(segment))),
   ])

@@ -4,11 +4,13 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { World } from '../world.ts'
-import { resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { beganKey, keys, resumeKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { bytesInFiles } from './find-bytes.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
+import type { Hole } from './find-holes.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
@@ -37,7 +39,11 @@ export class Queue implements AsyncDisposable {
     this.maxBytes = options.maxBytes
     this.#opened = opened
     const own = ownKeys(options.device, signer)
-    const reader = new RecordReader(opened.segments, own, options.findBytes ?? (async () => undefined))
+    const reader = new RecordReader(
+      opened.segments,
+      own,
+      options.findBytes ?? bytesInFiles(world.files, opened.resumePoints),
+    )
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
@@ -67,6 +73,26 @@ export class Queue implements AsyncDisposable {
     return this.#opened.aside
   }
 
+  /** What was read and is in no record any more: index and segments have lost it. */
+  get holes(): readonly Hole[] {
+    return this.#opened.holes
+  }
+
+  /** Where the LevelDB is kept that was damaged at this start. */
+  get movedAside(): string | undefined {
+    return this.#opened.movedAside
+  }
+
+  /** How many records neither index nor segments have any more. */
+  get missing(): number {
+    return this.#opened.missing
+  }
+
+  /** All that can be done about the holes is done. */
+  async holesMended(): Promise<void> {
+    if (this.#opened.missing > 0) await this.#opened.index.write([del(keys.missing)])
+  }
+
   get resumePoints(): ReadonlyMap<StreamId, ResumePoint> {
     return this.#opened.resumePoints
   }
@@ -81,8 +107,14 @@ export class Queue implements AsyncDisposable {
 
   /** Moves a resume point without a record, as where a stream begins. */
   async setResumePoint(point: ResumePoint): Promise<void> {
-    await this.#opened.index.write([put(resumeKey(point.stream), encodeResumePoint(point))])
-    this.#opened.resumePoints.set(point.stream, point)
+    const { index, resumePoints } = this.#opened
+    const { stream, position } = point
+    const isNew = !resumePoints.has(stream)
+    await index.write([
+      put(resumeKey(stream), encodeResumePoint(point)),
+      ...(isNew ? [put(beganKey(stream), String(position))] : []),
+    ])
+    resumePoints.set(stream, point)
   }
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */

@@ -8,7 +8,7 @@ import {
 } from '../../protocol/ids.ts'
 import type { DataManifest } from '../../protocol/manifest.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
-import { keys } from './index-entry.ts'
+import { beganKey, keys } from './index-entry.ts'
 import { parseObject } from './resume-point.ts'
 
 /** A range of a file that was sealed, and the hash of its bytes then. */
@@ -45,7 +45,7 @@ function decodeShipped(key: string, value: string): ShippedRange | undefined {
 
 /** What takes the shipped ranges of a stream out of the index. */
 export async function forgetShipped(index: IndexStore, stream: StreamId): Promise<IndexWrite[]> {
-  const writes: IndexWrite[] = []
+  const writes: IndexWrite[] = [del(beganKey(stream))]
   for await (const [key] of allUnder(index, prefixOf(stream))) writes.push(del(key))
   return writes
 }

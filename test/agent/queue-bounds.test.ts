@@ -105,17 +105,20 @@ describe('the bound of the queue', () => {
   })
 })
 
-const steps: DiskStep[] = ['create', 'syncDirectory', 'write', 'sync', 'indexWrite']
+const steps: DiskStep[] = ['create', 'syncDirectory', 'write', 'sync', 'freeBytes', 'indexWrite']
 
 describe('a disk that refuses', () => {
-  test.each(steps.flatMap((step) => ['ENOSPC', 'EIO', 'EROFS'].map((code) => [step, code] as const)))(
+  test.each(
+    steps.flatMap((step) => ['ENOSPC', 'EIO', 'EROFS', 'EMFILE'].map((code) => [step, code] as const)),
+  )(
     'at %s with %s keeps the chunk waiting and says why; when it takes again, nothing is missing and nothing twice',
     async (step, code) => {
       await using kit = await QueueKit.start()
       const world = fakeWorld()
       {
-        await using queue = await kit.open(world, 1 << 20)
+        await using queue = await kit.openWith({ maxBytes: 1 << 20, minFree: 1 }, world)
         if (step !== 'create' && step !== 'syncDirectory') await kit.append(queue, 'before\n')
+        world.clock.advance(1000)
         world.disk.failing.set(step, code)
         const appending = kit.append(queue, 'during\n')
         await world.told.told('queueBlocked')
@@ -175,8 +178,9 @@ describe('a disk that refuses', () => {
     await using kit = await QueueKit.start()
     const world = fakeWorld()
     {
-      await using queue = await kit.open(world)
+      await using queue = await kit.openWith({ minFree: 1 }, world)
       if (step !== 'create' && step !== 'syncDirectory') await kit.append(queue, 'before\n')
+      world.clock.advance(1000)
       const stopping = new AbortController()
       world.disk.failing.set(step, 'ENOSPC')
       const appending = kit.append(queue, 'during\n', stopping.signal)
@@ -234,3 +238,23 @@ describe('a disk that refuses', () => {
     expect(queue.ledger.records).toBe(0)
   })
 })
+
+test.each(['create', 'write', 'sync', 'rename', 'syncDirectory', 'remove'] satisfies DiskStep[])(
+  'a full queue of what nobody needs waits while %s of the note that replaces it fails, and then takes chunks',
+  async (step) => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    await using queue = await kit.open(world, 16 * 1024)
+    const chance = new Seeded(4)
+    await kit.append(queue, chance.bytes(9000))
+    const batch = await nextBatch(queue, 1 << 20, 10)
+    await queue.forget(batch?.entries ?? [])
+    world.disk.failing.set(step, 'ENOSPC')
+    const content = Buffer.from(chance.bytes(9000))
+    const appending = kit.append(queue, content)
+    await world.told.told('queueBlocked')
+    world.disk.failing.clear()
+    expect(await skipUntil(world, appending)).toBe(true)
+    expect(await kit.drain(queue)).toEqual([content.toString()])
+  },
+)

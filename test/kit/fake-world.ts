@@ -116,7 +116,16 @@ export class RecordingJournal {
 
 /** What a disk is asked to do. */
 export type DiskStep =
-  'create' | 'write' | 'sync' | 'syncDirectory' | 'remove' | 'openIndex' | 'indexWrite' | 'indexRead'
+  | 'create'
+  | 'write'
+  | 'sync'
+  | 'syncDirectory'
+  | 'remove'
+  | 'rename'
+  | 'freeBytes'
+  | 'openIndex'
+  | 'indexWrite'
+  | 'indexRead'
 
 /** A disk that refuses one kind of step while it is told to. */
 export class BadDisk {
@@ -157,7 +166,8 @@ function badFiles(files: Files, disk: BadDisk): Files {
         [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
       }
     },
-    freeBytes: async (path) => disk.freeBytes ?? files.freeBytes(path),
+    freeBytes: (path) => disk.run('freeBytes', async () => disk.freeBytes ?? files.freeBytes(path)),
+    rename: (from, to) => disk.run('rename', () => files.rename(from, to)),
     remove: (path) => disk.run('remove', () => files.remove(path)),
     syncDirectory: (path) => disk.run('syncDirectory', () => files.syncDirectory(path)),
   }

@@ -21,7 +21,9 @@ const onSmallDisk = `
 test.skipIf(!mayMount)(
   'a full disk stops the queue, not the agent, which says so and goes on when there is room',
   async () => {
-    await using flight = await Flight.start({ settings: { shutdownGrace: '200ms' } })
+    await using flight = await Flight.start({
+      settings: { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } },
+    })
     await mkdir(flight.state)
     const disk = ['sh', flight.state, String(8 << 20), String(5 << 20)]
     const agentArguments = [
@@ -52,7 +54,9 @@ test.skipIf(!mayMount)(
 )
 
 test.skipIf(!mayMount)('an agent on a full disk stops when it is told to', async () => {
-  await using flight = await Flight.start({ settings: { shutdownGrace: '200ms' } })
+  await using flight = await Flight.start({
+    settings: { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } },
+  })
   await mkdir(flight.state)
   const disk = ['sh', flight.state, String(8 << 20), String(6 << 20)]
   const agentArguments = [process.execPath, join(root, 'agent/main.ts'), 'run', '--config', flight.configFile]

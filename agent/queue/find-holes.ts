@@ -1,0 +1,43 @@
+import { isCount, type StreamId } from '../../protocol/ids.ts'
+import { beganKey } from './index-entry.ts'
+import type { IndexStore } from './index-store.ts'
+import type { ResumePoint } from './resume-point.ts'
+import { shippedRanges } from './shipped.ts'
+
+/** Bytes of a stream that were read, and of which no record is known. */
+export interface Hole {
+  readonly stream: StreamId
+  readonly offset: number
+  readonly length: number
+}
+
+/** What was read of the streams that go on, and is in none of their records, as far as their ranges tell. */
+export async function findHoles(
+  index: IndexStore,
+  resumePoints: ReadonlyMap<StreamId, ResumePoint>,
+): Promise<Hole[]> {
+  const holes: Hole[] = []
+  for (const { stream, position } of resumePoints.values())
+    holes.push(...(await holesOf(index, stream, position)))
+  return holes
+}
+
+async function holesOf(index: IndexStore, stream: StreamId, position: number): Promise<Hole[]> {
+  const holes: Hole[] = []
+  // Where it is not known where the stream began, nothing is known to be missing before its first range.
+  let covered = await beganAt(index, stream)
+  for await (const { offset, length } of shippedRanges(index, stream)) {
+    const from = covered ?? offset
+    if (offset > from) holes.push({ stream, offset: from, length: offset - from })
+    covered = Math.max(from, offset + length)
+  }
+  if (covered !== undefined && covered < position)
+    holes.push({ stream, offset: covered, length: position - covered })
+  return holes
+}
+
+async function beganAt(index: IndexStore, stream: StreamId): Promise<number | undefined> {
+  const text = await index.get(beganKey(stream))
+  const offset = text === undefined ? undefined : Number(text)
+  return isCount(offset) ? offset : undefined
+}

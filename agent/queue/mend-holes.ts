@@ -1,0 +1,69 @@
+import { encodeBody } from '../../protocol/body.ts'
+import { limits } from '../../protocol/contract.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { Files, OpenFile } from '../world.ts'
+import type { Arrival } from './arrival.ts'
+import { stillHolds } from './evidence.ts'
+import type { Hole } from './find-holes.ts'
+import type { Queue } from './queue.ts'
+import type { ResumePoint } from './resume-point.ts'
+
+const pieceBytes = Math.min(1024 * 1024, limits.maxChunkBytes)
+
+/**
+ * Where records are gone from index and segments alike, what they held is read again from its file, if that still is the one
+ * that was read, and shipped as new records; else a signed loss record says what is gone. To be run before capture is.
+ */
+export async function mendHoles(queue: Queue, files: Files, signal: AbortSignal): Promise<void> {
+  for (const hole of queue.holes) {
+    const point = queue.resumePoints.get(hole.stream)
+    if (point) await mendHole(hole, point, queue, files, signal)
+  }
+  if (!signal.aborted) await queue.holesMended()
+}
+
+async function mendHole(
+  hole: Hole,
+  point: ResumePoint,
+  queue: Queue,
+  files: Files,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = hole.offset + hole.length
+  let from = hole.offset
+  for await (const bytes of readAgain(hole, point, files)) {
+    const arrival = { kind: 'data', offset: from as ByteOffset, body: await encodeBody(bytes) } as const
+    if (!(await queue.append({ ...arrival, ...common(point) }, signal))) return
+    from += bytes.length
+  }
+  if (from === end) return
+  const loss = { kind: 'loss', offset: from as ByteOffset, length: end - from, reason: 'unreadable' } as const
+  await queue.append({ ...loss, ...common(point) }, signal)
+}
+
+/** Its tags are the configuration's, which nobody asks here; the stream and its path say whose the bytes are. */
+function common(point: ResumePoint): Pick<Arrival, 'label' | 'lane' | 'resume'> {
+  return { label: { stream: point.stream, path: point.path, tags: new Map() }, lane: 'normal', resume: point }
+}
+
+/** The bytes of a hole, in pieces, as far as the file at the stream's path still has them. */
+async function* readAgain(hole: Hole, point: ResumePoint, files: Files): AsyncGenerator<Uint8Array> {
+  try {
+    await using file = await files.openToRead(logPathToBytes(point.path))
+    if (point.evidence.length === 0 || !(await stillHolds(file, point.evidence))) return
+    yield* pieces(file, hole)
+  } catch {
+    // Gone, or not readable: what is left of it is a loss.
+  }
+}
+
+async function* pieces(file: OpenFile, { offset, length }: Hole): AsyncGenerator<Uint8Array> {
+  for (let done = 0; done < length;) {
+    const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, length - done))
+    const count = await file.read(bytes, offset + done)
+    if (count === 0) return
+    yield bytes.subarray(0, count)
+    done += count
+  }
+}
