@@ -79,7 +79,9 @@ function wrongFiles(
     const last = file.content.length > 0 ? contents.pop() : undefined
     const isAsSent = isAsInFile(last ?? new Uint8Array(0), file.content, versionsOf(flight, inode))
     return [
-      ...(isAsSent ? [] : [`file ${inode}: ${last?.length} of ${file.content.length} bytes are as it has them`]),
+      ...(isAsSent
+        ? []
+        : [`file ${inode}: ${last?.length} of ${file.content.length} bytes are as it has them`]),
       ...contents
         .filter((content) => !wasTakenBack(flight, inode, content.length))
         .map(() => `file ${inode} was begun anew, although no cut took back what was sent of it`),

@@ -251,7 +251,8 @@ function entriesOf(folder: DiskFolder): DirectoryEntry[] {
 function factsOf(node: DiskNode | undefined, path: Path): FileFacts {
   if (!node) throw fails('ENOENT', path)
   const common = { device: 1n, inode: node.inode }
-  if (node instanceof DiskFolder) return { ...common, ...unchanging, birthNs: 1n, size: 0, links: 1, isFile: false }
+  if (node instanceof DiskFolder)
+    return { ...common, ...unchanging, birthNs: 1n, size: 0, links: 1, isFile: false }
   const { birthNs, content, links, changedNs } = node
   const times = { modifiedNs: changedNs, changedNs, mode: 0o644 }
   return { ...common, ...times, birthNs, size: content.length, links, isFile: true }
