@@ -6,8 +6,8 @@ import { pathKey, pathOfKey } from '../capture/find-files.ts'
 import type { Generation } from '../capture/generation.ts'
 import type { Delivery } from '../deliver/deliver.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
 import { queueNotes } from './queue-notes.ts'
+import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
 
 /** The running parts that `status` and `flush` tell of. */
 export interface Running {
