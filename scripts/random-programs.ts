@@ -1,0 +1,44 @@
+import { parseArgs } from 'node:util'
+import { checkPrograms } from '../test/kit/program-check.ts'
+import { chooseSeed } from '../test/kit/seeded.ts'
+
+const help = `node scripts/random-programs.ts [PROGRAMS] [--seed SEED]
+
+Runs PROGRAMS (300) random programs: log files are appended to, renamed, truncated, filled anew, overwritten, linked and
+deleted; the agent is stopped and killed, its queue damaged, the link cut, the clock set. After each the server must have every
+byte that an agent can have read, once, or a loss record that names it. The smallest program that fails is printed, and
+its seed.
+
+  node scripts/random-programs.ts 10000`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+})
+if (values.help) console.log(help)
+else
+  await check(
+    countOf(positionals[0] ?? '300'),
+    values.seed === undefined ? chooseSeed() : countOf(values.seed),
+  )
+
+function countOf(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text)
+  console.error(`random-programs: "${text}" is no number\n\n${help}`)
+  return process.exit(64)
+}
+
+async function check(programs: number, seed: number): Promise<void> {
+  console.log(`seed ${seed}: ${programs} programs`)
+  const verdict = await checkPrograms(programs, seed)
+  if (!verdict.ok) {
+    console.error(verdict.report)
+    process.exitCode = 1
+    return
+  }
+  const { steps, bytes, streams, losses, kills, damages } = verdict.counts
+  console.log(
+    `${programs} programs, ${steps} steps, ${kills} kills, ${damages} times a damaged queue: ${bytes} bytes written, ` +
+      `${streams} streams, ${losses} losses with a record, nothing missing unnoticed, nothing twice, all of it verifies`,
+  )
+}

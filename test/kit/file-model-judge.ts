@@ -1,0 +1,178 @@
+import type { FileModel, ModelFile, Version } from './file-model.ts'
+import type { Loss, StoredStream } from './sortie-streams.ts'
+
+/** Consecutive versions of a file that one stream tells of, as from the outside they may be one. */
+interface Stretch {
+  readonly file: ModelFile
+  readonly versions: readonly Version[]
+  /** The file is there and watched: all of its last version has to be at the server. */
+  readonly isLive: boolean
+  /** So much of its last version was certainly read. */
+  readonly seen: number
+}
+
+/**
+ * Why these streams cannot be what an agent that loses nothing made of these files; undefined where they can. Each stream
+ * tells of one stretch of one file, and each stretch of which anything was certainly read has its stream.
+ */
+export function whyImpossible(model: FileModel, streams: readonly StoredStream[]): string | undefined {
+  const told = streams.filter(({ bytes, losses }) => bytes.length > 0 || losses.length > 0)
+  const flawed = told.flatMap(({ path, missing, twice }) => [
+    ...missing.map((range) => `${path}: ${range} is missing unnoticed`),
+    ...twice.map((range) => `${path}: ${range} is stored twice`),
+  ])
+  if (flawed.length > 0 && !isShattered(model)) return flawed.join('\n')
+  const search = new Search(told)
+  if (search.covers(model.files, 0, 0)) return undefined
+  return `${search.deepest}\n${showAll(model, told)}`
+}
+
+function showAll({ files }: FileModel, streams: readonly StoredStream[]): string {
+  const written = files.flatMap(({ id, isListed, versions }) =>
+    versions.map(
+      ({ came, content, seen, mayBeNew }) =>
+        `  file ${id}, ${isListed ? 'there' : 'gone'}, ${came}, ${mayBeNew ? 'new' : 'the same'}: ` +
+        `${content.length} bytes, ${seen} certainly read, ${excerpt(content, 0)}`,
+    ),
+  )
+  const stored = streams.map(
+    ({ path, bytes, losses }) =>
+      `  ${path}: ${bytes.length} bytes, lost: ${losses.map(showLoss).join(', ') || 'nothing'}, ${excerpt(bytes, 0)}`,
+  )
+  return ['written:', ...written, 'stored:', ...stored].join('\n')
+}
+
+/** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace. */
+export function isShattered({ damaged }: FileModel): boolean {
+  return damaged.index && damaged.segments
+}
+
+/** Tries every way to tell which stream is of which stretch. There are few streams, and their contents tell them apart. */
+class Search {
+  readonly #streams: readonly StoredStream[]
+  readonly #used = new Set<StoredStream>()
+  #depth = -1
+  /** Where the way that came furthest ended. */
+  deepest = ''
+
+  constructor(streams: readonly StoredStream[]) {
+    this.#streams = streams
+  }
+
+  /** Whether the files from this one on, this one's versions from `from` on, can be told by the streams that are left. */
+  covers(files: readonly ModelFile[], index: number, from: number): boolean {
+    const file = files[index]
+    if (!file) return this.#isAllUsed()
+    if (from === file.versions.length) return this.covers(files, index + 1, 0)
+    const goOn = (stretch: Stretch): boolean => this.covers(files, index, from + stretch.versions.length)
+    return stretchesFrom(file, from).some((stretch) => this.#isTold(stretch, goOn))
+  }
+
+  #isTold(stretch: Stretch, goOn: (stretch: Stretch) => boolean): boolean {
+    const whys: string[] = []
+    for (const stream of this.#streams) {
+      if (this.#used.has(stream)) continue
+      const why = whyNotOf(stretch, stream)
+      whys.push(`  ${stream.path} (${stream.bytes.length} bytes): ${why}`)
+      if (why !== undefined) continue
+      this.#used.add(stream)
+      if (goOn(stretch)) return true
+      this.#used.delete(stream)
+    }
+    if (mayBeUntold(stretch)) return goOn(stretch)
+    this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
+    return false
+  }
+
+  #isAllUsed(): boolean {
+    const more = this.#streams.filter((stream) => !this.#used.has(stream))
+    const lines = more.map(({ path, bytes }) => `  ${path}: ${bytes.length} bytes, ${excerpt(bytes, 0)}`)
+    if (more.length > 0)
+      this.#note(`streams that tell of nothing that was written, or of it again:\n${lines.join('\n')}`)
+    return more.length === 0
+  }
+
+  #note(why: string): void {
+    if (this.#used.size <= this.#depth) return
+    this.#depth = this.#used.size
+    this.deepest = why
+  }
+}
+
+/** The stretches that begin with a version, the longest first. */
+function stretchesFrom(file: ModelFile, from: number): Stretch[] {
+  const stretches: Stretch[] = []
+  if (!file.versions[from]?.mayBeNew) return []
+  let seen = 0
+  for (const [index, version] of file.versions.entries()) {
+    if (index < from) continue
+    const before = index > from ? file.versions[index - 1] : undefined
+    if (before && !mayGoOn(before, version, seen)) break
+    seen = Math.max(seen, version.seen)
+    const versions = file.versions.slice(from, index + 1)
+    const isLive = file.isListed && index === file.versions.length - 1
+    stretches.unshift({ file, versions, isLive, seen: isLive ? version.content.length : seen })
+  }
+  return stretches
+}
+
+/** Whether an agent that has read `seen` bytes, at least, can have taken the change for growth. */
+function mayGoOn(before: Version, after: Version, seen: number): boolean {
+  return after.came !== 'cut' || seen <= sharedBytes(before.content, after.content)
+}
+
+function sharedBytes(a: Buffer, b: Buffer): number {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return at
+  return length
+}
+
+function mayBeUntold({ seen }: Stretch): boolean {
+  return seen === 0
+}
+
+function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
+  const last = stretch.versions.at(-1)?.content ?? Buffer.alloc(0)
+  const { bytes, losses } = stream
+  if (stretch.isLive && !bytes.equals(last)) return differenceOf(last, bytes)
+  if (stretch.isLive && losses.length > 0) return `it has losses: ${losses.map(showLoss).join(', ')}`
+  if (bytes.length < stretch.seen) return `it ends at ${bytes.length}, and ${stretch.seen} were read`
+  const early = losses.find(({ from }) => from < stretch.seen)
+  if (early) return `it says that bytes are lost that were read: ${showLoss(early)}`
+  const wild = losses.find(({ to }) => to !== null && to > last.length)
+  if (wild) return `it says that bytes are lost that never were: ${showLoss(wild)} of ${last.length}`
+  const at = bytes.findIndex((byte, place) => !isLost(place, losses) && !wasThere(byte, place, stretch))
+  return at < 0 ? undefined : `at ${at} it has what was never there: ${excerpt(bytes, at)}`
+}
+
+function wasThere(byte: number, place: number, { versions }: Stretch): boolean {
+  return versions.some(({ content }) => content[place] === byte)
+}
+
+function isLost(place: number, losses: readonly Loss[]): boolean {
+  return losses.some(({ from, to }) => place >= from && place < (to ?? Infinity))
+}
+
+function show({ file, versions, seen, isLive }: Stretch): string {
+  const { content = Buffer.alloc(0) } = versions.at(-1) ?? {}
+  const state = isLive ? 'is there' : 'is gone'
+  const ways = versions.map(({ came }) => came).join(', ')
+  return `file ${file.id} (${ways}; ${content.length} bytes, ${seen} certainly read, ${state}; ${excerpt(content, 0)})`
+}
+
+function showLoss({ from, to, reason }: Loss): string {
+  return `${from}-${to ?? ''} ${reason}`
+}
+
+function excerpt(bytes: Uint8Array, at: number): string {
+  return JSON.stringify(
+    Buffer.from(bytes)
+      .subarray(at, at + 24)
+      .toString('latin1'),
+  )
+}
+
+function differenceOf(written: Buffer, stored: Buffer): string {
+  const at = sharedBytes(written, stored)
+  return `${stored.length} bytes of ${written.length}, from ${at} on ${excerpt(stored, at)}, not ${excerpt(written, at)}`
+}
