@@ -1,11 +1,13 @@
 import { Capture } from '../../agent/capture/capture.ts'
 import { flush } from '../../agent/control/flush.ts'
 import { Delivery } from '../../agent/deliver/deliver.ts'
-import type { Answer, Link } from '../../agent/deliver/link.ts'
+import type { Answer, Link, Sluice } from '../../agent/deliver/link.ts'
 import type { Arrival } from '../../agent/queue/arrival.ts'
 import { Queue } from '../../agent/queue/queue.ts'
 import type { ResumePoint } from '../../agent/queue/resume-point.ts'
 import { TaskGroup } from '../../agent/task-group.ts'
+import { mediaTypes, paths } from '../../protocol/contract.ts'
+import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { base64url, type DeviceId, type StreamId } from '../../protocol/ids.ts'
 import { makeSigner } from './drone.ts'
 import { PowerCutDisk } from './power-cut-disk.ts'
@@ -44,7 +46,7 @@ export class PowerCutFlight implements AsyncDisposable {
   operations = 0
   readonly #chance: Seeded
   readonly #options: FlightOptions
-  readonly #signer: ReturnType<typeof makeSigner>
+  readonly signer: Signer
   readonly #disk = new PowerCutDisk()
 
   static async start(chance: Seeded, options: FlightOptions): Promise<PowerCutFlight> {
@@ -53,15 +55,10 @@ export class PowerCutFlight implements AsyncDisposable {
     return new PowerCutFlight(chance, options, signer, server)
   }
 
-  private constructor(
-    chance: Seeded,
-    options: FlightOptions,
-    signer: ReturnType<typeof makeSigner>,
-    server: MemoryServer,
-  ) {
+  private constructor(chance: Seeded, options: FlightOptions, signer: Signer, server: MemoryServer) {
     this.#chance = chance
     this.#options = options
-    this.#signer = signer
+    this.signer = signer
     this.server = server
     for (const path of [['var', 'lib'], ['logs']]) makeFolders(this.#disk, path)
     this.#disk.keepAllNames()
@@ -91,7 +88,7 @@ export class PowerCutFlight implements AsyncDisposable {
 
   async openQueue(world: PowerCutWorld): Promise<Queue> {
     const options = { device, stateDirectory: '/var/lib/logbox', maxBytes: this.#options.maxBytes }
-    const queue = await Queue.open(options, this.#signer, world)
+    const queue = await Queue.open(options, this.signer, world)
     const append = queue.append.bind(queue)
     queue.append = async (arrival, signal) => {
       if (arrival.resume) this.#note(arrival.resume)
@@ -114,10 +111,13 @@ export class PowerCutFlight implements AsyncDisposable {
   /** The way to the server; now and then it breaks, before the server has heard all or after. */
   link(world: PowerCutWorld): Link {
     const breaks = (): boolean => this.#chance.below(8) === 0
-    const cut: Answer = { is: 'cut', why: 'the link broke' }
     return {
-      send: async (batch) => {
-        const sent = Uint8Array.from(batch)
+      send: async ({ path, body = new Uint8Array(0), sluice }, signal) => {
+        // A server that knows nothing but batches: what a cut leaves in doubt is sent again.
+        if (path !== paths.chunks) return unknownHere
+        const sent = Uint8Array.from(body)
+        await letGo(sent.length, sluice, signal)
+        const cut: Answer = { is: 'cut', code: 'ECONNRESET', why: 'the link broke', sentBytes: sent.length }
         await world.operate(() => undefined)
         if (breaks()) return cut
         const answer = await this.server.answer(sent)
@@ -148,6 +148,23 @@ export class PowerCutFlight implements AsyncDisposable {
   }
 }
 
+const unknownHere: Answer = {
+  is: 'answered',
+  status: 404,
+  mediaType: mediaTypes.problem,
+  body: new Uint8Array(0),
+  retryAfterMs: undefined,
+}
+
+async function letGo(bytes: number, sluice: Sluice | undefined, signal: AbortSignal): Promise<void> {
+  for (let gone = 0; sluice && gone < bytes;) {
+    const count = await sluice.take(bytes - gone, signal)
+    if (count === 0) return
+    gone += count
+    sluice.left(count)
+  }
+}
+
 function takenOf({ label, offset, body }: Extract<Arrival, { kind: 'data' }>): Taken {
   return { stream: label.stream, offset, sha256: base64url(body.sha256) }
 }
@@ -170,7 +187,8 @@ class Life {
     const queue = await flight.openQueue(world)
     const sending = { requestMaxBytes: 20_000, retry: { minMs: 500, maxMs: 4000 } }
     const pinned = [flight.server.signer.publicKey]
-    const delivery = new Delivery(queue, flight.link(world), world, { ...sending, pinned })
+    const { signer } = flight
+    const delivery = new Delivery(queue, flight.link(world), world, { ...sending, pinned, signer })
     const capture = new Capture(flight.captureOptions, queue, world, never)
     const tasks = new TaskGroup()
     tasks.start((signal) => delivery.run(signal))

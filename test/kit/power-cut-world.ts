@@ -1,6 +1,7 @@
+import type { Surroundings } from '../../agent/surroundings.ts'
 import type { DirectoryEntry, FileFacts, Files, Index, OpenFile, Path, World } from '../../agent/world.ts'
 import { encodeBody } from '../../protocol/body.ts'
-import { FakeClock, RecordingJournal } from './fake-world.ts'
+import { FakeClock, FakeSurroundings, RecordingJournal } from './fake-world.ts'
 import { DiskFile, DiskFolder, DiskIndex, type DiskNode, type PowerCutDisk } from './power-cut-disk.ts'
 import type { Seeded } from './seeded.ts'
 
@@ -15,6 +16,7 @@ export class PowerCutWorld implements World {
   readonly journal = this.told.journal
   readonly chance: Seeded
   readonly processId = 1
+  readonly surroundings: Surroundings = new FakeSurroundings(this.clock)
   readonly files: Files
   readonly #disk: PowerCutDisk
   readonly cutAt: number
