@@ -157,7 +157,8 @@ const unknownHere: Answer = {
 }
 
 async function letGo(bytes: number, sluice: Sluice | undefined, signal: AbortSignal): Promise<void> {
-  for (let gone = 0; sluice && gone < bytes;) {
+  if (!sluice) return
+  for (let gone = 0; gone < bytes;) {
     const count = await sluice.take(bytes - gone, signal)
     if (count === 0) return
     gone += count
