@@ -30,7 +30,15 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using sender = await openDelivery(config, queue, signer, world)
   const { delivery } = sender
   const patience = new AbortController()
-  const capture = new Capture({ sources, chunks, rescanMs, maxOpenFiles }, queue, world, patience.signal)
+  const cut = {
+    maxAgeMs: chunks.maxAgeMs,
+    /** No record shall be too large for the server, which says what it takes. */
+    get maxBytes() {
+      return Math.min(chunks.maxBytes, delivery.maxChunkBytes)
+    },
+  }
+  const options = { sources, chunks: cut, rescanMs, maxOpenFiles }
+  const capture = new Capture(options, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)
   world.journal.agentStarted(device, queue.head.epoch, queue.ledger.records)

@@ -187,7 +187,7 @@ export class Delivery {
     const next = await this.#dispatch.next(this.#failures > 0)
     if (!next) return false
     // Taking a batch waits for the disk: the link may have failed meanwhile, or the gate closed.
-    if (this.#failure || this.#heldBy !== undefined) {
+    if (this.#failure || this.#heldBy !== undefined || this.#abandoning.signal.aborted) {
       if (next.is === 'batch') this.#requests.putBack(next.batch)
       return true
     }

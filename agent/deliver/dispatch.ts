@@ -67,7 +67,7 @@ export class Dispatch {
     const isUrgent = lane === 'high'
     if (count >= maxRequests + (isUrgent ? maxUrgent : 0)) return false
     const bytes = size.next(model)
-    if (count > 0 && pacer.restBytes(lane) > bytes / 2) return false
+    if (count > 0 && pacer.restBytes(lane) > bytes) return false
     if (isUrgent || count === 0) return true
     // Until the first receipt nothing is known of the link; after it, what waits for receipts fills it.
     return model.rate === undefined ? count < maxUnknown : awaitedBytes <= 2 * model.pipeBytes + bytes

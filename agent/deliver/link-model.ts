@@ -9,6 +9,8 @@ export class LinkModel {
   readonly #rates: number[] = []
   /** Least round trips of the last periods, newest last. */
   readonly #roundTrips: { readonly sinceMs: number; ms: number }[] = []
+  /** Of all uploads that ever were. */
+  #leftBytes = 0
   #deliveredBytes = 0
   #deliveredMs = 0
   /** When the last byte of the newest delivered upload left. */
@@ -42,40 +44,46 @@ export class LinkModel {
     return (this.rate ?? 0) * this.roundTripMs
   }
 
-  /**
-   * How far ahead of the rate an upload may run. It bridges pauses of timers, and finds out when the link got faster: by as
-   * much as fills it once more while the rate is found to grow.
-   */
+  /** How far ahead of the rate an upload may run. It bridges pauses of timers, and finds out when the link got faster. */
   get slackBytes(): number {
     const { rate } = this
     if (rate === undefined) return Infinity
-    const isGrowing = this.#plateaus < believedPlateaus
-    const ms = isGrowing
-      ? Math.max(4 * leastSlackMs, this.roundTripMs)
-      : Math.max(leastSlackMs, this.roundTripMs / 4)
-    return Math.max(leastSlackBytes, rate * ms)
+    return Math.max(leastSlackBytes, rate * Math.max(leastSlackMs, this.roundTripMs / 4))
   }
 
   /** An upload that begins now. */
   begin(nowMs: number): Upload {
     if (!this.#isProbing && nowMs - this.#probedMs > probeEveryMs)
       this.#drainFor(this.pipeBytes * drainedShare)
-    const isAlone = this.#outstandingBytes === 0
+    const isAlone = this.#outstandingBytes === 0 || this.#deliveredBytes === 0
     return {
       bytes: 0,
       isStarved: false,
+      isAlone,
       isProbe: this.#isProbing,
       deliveredBytes: this.#deliveredBytes,
       deliveredMs: isAlone ? nowMs : this.#deliveredMs,
       leftBeforeMs: isAlone ? nowMs : this.#deliveredLeftMs,
       leftMs: nowMs,
+      leftAt: this.#leftBytes,
     }
+  }
+
+  /** The first of it has left: until then it may have waited for a connection, which says nothing about the rate. */
+  began(upload: Upload, nowMs: number): void {
+    if (!upload.isAlone) return
+    upload.deliveredMs = nowMs
+    upload.leftBeforeMs = nowMs
   }
 
   /** So many bytes of it left. */
   left(upload: Upload, bytes: number, nowMs: number): void {
     this.#drain(nowMs)
+    // The link waited for this drone, not the other way round.
+    if (bytes > 0 && this.#backlogBytes === 0) upload.isStarved = true
+    this.#leftBytes += bytes
     upload.bytes += bytes
+    upload.leftAt = this.#leftBytes
     upload.leftMs = nowMs
     this.#outstandingBytes += bytes
     this.#backlogBytes += bytes
@@ -87,7 +95,7 @@ export class LinkModel {
     if (rate === undefined) return 0
     this.#drain(nowMs)
     const surplus = this.#backlogBytes - (this.#isProbing ? 0 : this.slackBytes)
-    return surplus <= 0 ? 0 : Math.max(1, surplus / rate)
+    return surplus <= 0 ? 0 : Math.max(1, surplus / this.#paceRate)
   }
 
   /** What an upload of which everything left waits for: its receipt came. */
@@ -106,7 +114,9 @@ export class LinkModel {
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = upload.leftMs
     this.#drain(nowMs)
-    if (!this.#isProbing) this.#backlogBytes = Math.max(0, this.#outstandingBytes - this.pipeBytes)
+    // Its last byte passed the narrow place a round trip ago: what left behind it has had that long to pass.
+    const behind = this.#leftBytes - upload.leftAt
+    if (!this.#isProbing) this.#backlogBytes = Math.max(0, behind - this.pipeBytes)
   }
 
   /** It brought no receipt. */
@@ -133,8 +143,13 @@ export class LinkModel {
     this.#probedMs = nowMs
   }
 
+  /** Twice the rate while it is found to grow: what was too much then stands for a while, and is waited for. */
+  get #paceRate(): number {
+    return (this.rate ?? 0) * (this.#plateaus < believedPlateaus ? startGain : 1)
+  }
+
   #drain(nowMs: number): void {
-    const gone = (this.rate ?? 0) * (nowMs - this.#backlogMs)
+    const gone = this.#paceRate * (nowMs - this.#backlogMs)
     this.#backlogBytes = Math.max(0, this.#backlogBytes - gone)
     this.#backlogMs = nowMs
   }
@@ -173,20 +188,25 @@ export interface Upload {
   bytes: number
   /** Nothing more was there to send while it was under way, or something else than the link held it back. */
   isStarved: boolean
+  /** Nothing else was under way when it began, or nothing had come back yet. */
+  readonly isAlone: boolean
   /** It began while the round trip was to be found out. */
   readonly isProbe: boolean
   /** As they stood when it began. */
   readonly deliveredBytes: number
-  readonly deliveredMs: number
-  readonly leftBeforeMs: number
+  deliveredMs: number
+  leftBeforeMs: number
   /** When its last byte so far left. */
   leftMs: number
+  /** How many bytes had left then, of all uploads. */
+  leftAt: number
 }
 
 const rememberedRates = 10
 const believedRates = 4
-const growth = 1.15
-const believedPlateaus = 3
+const growth = 1.1
+const believedPlateaus = 2
+const startGain = 2
 const probeEveryMs = 30_000
 /** Of what fills the link. */
 const drainedShare = 0.5

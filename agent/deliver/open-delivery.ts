@@ -14,12 +14,16 @@ export interface OpenedDelivery extends AsyncDisposable {
   readonly delivery: Delivery
 }
 
-/** Delivery as it is configured, with its link and its gate. Throws TRUST_UNUSABLE and GATE_UNUSABLE. */
+/**
+ * Delivery as it is configured, with its link and its gate. `onReceiptsLost` has what is still in files read again. Throws
+ * TRUST_UNUSABLE and GATE_UNUSABLE.
+ */
 export async function openDelivery(
   { server, delivery: sending }: Pick<AgentConfig, 'server' | 'delivery'>,
   queue: Queue,
   signer: Signer,
   world: World,
+  onReceiptsLost?: () => void,
 ): Promise<OpenedDelivery> {
   const { requestMaxBytes, requestTimeoutMs: stallMs, retry, rateLimit } = sending
   await using disposal = new AsyncDisposableStack()
@@ -27,7 +31,8 @@ export async function openDelivery(
   if (gate) disposal.use(gate)
   const way = { trust: readTrust(server), proxy: server.proxy }
   const link = disposal.use(httpLink({ server: server.url, stallMs, ...way }, world))
-  const options = { requestMaxBytes, retry, rateLimit, gate, signer, pinned: server.publicKeys }
+  const bounds = { requestMaxBytes, retry, rateLimit, gate }
+  const options = { ...bounds, signer, pinned: server.publicKeys, onReceiptsLost }
   const delivery = new Delivery(queue, link, world, options)
   const opened = disposal.move()
   return { delivery, [Symbol.asyncDispose]: () => opened.disposeAsync() }

@@ -59,6 +59,7 @@ export class Pacer {
       restBytes: bytes,
       movedMs: this.#clock.monotonicMs(),
       isWaiting: false,
+      hasBegun: false,
       take: (wanted, signal) => this.#take(passage, wanted, signal),
       left: (count) => this.#left(passage, count),
     }
@@ -126,6 +127,8 @@ export class Pacer {
   #left(passage: OpenPassage, bytes: number): void {
     passage.restBytes -= bytes
     passage.movedMs = this.#clock.monotonicMs()
+    if (!passage.hasBegun) this.#model.began(passage.upload, passage.movedMs)
+    passage.hasBegun = true
     this.#model.left(passage.upload, 0, passage.movedMs)
     this.moved.ring()
   }
@@ -135,6 +138,7 @@ interface OpenPassage extends Passage {
   restBytes: number
   movedMs: number
   isWaiting: boolean
+  hasBegun: boolean
 }
 
 function isBefore(one: OpenPassage, other: OpenPassage, inOrder: ReadonlySet<OpenPassage>): boolean {

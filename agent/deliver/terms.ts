@@ -101,7 +101,7 @@ export class Terms {
     this.#stores = [...this.#stores, store].slice(-maxStores)
     await queue.remember('stores', JSON.stringify(this.#stores))
     if (found === 'has it') return
-    this.#notice = 'the server does not have what it signed for: what is still in files is sent again'
+    this.#notice = 'the server does not have what it signed for'
     world.journal.receiptsLost(store)
     this.#onReceiptsLost()
   }

@@ -1,4 +1,4 @@
-import type { Answer, Link, LinkRequest } from '../../agent/deliver/link.ts'
+import type { Answer, Link, LinkRequest, Sluice } from '../../agent/deliver/link.ts'
 import { mediaTypes } from '../../protocol/contract.ts'
 
 /** A request that waits for what the test answers. */
@@ -18,7 +18,9 @@ export class FakeLink implements Link {
   send(request: LinkRequest, signal: AbortSignal): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>()
     const asked: Asked = { request, sentBytes: 0, signal, answer: resolve }
-    signal.addEventListener('abort', () => resolve(cut('ABANDONED', asked.sentBytes)), { once: true })
+    const abandon = (): void => resolve(cut('ABANDONED', asked.sentBytes))
+    signal.addEventListener('abort', abandon, { once: true })
+    if (signal.aborted) abandon()
     this.asked.push(asked)
     void this.#letGo(asked).then(() => this.#tell())
     this.#tell()
@@ -27,13 +29,16 @@ export class FakeLink implements Link {
 
   async #letGo(asked: Asked): Promise<void> {
     const { body, sluice } = asked.request
-    while (body && sluice && asked.sentBytes < body.length) {
-      const bytes = await sluice.take(body.length - asked.sentBytes, asked.signal)
-      if (bytes === 0) return
-      asked.sentBytes += bytes
-      sluice.left(bytes)
-      this.#tell()
-    }
+    if (body && sluice)
+      while (asked.sentBytes < body.length) if (!(await this.#letPiece(asked, body, sluice))) return
+  }
+
+  async #letPiece(asked: Asked, body: Uint8Array, sluice: Sluice): Promise<boolean> {
+    const bytes = await sluice.take(body.length - asked.sentBytes, asked.signal)
+    asked.sentBytes += bytes
+    if (bytes > 0) sluice.left(bytes)
+    this.#tell()
+    return bytes > 0
   }
 
   /** The `count`th request to this path, once it was made and all of its body has left. */

@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest'
+import { paths } from '../../protocol/contract.ts'
+import { DeliveryKit, seqsOf } from '../kit/delivery-kit.ts'
+import { answered, cut } from '../kit/fake-link.ts'
+
+const [first, second] = ['AAAAAAAAAAAAAAAAAAAAAA', 'BBBBBBBBBBBBBBBBBBBBBA']
+const minuteMs = 60_000
+
+/** A request fails, the next gets through: there is a link again, and a reason to ask who is there. */
+async function interrupt(kit: DeliveryKit, text: string, sent: number): Promise<void> {
+  const { clock, told } = kit.world
+  const [failed, recovered] = [told.named('deliveryFailed').length, told.named('deliveryRecovered').length]
+  clock.advance(minuteMs)
+  await kit.append(text)
+  const failing = await kit.chunks(sent)
+  failing.answer(cut('ECONNREFUSED', 0))
+  await told.told('deliveryFailed', failed + 1)
+  await clock.skip()
+  kit.store(await kit.chunks(sent + 1))
+  await told.told('deliveryRecovered', recovered + 1)
+  await kit.append(`${text} again`)
+}
+
+describe('what the server says of itself', () => {
+  test('makes requests and chunks smaller, and is remembered over a restart', async () => {
+    await using kit = await DeliveryKit.start([])
+    const limits = { maxRecordBytes: 65_536, maxBatchBytes: 65_536, maxBatchRecords: 2 }
+    const delivery = kit.run()
+    expect(delivery.maxChunkBytes).toBe(8 << 20)
+    await kit.introduce(first, 1, limits)
+    while (delivery.maxChunkBytes === 8 << 20) await Promise.resolve()
+    expect(delivery.maxChunkBytes).toBe(65_536 - 4096 - 128)
+    for (const text of ['one\n', 'two\n', 'three\n']) await kit.append(text)
+    for (let time = 1; kit.queue.ledger.records > 0; time++) {
+      const sent = await kit.chunks(time)
+      expect(seqsOf(sent).length).toBeLessThanOrEqual(2)
+      kit.store(sent)
+      await kit.world.told.told('forgotten', time)
+    }
+    expect(JSON.parse((await kit.queue.recall('capabilities')) ?? '')).toMatchObject(limits)
+  })
+
+  test('makes nothing larger, and what is no answer changes nothing', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    const delivery = kit.run()
+    const asked = await kit.link.to(paths.capabilities)
+    asked.answer(answered(200, Buffer.from('{"maxRecordBytes": 1e12}')))
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    expect(delivery.maxChunkBytes).toBe(8 << 20)
+  })
+})
+
+describe('a store that was never met before', () => {
+  test('and does not have the last record that has a receipt: a person is told, and files are begun again, once', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    let lost = 0
+    const delivery = kit.run({ onReceiptsLost: () => lost++ })
+    await kit.introduce(first)
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    await interrupt(kit, 'two', 2)
+    await kit.introduce(second, 2)
+    const question = await kit.question()
+    expect(seqsOf(question)).toEqual([1])
+    kit.store(question, () => false)
+    expect(await kit.world.told.told('receiptsLost')).toEqual([second])
+    expect(lost).toBe(1)
+    expect(delivery.report).toMatchObject({
+      notice: expect.stringContaining('does not have what it signed for'),
+    })
+    kit.store(await kit.chunks(4))
+    await kit.emptied()
+  })
+
+  test('and has it is no loss', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run({ onReceiptsLost: () => expect.unreachable('nothing is lost') })
+    await kit.introduce(first)
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    await interrupt(kit, 'two', 2)
+    await kit.introduce(second, 2)
+    kit.store(await kit.question())
+    kit.store(await kit.chunks(4))
+    await kit.emptied()
+    expect(kit.world.told.named('receiptsLost')).toEqual([])
+  })
+
+  test('is known from then on: two servers at one address that take turns are told of once', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    let lost = 0
+    kit.run({ onReceiptsLost: () => lost++ })
+    await kit.introduce(first)
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    const stores = [second, first, second]
+    for (const [turn, store] of stores.entries()) {
+      await interrupt(kit, `turn ${turn}`, 2 + turn * 3)
+      await kit.introduce(store, turn + 2)
+      if (turn === 0) kit.store(await kit.question(), () => false)
+      kit.store(await kit.chunks(4 + turn * 3))
+      await kit.emptied()
+    }
+    expect(lost).toBe(1)
+    expect(kit.link.asked.filter(({ request }) => request.path === paths.receipts)).toHaveLength(1)
+  })
+})
