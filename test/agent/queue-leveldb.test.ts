@@ -132,6 +132,27 @@ describe('a LevelDB that went back in time', () => {
     expect(await kit.drain(queue)).toEqual([...texts, ...later, 'new\n'])
   })
 
+  test('to before a new chain began begins another: nobody knows how far the old one went meanwhile', async () => {
+    await using kit = await QueueKit.start()
+    const old = await kit.folder('old')
+    let epoch = 0
+    {
+      await using queue = await kit.open(fakeWorld(1))
+      await fill(kit, queue)
+    }
+    await cp(indexFolder(kit), old, { recursive: true })
+    await rm(indexFolder(kit), { recursive: true })
+    {
+      await using queue = await kit.open(fakeWorld(2))
+      epoch = queue.head.epoch
+    }
+    await rm(indexFolder(kit), { recursive: true })
+    await cp(old, indexFolder(kit), { recursive: true })
+    await using queue = await kit.open(fakeWorld(3))
+    expect(queue.head.epoch).toBeGreaterThan(epoch)
+    expect(await kit.drain(queue)).toEqual(texts)
+  })
+
   test('over records whose newest is damaged begins a new chain: nobody knows how far the old one went', async () => {
     await using kit = await QueueKit.start()
     const old = await kit.folder('old')
