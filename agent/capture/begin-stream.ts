@@ -1,16 +1,14 @@
 import { streamIdBytes, streamIdFrom, type ByteOffset } from '../../protocol/ids.ts'
 import { logPathFromBytes } from '../../protocol/log-path.ts'
 import { evidenceAt } from '../queue/evidence.ts'
-import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { Chance, OpenFile } from '../world.ts'
 
-/** A new stream from `position` on. Its resume point is stored before its first record, so that every record's stream is known. */
+/** A new stream from `position` on. Store its resume point before its first record, so that every record's stream is known. */
 export async function beginStream(
   found: { readonly path: Uint8Array; readonly place: FilePlace; readonly identity: FileIdentity },
   file: OpenFile,
   position: number,
-  queue: Queue,
   chance: Chance,
 ): Promise<ResumePoint> {
   const stream = streamIdFrom(chance.bytes(streamIdBytes))
@@ -19,7 +17,5 @@ export async function beginStream(
     throw new Error('its path is too long to be named in a record')
   const { identity, place } = found
   const evidence = await evidenceAt(file, position)
-  const point = { stream, path, identity, position: position as ByteOffset, evidence, place }
-  await queue.setResumePoint(point)
-  return point
+  return { stream, path, identity, position: position as ByteOffset, evidence, place }
 }

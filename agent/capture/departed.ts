@@ -48,7 +48,8 @@ export class Departed {
     for (const point of unfollowed.slice(from, from + mostAtOnce)) {
       const is = await this.#whereIs(point)
       if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
-      else if (this.#isMissingForLong(point)) await this.#end(point)
+      // A disk that refuses is tried again at the next look.
+      else if (this.#isMissingForLong(point)) await this.#end(point).catch(() => undefined)
     }
   }
 

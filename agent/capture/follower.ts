@@ -2,7 +2,7 @@ import { showLogPath } from '../../protocol/log-path.ts'
 import { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { TaskGroup } from '../task-group.ts'
-import type { OpenFile, World } from '../world.ts'
+import type { World } from '../world.ts'
 import { Aging } from './aging.ts'
 import { beginStream } from './begin-stream.ts'
 import { endStream } from './ending.ts'
@@ -13,7 +13,7 @@ import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
 /** Each waits for the disk most of the time; what they read goes through a few shared buffers. */
-const turnsAtOnce = 32
+const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
 
@@ -36,6 +36,8 @@ export class Follower {
     this.#world = world
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
+    // A file that is read cannot be closed for another.
+    const turnsAtOnce = Math.min(mostTurnsAtOnce, Math.ceil(openFiles.most / 2))
     this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
@@ -45,11 +47,11 @@ export class Follower {
     return this.#followed
   }
 
-  async follow(generation: Generation, file: OpenFile): Promise<void> {
+  /** From now on it takes its turns; its resume point is stored. */
+  follow(generation: Generation): void {
     const { label, readTo } = generation
     this.#followed.set(generation.key, generation)
     this.#world.journal.streamStarted(showLogPath(label.path), label.stream, readTo)
-    await this.openFiles.keep(generation, file)
     this.turns.want(generation)
   }
 
@@ -69,7 +71,9 @@ export class Follower {
       await generation.shipping?.done().catch(() => undefined)
       this.troubles.add(generation.path, sayCause(cause))
       generation.restart()
-      if (generation.isListed) await this.openFiles.close(generation)
+      // It ended, and what follows it could not begin: the next look finds that.
+      if (generation.isOver) this.#forget(generation)
+      if (generation.isListed || generation.isOver) await this.openFiles.close(generation)
       return false
     } finally {
       this.#aging.note(generation, generation.cutTo > before)
@@ -91,21 +95,14 @@ export class Follower {
     const file = this.openFiles.peek(old)
     if (!file) return this.#forget(old)
     const { identity } = old.resume
-    const resume = await beginStream(
-      { path, place, identity },
-      file,
-      0,
-      this.#parts.queue,
-      this.#world.chance,
-    )
+    const resume = await beginStream({ path, place, identity }, file, 0, this.#world.chance)
+    await this.#parts.queue.setResumePoint(resume)
     const facts = await file.facts()
     const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
     this.openFiles.pass(old, next)
     this.#forget(old)
-    this.#followed.set(next.key, next)
-    this.#world.journal.streamStarted(showLogPath(resume.path), resume.stream, 0)
-    this.turns.want(next)
+    this.follow(next)
   }
 
   async #end(generation: Generation, why: 'truncated' | 'overwritten' | 'deleted'): Promise<boolean> {
@@ -141,12 +138,15 @@ export class Follower {
 
   /** When nothing is read any more: queues what was, and remembers what was seen. */
   async windUp(): Promise<void> {
-    const { queue } = this.#parts
-    await Promise.all([...this.#followed.values()].map((generation) => shipAll(generation, this.#parts)))
-    for (const generation of this.#followed.values()) {
-      const { seenBytes, resume } = generation
-      if (seenBytes > Math.max(resume.seenBytes ?? 0, resume.position))
-        await queue.setResumePoint(generation.pointAt(resume.position, resume.evidence))
-    }
+    const followed = [...this.#followed.values()]
+    await Promise.all(followed.map((generation) => shipAll(generation, this.#parts)))
+    const seen = followed.filter(({ seenBytes, resume: { position, seenBytes: known = 0 } }) => {
+      return seenBytes > Math.max(known, position)
+    })
+    const points = seen.map((generation) =>
+      generation.pointAt(generation.resume.position, generation.resume.evidence),
+    )
+    // A disk that refuses keeps the agent from nothing but this.
+    if (points.length > 0) await this.#parts.queue.setResumePoints(points).catch(() => undefined)
   }
 }

@@ -53,12 +53,12 @@ function isClosedAs({ closed, position }: ResumePoint, facts: FileFacts): boolea
  * so two files that begin alike are never taken for one.
  */
 export async function recogniseByContent(
-  missing: readonly ResumePoint[],
+  missing: ReadonlySet<ResumePoint>,
   found: { readonly path: Uint8Array; readonly identity: FileIdentity },
   file: OpenFile,
   facts: FileFacts,
 ): Promise<ResumePoint | undefined> {
-  const possible = missing.filter((point) => mayBeSame(point.identity, found.identity))
+  const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
   const here = possible.filter((point) => isAt(point, found.path))
   const elsewhere = possible.filter((point) => !here.includes(point) && point.position > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)

@@ -2,12 +2,12 @@ import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
 import { sayCause } from '../say-cause.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import type { FileFacts } from '../world.ts'
+import type { FileFacts, Files } from '../world.ts'
 import { pathKey, type FoundFile, type Hearer } from './find-files.ts'
 import type { Generation } from './generation.ts'
 import { identityKey } from './identity.ts'
 import { isGone } from './open-files.ts'
-import { folderOf } from './places.ts'
+import { folderDevice, folderOf } from './places.ts'
 
 /** What one look found. */
 export interface Sight {
@@ -43,7 +43,9 @@ export class Round implements Hearer {
   readonly #folders = new Set<string>()
   readonly #troubled = new Map<string, string>()
   readonly #byPath = new Map<string, Generation>()
+  readonly #devices = new Map<string, Promise<string>>()
   #pointsByKey: Map<string, ResumePoint> | undefined
+  #missing: Set<ResumePoint> | undefined
 
   get sight(): Omit<Sight, 'unfollowed'> {
     return { folders: this.#folders, troubled: this.#troubled, byPath: this.#byPath }
@@ -93,6 +95,14 @@ export class Round implements Hearer {
     if (seen) this.#folders.add(pathKey(folderOf(real)))
   }
 
+  /** The file system of a folder; asked once. */
+  deviceOf(folder: Uint8Array, files: Files): Promise<string> {
+    const known = this.#devices.get(pathKey(folder))
+    const device = known ?? folderDevice(files, folder)
+    this.#devices.set(pathKey(folder), device)
+    return device
+  }
+
   pointsByKey({ resumePoints }: Queue): ReadonlyMap<string, ResumePoint> {
     this.#pointsByKey ??= new Map(
       [...resumePoints.values()].map((point) => [identityKey(point.identity), point]),
@@ -101,10 +111,18 @@ export class Round implements Hearer {
   }
 
   /** The resume points whose own file was not seen. */
-  missingPoints({ resumePoints }: Queue, followed: ReadonlyMap<string, Generation>): ResumePoint[] {
-    return [...resumePoints.values()].filter(({ identity }) => {
-      const key = identityKey(identity)
-      return !this.seen.has(key) && !followed.has(key)
-    })
+  missingPoints(queue: Queue, followed: ReadonlyMap<string, Generation>): ReadonlySet<ResumePoint> {
+    this.#missing ??= new Set(
+      [...queue.resumePoints.values()].filter(({ identity }) => {
+        const key = identityKey(identity)
+        return !this.seen.has(key) && !followed.has(key)
+      }),
+    )
+    return this.#missing
+  }
+
+  /** Its file was found under another identity. */
+  found(point: ResumePoint): void {
+    this.#missing?.delete(point)
   }
 }

@@ -21,6 +21,8 @@ interface Met {
 }
 
 const nsPerMs = 1_000_000
+/** Whose resume points are stored with one write. */
+const strangersAtOnce = 256
 
 /** Finds out whether a file that nobody follows is one that was read before, and has it followed. */
 export class Strangers {
@@ -42,38 +44,69 @@ export class Strangers {
   }
 
   async meetAll(round: Round, signal: AbortSignal): Promise<void> {
-    for (const stranger of round.strangers) {
-      if (signal.aborted) return
-      await round.attempt(stranger.found.path, () => this.#meet(stranger, round))
+    for (let from = 0; from < round.strangers.length && !signal.aborted; from += strangersAtOnce) {
+      const met = new Map<string, Generation>()
+      for (const stranger of round.strangers.slice(from, from + strangersAtOnce))
+        await round.attempt(stranger.found.path, () => this.#meet(stranger, met, round))
+      await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
     }
     this.#isFirstLook = false
   }
 
-  async #meet({ found, facts: seen, key }: Stranger, round: Round): Promise<void> {
+  /** Their resume points are stored before their first records, so that every record's stream is known. */
+  async #follow(met: readonly Generation[]): Promise<void> {
+    const { resumePoints } = this.#queue
+    const begun = met.map(({ resume }) => resume).filter((point) => resumePoints.get(point.stream) !== point)
+    if (begun.length > 0) await this.#queue.setResumePoints(begun)
+    for (const generation of met) this.#follower.follow(generation)
+  }
+
+  /** The next look meets them again. */
+  async #giveUp(met: ReadonlyMap<string, Generation>, round: Round, cause: unknown): Promise<void> {
+    for (const generation of met.values()) {
+      round.trouble(generation.path, cause)
+      await this.#follower.openFiles.close(generation)
+    }
+  }
+
+  async #meet(
+    { found, facts: seen, key }: Stranger,
+    met: Map<string, Generation>,
+    round: Round,
+  ): Promise<void> {
     if (this.#ignored.get(key) === seen.modifiedNs) return
-    const file = await this.#follower.openFiles.open(found.path)
+    const { openFiles, followed } = this.#follower
+    const file = await openFiles.open(found.path)
     try {
-      const isFollowed = await this.#follow(found, file, round)
-      if (!isFollowed) await file[Symbol.asyncDispose]()
+      const generation = await this.#recognise(found, file, round)
+      // Between the look at the path and its opening, a link may have been set to another file.
+      if (!generation || followed.has(generation.key) || met.has(generation.key))
+        return await file[Symbol.asyncDispose]()
+      met.set(generation.key, generation)
+      await openFiles.keep(generation, file)
     } catch (cause) {
       await file[Symbol.asyncDispose]()
       throw cause
     }
   }
 
-  async #follow({ path, source }: FoundFile, file: OpenFile, round: Round): Promise<boolean> {
+  async #recognise(
+    { path, source }: FoundFile,
+    file: OpenFile,
+    round: Round,
+  ): Promise<Generation | undefined> {
     const facts = await file.facts()
+    if (!facts.isFile) return undefined
     const identity = identityOf(facts)
-    // Between the look at the path and its opening, a link may have been set to another file.
-    if (!facts.isFile || this.#follower.followed.has(identityKey(identity))) return false
-    const place = await placeOf(this.#world.files, path)
+    const place = await placeOf(this.#world.files, path, (folder) =>
+      round.deviceOf(folder, this.#world.files),
+    )
     const resume = await this.#resume({ path, source, file, facts, identity, place }, round)
-    if (!resume) return false
+    if (!resume) return undefined
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(resume, source, { path, place, facts }, nowMs)
     generation.isSuspect = mayHaveChanged(generation, facts)
-    await this.#follower.follow(generation, file)
-    return true
+    return generation
   }
 
   /** From where it is to be read; undefined where it is to be left alone. */
@@ -91,9 +124,7 @@ export class Strangers {
     const missing = round.missingPoints(this.#queue, this.#follower.followed)
     const point = await recogniseByContent(missing, { path: met.path, identity }, file, facts)
     if (!point) return undefined
-    const adopted = { ...point, identity, place }
-    await this.#queue.setResumePoint(adopted)
-    return adopted
+    return { ...point, identity, place }
   }
 
   async #begin(met: Met): Promise<ResumePoint | undefined> {
@@ -103,7 +134,7 @@ export class Strangers {
       return undefined
     }
     const isPassedOver = this.#isFirstLook && source.startAt === 'end'
-    return beginStream(met, file, isPassedOver ? facts.size : 0, this.#queue, this.#world.chance)
+    return beginStream(met, file, isPassedOver ? facts.size : 0, this.#world.chance)
   }
 
   #isTooOld({ source, facts }: Met): boolean {

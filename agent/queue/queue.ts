@@ -106,15 +106,19 @@ export class Queue implements AsyncDisposable {
   }
 
   /** Moves a resume point without a record, as where a stream begins. */
-  async setResumePoint(point: ResumePoint): Promise<void> {
+  setResumePoint(point: ResumePoint): Promise<void> {
+    return this.setResumePoints([point])
+  }
+
+  /** The same for many, with one write: all or none. */
+  async setResumePoints(points: readonly ResumePoint[]): Promise<void> {
     const { index, resumePoints } = this.#opened
-    const { stream, position } = point
-    const isNew = !resumePoints.has(stream)
+    const begun = points.filter(({ stream }) => !resumePoints.has(stream))
     await index.write([
-      put(resumeKey(stream), encodeResumePoint(point)),
-      ...(isNew ? [put(beganKey(stream), String(position))] : []),
+      ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
+      ...begun.map(({ stream, position }) => put(beganKey(stream), String(position))),
     ])
-    resumePoints.set(stream, point)
+    for (const point of points) resumePoints.set(point.stream, point)
   }
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */

@@ -8,7 +8,7 @@ import { Fault } from '../../protocol/fault.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { never, nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
+import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
 
 const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 const all = texts.join('')

@@ -5,7 +5,7 @@ import type { SourceConfig } from '../../agent/source-config.ts'
 import { realWorld, type Files, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
-import { fakeWorld, RecordingJournal } from './fake-world.ts'
+import { fakeWorld, RecordingJournal, type BadDisk } from './fake-world.ts'
 import { never, nextBatch, QueueKit } from './queue-kit.ts'
 
 /** A source with everything that a test does not care about. */
@@ -27,6 +27,8 @@ export interface Watch {
   readonly queue: Queue
   readonly told: RecordingJournal
   readonly capture: Capture
+  /** Of the queue. */
+  readonly disk: BadDisk
 }
 
 /** What one life of the agent has that is not as usual. */
@@ -73,7 +75,8 @@ export class Ground implements AsyncDisposable {
     const real = realWorld()
     const files = unusual.files?.(real.files) ?? real.files
     const world: World = { ...real, files, journal: told.journal }
-    await using queue = await this.kit.open({ ...fakeWorld(), clock: real.clock }, unusual.queueBytes)
+    const below = fakeWorld()
+    await using queue = await this.kit.open({ ...below, clock: real.clock }, unusual.queueBytes)
     const stopping = new AbortController()
     const patience = new AbortController()
     const options = {
@@ -86,7 +89,7 @@ export class Ground implements AsyncDisposable {
     const capture = new Capture(options, queue, world, patience.signal)
     const running = capture.run(stopping.signal)
     try {
-      await life({ queue, told, capture })
+      await life({ queue, told, capture, disk: below.disk })
     } finally {
       stopping.abort()
       // What a full queue does not take by now is left.
