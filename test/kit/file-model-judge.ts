@@ -79,7 +79,7 @@ class Search {
       if (goOn(stretch)) return true
       this.#used.delete(stream)
     }
-    if (mayBeUntold(stretch)) return goOn(stretch)
+    if (mayBeUntold(stretch, this.#streams)) return goOn(stretch)
     this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
     return false
   }
@@ -127,8 +127,11 @@ function sharedBytes(a: Buffer, b: Buffer): number {
   return length
 }
 
-function mayBeUntold({ seen }: Stretch): boolean {
-  return seen === 0
+/** Without its index a queue tells a file by its content: a copy that began so may have taken its stream over. */
+function mayBeUntold({ file, versions, seen }: Stretch, streams: readonly StoredStream[]): boolean {
+  const begin = versions.at(-1)?.content.subarray(0, seen) ?? Buffer.alloc(0)
+  const isRecalled = file.versions.some(({ came }) => came === 'recalled')
+  return seen === 0 || (isRecalled && streams.some(({ bytes }) => bytes.subarray(0, seen).equals(begin)))
 }
 
 function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
