@@ -13,7 +13,7 @@ import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
 /** Each waits for the disk most of the time; what they read goes through a few shared buffers. */
-const turnsAtOnce = 32
+const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
 
@@ -36,6 +36,8 @@ export class Follower {
     this.#world = world
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
+    // A file that is read cannot be closed for another.
+    const turnsAtOnce = Math.min(mostTurnsAtOnce, Math.ceil(openFiles.most / 2))
     this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)

@@ -8,13 +8,13 @@ import { identityKey, identityOf } from './identity.ts'
  */
 export class OpenFiles implements AsyncDisposable {
   readonly #files: Files
-  readonly #most: number
+  readonly most: number
   /** The one that was not used for longest first. */
   readonly #open = new Map<Generation, OpenFile>()
 
   constructor(files: Files, most: number) {
     this.#files = files
-    this.#most = most
+    this.most = most
   }
 
   /** The generation's file; undefined where its path leads to another one by now. Throws where it cannot be opened. */
@@ -32,6 +32,7 @@ export class OpenFiles implements AsyncDisposable {
   }
 
   async #openAgain(generation: Generation): Promise<OpenFile | undefined> {
+    await this.#closeDownTo(this.most - 1)
     const file = await this.open(generation.path).catch(unlessGone)
     if (!file) return undefined
     const isSame = identityKey(identityOf(await file.facts())) === generation.key
@@ -53,7 +54,7 @@ export class OpenFiles implements AsyncDisposable {
   /** From now on the file is owned here. */
   async keep(generation: Generation, file: OpenFile): Promise<void> {
     this.#open.set(generation, file)
-    await this.#closeDownTo(this.#most)
+    await this.#closeDownTo(this.most)
   }
 
   async close(generation: Generation): Promise<void> {

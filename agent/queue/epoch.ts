@@ -1,5 +1,5 @@
 import { parseEpoch, type Epoch } from '../../protocol/ids.ts'
-import type { World } from '../world.ts'
+import type { Files, World } from '../world.ts'
 import { replaceFile } from './replace-file.ts'
 
 const randomValues = 2 ** 20
@@ -13,12 +13,16 @@ export async function newEpoch(
   { files, clock, chance }: Pick<World, 'files' | 'clock' | 'chance'>,
   newestFound: Epoch | undefined,
 ): Promise<Epoch> {
-  const path = `${stateDirectory}/epoch`
-  const text = await files.readWhole(path)
-  const remembered = parseEpoch(Number(Buffer.from(text ?? []).toString() || -1)) ?? -1
+  const remembered = (await rememberedEpoch(stateDirectory, files)) ?? -1
   const last = Math.max(remembered, newestFound ?? -1)
   const byClock = Math.floor(clock.wallMs() / 1000) * randomValues + chance.below(randomValues)
   const epoch = Math.max(byClock, last + 1) as Epoch
   await replaceFile(stateDirectory, 'epoch', `${epoch}\n`, files)
   return epoch
+}
+
+/** The number of the newest chain that was begun here; undefined where that is not remembered. */
+export async function rememberedEpoch(stateDirectory: string, files: Files): Promise<Epoch | undefined> {
+  const text = await files.readWhole(`${stateDirectory}/epoch`)
+  return parseEpoch(Number(Buffer.from(text ?? []).toString() || -1))
 }

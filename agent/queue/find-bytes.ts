@@ -11,19 +11,23 @@ import type { FileIdentity, ResumePoint } from './resume-point.ts'
 const rememberedPaths = 64
 
 /**
- * Finds the bytes of a record where they came from: at the path of its stream, or, renamed, beside it, told by its identity.
+ * Finds the bytes of a record where they came from: where its file was last seen, at the path under which its stream began, or
+ * beside that, told by the identity.
  * Whatever the file is by now, only bytes of the signed hash are given.
  */
 export function bytesInFiles(files: Files, resumePoints: ReadonlyMap<StreamId, ResumePoint>): FindBytes {
   const renamed = new Map<StreamId, Path | undefined>()
   return async (manifest) => {
-    const path = logPathToBytes(manifest.path)
-    const bytes = await readRange(files, path, manifest)
-    if (bytes) return bytes
     const { stream } = manifest
+    const point = resumePoints.get(stream)
+    const path = logPathToBytes(manifest.path)
+    for (const known of [point?.place && logPathToBytes(point.place.path), path]) {
+      const bytes = known && (await readRange(files, known, manifest))
+      if (bytes) return bytes
+    }
     if (!renamed.has(stream)) {
       if (renamed.size >= rememberedPaths) renamed.clear()
-      renamed.set(stream, await findRenamed(files, path, resumePoints.get(stream)?.identity))
+      renamed.set(stream, await findRenamed(files, path, point?.identity))
     }
     const other = renamed.get(stream)
     return other === undefined ? undefined : readRange(files, other, manifest)

@@ -4,6 +4,7 @@ import { decodeManifest } from '../../protocol/manifest.ts'
 import { scanRecord } from '../../protocol/record.ts'
 import { digestOf } from '../../protocol/verify.ts'
 import type { Files } from '../world.ts'
+import { rememberedEpoch } from './epoch.ts'
 import { decodeHead, encodeHead, type StoredHead } from './index-entry.ts'
 import { replaceFile } from './replace-file.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
@@ -36,6 +37,8 @@ export async function provenHead(
 ): Promise<ChainHead | undefined> {
   if (!stored) return undefined
   const { head, at } = stored
+  // It is of before the newest chain began, and nobody knows how far its own went after that.
+  if (((await rememberedEpoch(stateDirectory, files)) ?? 0) > head.epoch) return undefined
   const noted = await readHighWater(stateDirectory, head.device, files)
   if (noted && noted.epoch === head.epoch && noted.next > head.next) return undefined
   if (at === null || (noted && isSame(noted, head))) return head

@@ -47,10 +47,10 @@ function common(point: ResumePoint): Pick<Arrival, 'label' | 'lane' | 'resume'> 
   return { label: { stream: point.stream, path: point.path, tags: new Map() }, lane: 'normal', resume: point }
 }
 
-/** The bytes of a hole, in pieces, as far as the file at the stream's path still has them. */
+/** The bytes of a hole, in pieces, as far as the file still has them where it was last seen. */
 async function* readAgain(hole: Hole, point: ResumePoint, files: Files): AsyncGenerator<Uint8Array> {
   try {
-    await using file = await files.openToRead(logPathToBytes(point.path))
+    await using file = await files.openToRead(logPathToBytes(point.place?.path ?? point.path))
     if (point.evidence.length === 0 || !(await stillHolds(file, point.evidence))) return
     yield* pieces(file, hole)
   } catch {

@@ -154,8 +154,16 @@ export class Outflow {
       ]
       const settle = (): void => this.#countForgotten(entries, changes)
       await this.#writes.write(writes, { happened: () => this.#areGone(entries), settle })
-      await this.#opened.segments.removeDead()
+      await this.#removeDead()
     })
+  }
+
+  /** Who waits for room looked when the records were counted out, and perhaps before their segments were gone. */
+  async #removeDead(): Promise<void> {
+    const { segments } = this.#opened
+    const before = segments.bytes
+    await segments.removeDead()
+    if (segments.bytes < before) this.#changed.ring()
   }
 
   #countForgotten(entries: readonly IndexEntry[], changes: ReadonlyMap<StreamId, Change>): void {

@@ -69,13 +69,17 @@ describe('a full queue that evicts', () => {
     expect((await kit.drain(queue)).slice(0, 14)).toEqual([...high, ...normal])
   })
 
-  test('never gives up a higher lane for a lower one', async () => {
+  test('never gives up a higher lane for a lower one, which waits', async () => {
     await using kit = await QueueKit.start()
-    await using queue = await evicting(kit, fakeWorld())
+    const world = fakeWorld()
+    await using queue = await evicting(kit, world)
     const high = await fill(kit, queue, 'high', 14, 1)
-    await fill(kit, queue, 'low', 10, 2)
-    expect(queue.ledger.lostBytes(labels.high.stream)).toBe(0)
-    expect((await kit.drain(queue)).slice(0, 14)).toEqual(high)
+    const large = await kit.arrival(new Seeded(2).bytes(6 * bodyBytes), labels.low)
+    const waiting = queue.append({ ...large, lane: 'low' }, never)
+    expect(await world.told.told('queueBlocked')).toEqual(['the queue is full'])
+    expect(await kit.drain(queue)).toEqual(high)
+    expect(await waiting).toBe(true)
+    expect(world.told.named('bodiesEvicted')).toEqual([])
   })
 
   test('leaves alone what is handed out, and what was given up is not handed out with its body', async () => {

@@ -5,7 +5,7 @@ import { realWorld } from '../../agent/world.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 
@@ -130,6 +130,51 @@ describe('a LevelDB that went back in time', () => {
     // All of them are in a segment that is still there, so the chain can go on; what had its receipt is a duplicate.
     expect(queue.head).toMatchObject({ epoch: end.epoch, next: end.next + 1 })
     expect(await kit.drain(queue)).toEqual([...texts, ...later, 'new\n'])
+  })
+
+  test('although the last record that it knows still waits begins a new chain', async () => {
+    await using kit = await QueueKit.start()
+    const old = await kit.folder('old')
+    let end = { epoch: 0, next: 0 }
+    {
+      await using queue = await kit.open(fakeWorld(1))
+      await queue.append({ ...(await kit.arrival('low\n')), lane: 'low' }, never)
+      await cp(indexFolder(kit), old, { recursive: true })
+      await fill(kit, queue)
+      await queue.forget((await nextBatch(queue, 1 << 20, 100))?.entries ?? [])
+      end = queue.head
+    }
+    {
+      await using queue = await kit.open(fakeWorld(2))
+      expect(await kit.segments()).toHaveLength(1)
+      expect(queue.head).toMatchObject({ epoch: end.epoch, next: end.next })
+    }
+    await rm(indexFolder(kit), { recursive: true })
+    await cp(old, indexFolder(kit), { recursive: true })
+    await using queue = await kit.open(fakeWorld(3))
+    expect(queue.head.epoch).toBeGreaterThan(end.epoch)
+    expect(await kit.drain(queue)).toEqual(['low\n'])
+  })
+
+  test('to before a new chain began begins another: nobody knows how far the old one went meanwhile', async () => {
+    await using kit = await QueueKit.start()
+    const old = await kit.folder('old')
+    let epoch = 0
+    {
+      await using queue = await kit.open(fakeWorld(1))
+      await fill(kit, queue)
+    }
+    await cp(indexFolder(kit), old, { recursive: true })
+    await rm(indexFolder(kit), { recursive: true })
+    {
+      await using queue = await kit.open(fakeWorld(2))
+      epoch = queue.head.epoch
+    }
+    await rm(indexFolder(kit), { recursive: true })
+    await cp(old, indexFolder(kit), { recursive: true })
+    await using queue = await kit.open(fakeWorld(3))
+    expect(queue.head.epoch).toBeGreaterThan(epoch)
+    expect(await kit.drain(queue)).toEqual(texts)
   })
 
   test('over records whose newest is damaged begins a new chain: nobody knows how far the old one went', async () => {

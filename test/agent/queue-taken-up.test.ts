@@ -8,7 +8,7 @@ import { Fault } from '../../protocol/fault.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { never, nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
+import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
 
 const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 const all = texts.join('')
@@ -193,20 +193,6 @@ test('a new chain is larger than any in the segments, when clock, epoch file and
   expect(await kit.drain(queue)).toEqual(texts)
 })
 
-test.each([0, 1, 2, 3, 4, 5])(
-  'an append that comes %i microtasks after another was taken is stored',
-  async (microtasks) => {
-    await using kit = await QueueKit.start()
-    await using queue = await kit.open()
-    const [first, second] = [await kit.arrival('one\n'), await kit.arrival('two\n')]
-    await queue.append(first, never)
-    for (let count = 0; count < microtasks; count++) await Promise.resolve()
-    expect(await queue.append(second, never)).toBe(true)
-    expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
-  },
-  5000,
-)
-
 describe('the queue of another', () => {
   const stranger = makeSigner()
 
@@ -306,72 +292,5 @@ describe('a record that the disk does not read', () => {
     sector.end = 0
     expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
     expect(queue.aside).toEqual([])
-  })
-})
-
-describe('a write that failed, though it happened,', () => {
-  test('to forget records counts them out once', async () => {
-    await using kit = await QueueKit.start()
-    const world = fakeWorld()
-    {
-      await using queue = await kit.open(world)
-      await fill(kit, queue)
-      world.disk.doesIt = true
-      world.disk.failing.set('indexWrite', 'EIO')
-      const batch = await nextBatch(queue, 1 << 20, 4)
-      await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
-      world.disk.failing.clear()
-      expect((await nextBatch(queue, 1 << 20, 1))?.entries[0]?.seq).toBe(4)
-      expect(queue.ledger.records).toBe(6)
-      expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(lengthOf(texts.slice(0, 4)))
-      expect(await kit.drain(queue)).toEqual(texts.slice(4))
-      expect(queue.ledger.records).toBe(0)
-      expect(queue.ledger.bytes).toBe(0)
-      expect(queue.ledger.queuedBytes(kit.label.stream)).toBe(0)
-      expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(all.length)
-      expect(world.told.named('forgotten')).toEqual([[4], [6]])
-      expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(false)
-    }
-    await using queue = await kit.open(fakeWorld(2))
-    expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(all.length)
-    // The segment that nobody needs any more is gone.
-    expect(await kit.segmentBytes()).toBe(0)
-  })
-
-  test('to forget the last records is seen by whoever asks what is held', async () => {
-    await using kit = await QueueKit.start()
-    const world = fakeWorld()
-    await using queue = await kit.open(world)
-    await fill(kit, queue)
-    world.disk.doesIt = true
-    world.disk.failing.set('indexWrite', 'EIO')
-    const batch = await nextBatch(queue, 1 << 20, 100)
-    await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
-    world.disk.failing.clear()
-    expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(false)
-    expect(queue.ledger.records).toBe(0)
-  })
-
-  test('to set a record aside names it, and keeps it, once', async () => {
-    await using kit = await QueueKit.start()
-    const world = fakeWorld()
-    {
-      await using queue = await kit.open(world)
-      await fill(kit, queue)
-      const [first] = (await nextBatch(queue, 1 << 20, 1))?.entries ?? []
-      if (!first) throw new Error('there are ten')
-      world.disk.doesIt = true
-      world.disk.failing.set('indexWrite', 'EIO')
-      await expect(queue.setAside([{ ...first, why: 'refused' }])).rejects.toThrow('EIO')
-      world.disk.failing.clear()
-      expect(await kit.drain(queue)).toEqual(texts.slice(1))
-      expect(queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([[0, 'refused']])
-      expect(world.told.named('recordSetAside')).toHaveLength(1)
-      expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(true)
-      expect(queue.ledger.records).toBe(1)
-    }
-    await using queue = await kit.open(fakeWorld(2))
-    expect(queue.aside).toHaveLength(1)
-    expect(queue.ledger.records).toBe(1)
   })
 })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Fault } from '../../protocol/fault.ts'
 import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 const texts = ['one\n', 'two\n', 'three', 'four\n', 'five\n']
 
@@ -183,3 +183,17 @@ test('a second agent on the same state folder is told who holds it', async () =>
   expect(refused).toMatchObject({ code: 'STATE_HELD', kind: { exit: 75 } })
   expect(String(refused)).toContain(`process ${process.pid}`)
 })
+
+test.each([0, 1, 2, 3, 4, 5])(
+  'an append that comes %i microtasks after another was taken is stored',
+  async (microtasks) => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const [first, second] = [await kit.arrival('one\n'), await kit.arrival('two\n')]
+    await queue.append(first, never)
+    for (let count = 0; count < microtasks; count++) await Promise.resolve()
+    expect(await queue.append(second, never)).toBe(true)
+    expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
+  },
+  5000,
+)

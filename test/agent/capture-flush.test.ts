@@ -1,0 +1,60 @@
+import { open, writeFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { flush } from '../../agent/control/flush.ts'
+import { tellFiles, type Running } from '../../agent/control/tell-status.ts'
+import { decodeResumePoint, encodeResumePoint } from '../../agent/queue/resume-point.ts'
+import { realWorld } from '../../agent/world.ts'
+import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
+import { never, nextBatch } from '../kit/queue-kit.ts'
+
+/** A binary file is not closed before its time unless somebody asks. */
+const patient: Life = { source: { format: 'binary', closeAfterMs: 3_600_000 } }
+
+function runningOf({ capture, queue }: Watch): Running {
+  const delivery = { hurry: () => undefined, report: { is: 'idle' } } as unknown as Running['delivery']
+  return { capture, queue, delivery, version: '', server: '' }
+}
+
+/** Flushes and delivers until it is done; gives what it shipped meanwhile, as text. */
+async function flushed(ground: Ground, watch: Watch): Promise<string[]> {
+  const shipped: string[] = []
+  const world = { ...realWorld(), journal: watch.told.journal }
+  for await (const { done } of flush(runningOf(watch), world, 20_000, never)) {
+    if (done) return shipped
+    const batch = await nextBatch(watch.queue, 1 << 20, 100)
+    for (const { manifest, content } of batch ? await ground.kit.verified(batch) : [])
+      shipped.push(manifest.kind === 'data' ? Buffer.from(content ?? []).toString() : manifest.kind)
+    if (batch) await watch.queue.forget(batch.entries)
+  }
+  throw new Error('the flush was not done')
+}
+
+test('a flush ships what changed in place, and waits for it', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'header, log')
+  await ground.watch(async (watch) => {
+    await queued(watch, 11)
+    expect(await flushed(ground, watch)).toEqual(['header, log', 'close'])
+    await using file = await open(ground.path('a.log'), 'r+')
+    await file.write(Buffer.from('HEADER'), 0, 6, 0)
+    expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
+    expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
+  }, patient)
+}, 30_000)
+
+test('the resume points of the first version are read, and those of this one with all that they hold', () => {
+  const first =
+    '{"stream":"AAAAAAAAAAAAAAAAAAAAAA","path":"L3Zhci9hLmxvZw","identity":{"device":"1","inode":"2","birthNs":"3"},"position":7,"evidence":[]}'
+  const old = decodeResumePoint(first)
+  if (!old) throw new Error('state of the first version must open')
+  expect(old).toEqual({
+    stream: 'AAAAAAAAAAAAAAAAAAAAAA',
+    path: '/var/a.log',
+    identity: { device: '1', inode: '2', birthNs: '3' },
+    position: 7,
+    evidence: [],
+  })
+  const closed = { length: 7, modifiedNs: '-1', changedNs: '12' }
+  const point = { ...old, seenBytes: 9, place: { path: '/real/a.log', device: '8' }, closed }
+  expect(decodeResumePoint(encodeResumePoint(point))).toEqual(point)
+})
