@@ -39,7 +39,18 @@ function showAll({ files }: FileModel, streams: readonly StoredStream[]): string
     ({ path, bytes, losses }) =>
       `  ${path}: ${bytes.length} bytes, lost: ${losses.map(showLoss).join(', ') || 'nothing'}, ${excerpt(bytes, 0)}`,
   )
-  return ['written:', ...written, 'stored:', ...stored].join('\n')
+  const whys = streams.flatMap((stream) => whyNotAnyOf(files, stream))
+  return ['written:', ...written, 'stored:', ...stored, ...whys].join('\n')
+}
+
+/** Why a stream is of none of the versions alone; nothing where it can be of one. */
+function whyNotAnyOf(files: readonly ModelFile[], stream: StoredStream): string[] {
+  const alone = files.flatMap((file) =>
+    file.versions.flatMap((_, index) => stretchesFrom(file, index).slice(-1)),
+  )
+  const whys = alone.map((stretch) => `  not file ${stretch.file.id}: ${whyNotOf(stretch, stream)}`)
+  const isOne = alone.some((stretch) => whyNotOf(stretch, stream) === undefined)
+  return isOne ? [] : [`${stream.path} of ${stream.bytes.length} bytes is`, ...new Set(whys)]
 }
 
 /** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace. */
@@ -79,7 +90,7 @@ class Search {
       if (goOn(stretch)) return true
       this.#used.delete(stream)
     }
-    if (mayBeUntold(stretch)) return goOn(stretch)
+    if (mayBeUntold(stretch, this.#streams)) return goOn(stretch)
     this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
     return false
   }
@@ -127,8 +138,11 @@ function sharedBytes(a: Buffer, b: Buffer): number {
   return length
 }
 
-function mayBeUntold({ seen }: Stretch): boolean {
-  return seen === 0
+/** Without its index a queue tells a file by its content: a copy that began so may have taken its stream over. */
+function mayBeUntold({ file, versions, seen }: Stretch, streams: readonly StoredStream[]): boolean {
+  const begin = versions.at(-1)?.content.subarray(0, seen) ?? Buffer.alloc(0)
+  const isRecalled = file.versions.some(({ came }) => came === 'recalled')
+  return seen === 0 || (isRecalled && streams.some(({ bytes }) => bytes.subarray(0, seen).equals(begin)))
 }
 
 function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
@@ -139,8 +153,9 @@ function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
   if (bytes.length < stretch.seen) return `it ends at ${bytes.length}, and ${stretch.seen} were read`
   const early = losses.find(({ from }) => from < stretch.seen)
   if (early) return `it says that bytes are lost that were read: ${showLoss(early)}`
-  const wild = losses.find(({ to }) => to !== null && to > last.length)
-  if (wild) return `it says that bytes are lost that never were: ${showLoss(wild)} of ${last.length}`
+  const longest = Math.max(...stretch.versions.map(({ content }) => content.length))
+  const wild = losses.find(({ to }) => to !== null && to > longest)
+  if (wild) return `it says that bytes are lost that never were: ${showLoss(wild)} of ${longest}`
   const at = bytes.findIndex((byte, place) => !isLost(place, losses) && !wasThere(byte, place, stretch))
   return at < 0 ? undefined : `at ${at} it has what was never there: ${excerpt(bytes, at)}`
 }
