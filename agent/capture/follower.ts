@@ -1,3 +1,4 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import { showLogPath } from '../../protocol/log-path.ts'
 import { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
@@ -16,6 +17,8 @@ import { Turns } from './turns.ts'
 const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
+/** Between tries to store the end of one stream and the beginning of the next. */
+const storeAgainMs = 1000
 
 /** Follows every file generation that was found: lets it take turns until nothing more can be read of it. */
 export class Follower {
@@ -27,13 +30,16 @@ export class Follower {
   readonly rearranged = new Doorbell()
   readonly #parts: CaptureParts
   readonly #world: World
+  readonly #tasks: TaskGroup
   readonly #aging: Aging
   /** By identity: the same file under two names is followed once. */
   readonly #followed = new Map<string, Generation>()
+  readonly #ending = new Set<StreamId>()
 
   constructor(parts: CaptureParts, openFiles: OpenFiles, world: World, tasks: TaskGroup) {
     this.#parts = parts
     this.#world = world
+    this.#tasks = tasks
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
     // A file that is read cannot be closed for another.
@@ -41,6 +47,11 @@ export class Follower {
     this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
+  }
+
+  /** Whether the end of a stream is on its way to the disk. */
+  isEnding(stream: StreamId): boolean {
+    return this.#ending.has(stream)
   }
 
   get followed(): ReadonlyMap<string, Generation> {
@@ -71,9 +82,7 @@ export class Follower {
       await generation.shipping?.done().catch(() => undefined)
       this.troubles.add(generation.path, sayCause(cause))
       generation.restart()
-      // It ended, and what follows it could not begin: the next look finds that.
-      if (generation.isOver) this.#forget(generation)
-      if (generation.isListed || generation.isOver) await this.openFiles.close(generation)
+      if (generation.isListed) await this.openFiles.close(generation)
       return false
     } finally {
       this.#aging.note(generation, generation.cutTo > before)
@@ -87,22 +96,46 @@ export class Follower {
     return end.is === 'more'
   }
 
-  /** What stands in the file now is another generation. */
+  /** What stands in the file now is another generation. It is read at once, and shipped when the end of the old one is safe. */
   async #renew(old: Generation, why: 'truncated' | 'overwritten'): Promise<void> {
-    if (!(await this.#end(old, why))) return
-    // It stays among those that are followed until the next one does: else a look would take the file for a new one.
-    const { path, place, source, isListed } = old
+    const { path, place, source, isListed, resume: ending } = old
     const file = this.openFiles.peek(old)
-    if (!file) return this.#forget(old)
-    const { identity } = old.resume
-    const resume = await beginStream({ path, place, identity }, file, 0, this.#world.chance)
-    await this.#parts.queue.setResumePoint(resume)
+    if (!file) throw new Error('its file was closed while it was read')
+    const at = { path, place, identity: ending.identity }
+    const resume = await beginStream(at, file, 0, this.#world.chance)
     const facts = await file.facts()
     const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    next.stored = promise
+    this.#ending.add(ending.stream)
+    this.#tasks.start(async () => {
+      resolve(await this.#store(old, why, next))
+      this.#ending.delete(ending.stream)
+    })
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)
+  }
+
+  /** Ends the old stream and begins the new one, as often as the disk refuses; false when patience ends before. */
+  async #store(old: Generation, why: 'truncated' | 'overwritten', next: Generation): Promise<boolean> {
+    const { queue, patience, clock } = this.#parts
+    let isEnded = false
+    while (!patience.aborted) {
+      try {
+        await old.shipping?.done()
+        isEnded ||= await this.#end(old, why)
+        if (!isEnded) return false
+        await queue.setResumePoint(next.resume)
+        next.stored = undefined
+        return true
+      } catch (cause) {
+        this.troubles.add(next.path, sayCause(cause))
+        await clock.sleep(storeAgainMs, patience)
+      }
+    }
+    return false
   }
 
   async #end(generation: Generation, why: 'truncated' | 'overwritten' | 'deleted'): Promise<boolean> {

@@ -41,6 +41,8 @@ export class Generation {
   flushTo = 0
   /** Holds what was read and not cut; undefined while there is nothing. */
   chunker: Chunker | undefined
+  /** Until its stream has begun on the disk; gives false if that cannot be. */
+  stored: Promise<boolean> | undefined
   /** What is on its way to the queue; undefined while nothing is. */
   shipping: Shipping | undefined
   /** False once no glob leads to it: it was deleted, or renamed away. */

@@ -16,7 +16,7 @@ export function identityKey({ device, inode, birthNs }: FileIdentity): string {
  * Whether two identities that differ may still be of one file: without a time of birth (FAT, some tmpfs and NFS) an inode's
  * number says little, and a file system that is mounted anew may have another device number.
  */
-function mayBeSame(a: FileIdentity, b: FileIdentity): boolean {
+export function mayBeSame(a: FileIdentity, b: FileIdentity): boolean {
   return a.birthNs === '0' || b.birthNs === '0' || a.device !== b.device
 }
 
@@ -49,7 +49,7 @@ function isClosedAs({ closed, position }: ResumePoint, facts: FileFacts): boolea
 
 /**
  * The resume point of a file whose identity is not known, where the file system gives none that lasts: the one of the same
- * path, or one that was renamed, if what was read stands in the file. `missing` are the points whose own file is not there,
+ * path, or, with `isRenamed`, of another one, if what was read stands in the file. `missing` are the points whose own file is not there,
  * so two files that begin alike are never taken for one.
  */
 export async function recogniseByContent(
@@ -57,12 +57,13 @@ export async function recogniseByContent(
   found: { readonly path: Uint8Array; readonly identity: FileIdentity },
   file: OpenFile,
   facts: FileFacts,
+  isRenamed: boolean,
 ): Promise<ResumePoint | undefined> {
   const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
   const here = possible.filter((point) => isAt(point, found.path))
   const elsewhere = possible.filter((point) => !here.includes(point) && point.position > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)
-  for (const point of [...here, ...byLength]) {
+  for (const point of isRenamed ? byLength : here) {
     if (point.position <= facts.size && (await stillHolds(file, point.evidence))) return point
   }
   return undefined

@@ -108,7 +108,8 @@ export class Lookout {
   #unfollowed(round: Round): ResumePoint[] {
     const followed = new Set([...this.#follower.followed.values()].map(({ label }) => label.stream))
     return [...this.#queue.resumePoints.values()].filter(({ stream, place, path }) => {
-      return !followed.has(stream) && !round.isHidden(logPathToBytes(place?.path ?? path))
+      if (followed.has(stream) || this.#follower.isEnding(stream)) return false
+      return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }
 }

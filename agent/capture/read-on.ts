@@ -20,7 +20,7 @@ const pageBytes = 4096
 /** Of the last bytes read that are compared with the file. */
 const proofBytes = 256
 /** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
-const secondLookMs = 50
+const secondLookMs = 10
 
 /** Reads what comes next, and makes sure that it still comes behind what was read before. */
 export async function readOn(

@@ -1,11 +1,11 @@
 import type { Queue } from '../queue/queue.ts'
-import type { ResumePoint } from '../queue/resume-point.ts'
+import type { FileIdentity, ResumePoint } from '../queue/resume-point.ts'
 import { sayCause } from '../say-cause.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { FileFacts, Files } from '../world.ts'
 import { pathKey, type FoundFile, type Hearer } from './find-files.ts'
 import type { Generation } from './generation.ts'
-import { identityKey } from './identity.ts'
+import { identityKey, mayBeSame } from './identity.ts'
 import { isGone } from './open-files.ts'
 import { folderDevice, folderOf } from './places.ts'
 
@@ -40,6 +40,9 @@ export interface Seen {
 export class Round implements Hearer {
   readonly seen = new Map<string, Seen>()
   readonly strangers: Stranger[] = []
+  /** Strangers put off until every path that is known was looked at. */
+  readonly later: Stranger[] = []
+  isRenaming = false
   readonly #folders = new Set<string>()
   readonly #troubled = new Map<string, string>()
   readonly #byPath = new Map<string, Generation>()
@@ -119,6 +122,12 @@ export class Round implements Hearer {
       }),
     )
     return this.#missing
+  }
+
+  /** Whether a file of this identity may be one whose own file was not seen. */
+  mayBeRenamed(queue: Queue, followed: ReadonlyMap<string, Generation>, identity: FileIdentity): boolean {
+    const missing = this.missingPoints(queue, followed)
+    return [...missing].some((point) => point.position > 0 && mayBeSame(point.identity, identity))
   }
 
   /** Its file was found under another identity. */

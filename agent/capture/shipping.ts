@@ -14,6 +14,8 @@ import { Conveyor } from './conveyor.ts'
 export interface Shipped {
   readonly label: StreamLabel
   readonly source: { readonly priority: Lane }
+  /** Until its stream has begun on the disk; gives false if that cannot be. */
+  readonly stored: Promise<boolean> | undefined
   /** As it stands in the queue. */
   resume: ResumePoint
   /** The resume point once everything before `position` is safe. */
@@ -85,11 +87,9 @@ export class Shipping {
 
   async #append(what: Shipment, resume: ResumePoint): Promise<void> {
     if (this.isRefused) return
-    const { label, source } = this.#generation
-    const isTaken = await this.#queue.append(
-      { ...what, label, lane: source.priority, resume },
-      this.#patience,
-    )
+    const { label, source, stored = true } = this.#generation
+    const arrival = { ...what, label, lane: source.priority, resume }
+    const isTaken = (await stored) && (await this.#queue.append(arrival, this.#patience))
     if (!isTaken) this.isRefused = true
     else this.#generation.resume = resume
   }

@@ -43,14 +43,21 @@ export class Strangers {
     this.#isFirstLook = queue.resumePoints.size === 0 && queue.head.next === 0
   }
 
+  /** Those whose path is known first: what is left of the resume points after that can only be of files that were renamed. */
   async meetAll(round: Round, signal: AbortSignal): Promise<void> {
-    for (let from = 0; from < round.strangers.length && !signal.aborted; from += strangersAtOnce) {
+    await this.#meetEach(round.strangers, round, signal)
+    round.isRenaming = true
+    await this.#meetEach(round.later, round, signal)
+    this.#isFirstLook = false
+  }
+
+  async #meetEach(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
+    for (let from = 0; from < strangers.length && !signal.aborted; from += strangersAtOnce) {
       const met = new Map<string, Generation>()
-      for (const stranger of round.strangers.slice(from, from + strangersAtOnce))
+      for (const stranger of strangers.slice(from, from + strangersAtOnce))
         await round.attempt(stranger.found.path, () => this.#meet(stranger, met, round))
       await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
     }
-    this.#isFirstLook = false
   }
 
   /** Their resume points are stored before their first records, so that every record's stream is known. */
@@ -113,7 +120,13 @@ export class Strangers {
   async #resume(met: Met, round: Round): Promise<ResumePoint | undefined> {
     const { file, facts, identity, source } = met
     const known = round.pointsByKey(this.#queue).get(identityKey(identity))
-    if (!known) return (await this.#resumeByContent(met, round)) ?? this.#begin(met)
+    if (!known) {
+      const point = await this.#resumeByContent(met, round)
+      if (point || round.isRenaming || !round.mayBeRenamed(this.#queue, this.#follower.followed, identity))
+        return point ?? this.#begin(met)
+      round.later.push({ found: { path: met.path, source }, facts, key: identityKey(identity) })
+      return undefined
+    }
     const is = await recognise(known, file, facts, source.format)
     if (is === 'same') return known
     return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
@@ -122,8 +135,15 @@ export class Strangers {
   async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | undefined> {
     const { file, facts, identity, place } = met
     const missing = round.missingPoints(this.#queue, this.#follower.followed)
-    const point = await recogniseByContent(missing, { path: met.path, identity }, file, facts)
+    const point = await recogniseByContent(
+      missing,
+      { path: met.path, identity },
+      file,
+      facts,
+      round.isRenaming,
+    )
     if (!point) return undefined
+    round.found(point)
     return { ...point, identity, place }
   }
 

@@ -82,8 +82,7 @@ async function endOf(
     case 'end':
       return { is: 'rested' }
     case 'over':
-      await shipping.done()
-      return shipping.isRefused ? { is: 'notTaken' } : slice
+      return slice
     case 'unreadable':
       return (await passOver(generation, file, shipping)) ? undefined : slice
   }

@@ -66,7 +66,7 @@ function aimAgain(targets: readonly Target[], capture: Capture): void {
 
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
 function isTaken({ generation, size }: Target): boolean {
-  return generation.queuedTo >= size || generation.isOver
+  return (generation.queuedTo >= size && generation.stored === undefined) || generation.isOver
 }
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */

@@ -118,6 +118,23 @@ test('a file whose beginning cannot be stored is named, and followed once it can
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'one\n' }])
 })
 
+test('what follows a truncation is read at once, and shipped when the end of what was before can be stored', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'first\n')
+  await ground.watch(async (watch) => {
+    await queued(watch, 6)
+    watch.disk.failing.set('indexWrite', 'ENOSPC')
+    await writeFile(ground.path('a.log'), 'next\n')
+    await watch.told.told('streamStarted', 2)
+    while (watch.capture.followed[0]?.readTo !== 5) await watch.capture.look()
+    // It is in memory: what happens to the file does not matter any more.
+    await writeFile(ground.path('a.log'), '')
+    watch.disk.failing.clear()
+    await queued(watch, 11)
+  })
+  expect((await ground.texts()).map(({ text }) => text)).toEqual(['first\n', 'next\n'])
+})
+
 /** A disk that cannot read some pages. */
 const badPages = (isBad: (page: number) => boolean): Life => ({
   files: (real) => ({

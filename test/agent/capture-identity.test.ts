@@ -58,6 +58,17 @@ describe('on a card without lasting identities', () => {
     ])
   })
 
+  test('a copy of a file, with more behind it, is not taken for that file, whichever is met first', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('5.log'), bin)
+    await ground.watch((watch) => queued(watch, 12_000), cardMounted(1n))
+    for (const name of ['1', '9']) await writeFile(ground.path(`${name}.log`), `${bin}copy`)
+    await appendFile(ground.path('5.log'), 'on')
+    await ground.watch((watch) => queued(watch, 12_002 + 2 * 12_004), cardMounted(2n))
+    const found = (await ground.texts()).map(({ path, text }) => `${path} ${text.slice(bin.length)}`)
+    expect(found.toSorted()).toEqual(['1.log copy', '5.log on', '9.log copy'])
+  })
+
   test('another file that begins alike, in the place of one that was deleted, is another stream', async () => {
     await using ground = await Ground.start()
     await writeFile(ground.path('1.log'), `${bin}first flight`)

@@ -1,4 +1,4 @@
-import { appendFile, chmod, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
 
@@ -129,8 +129,10 @@ describe('a refill is another generation', () => {
     await writeFile(ground.path('a.log'), 'the first flight\n')
     await ground.watch(async (watch) => {
       await queued(watch, 17)
-      await writeFile(ground.path('a.log'), 'another flight, and longer\n')
+      await using file = await open(ground.path('a.log'), 'r+')
+      await file.write(Buffer.from('another flight, and longer\n'), 0, 27, 0)
       await queued(watch, 17 + 27)
+      expect(watch.told.named('bytesLost')).toEqual([])
     })
     expect((await ground.texts()).map(({ text }) => text)).toEqual([
       'another flight, and longer\n',

@@ -92,9 +92,8 @@ export class Ground implements AsyncDisposable {
       await life({ queue, told, capture, disk: below.disk })
     } finally {
       stopping.abort()
-      // What a full queue does not take by now is left.
-      const isFull = queue.state.is !== 'open'
-      if (isFull) patience.abort()
+      // What a small queue does not take by now is left.
+      if (unusual.queueBytes !== undefined) patience.abort()
       await running
     }
   }
