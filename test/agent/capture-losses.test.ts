@@ -1,6 +1,7 @@
 import { appendFile, chmod, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
+import { nextBatch } from '../kit/queue-kit.ts'
 
 /** So little room that most of a file of 30,000 bytes waits in the file. */
 const tightQueue: Life = { queueBytes: 12_000 }
