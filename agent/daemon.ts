@@ -28,7 +28,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
   await using sender = await openDelivery(config, queue, signer, world)
-  const { delivery } = sender
+  const { delivery, recall } = sender
   const patience = new AbortController()
   const cut = {
     maxAgeMs: chunks.maxAgeMs,
@@ -37,7 +37,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
       return Math.min(chunks.maxBytes, delivery.maxChunkBytes)
     },
   }
-  const options = { sources, chunks: cut, rescanMs, maxOpenFiles }
+  const options = { sources, chunks: cut, rescanMs, maxOpenFiles, recall }
   const capture = new Capture(options, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)

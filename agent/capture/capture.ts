@@ -1,4 +1,5 @@
 import type { SourceConfig } from '../source-config.ts'
+import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
@@ -19,6 +20,8 @@ export interface CaptureOptions {
   readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
   readonly rescanMs: number
   readonly maxOpenFiles: number
+  /** Asks the server what it has of files; without it nobody is asked. */
+  readonly recall?: Recall
 }
 
 /** Enough that one chunk is read while another is encoded and a third is on its way to the disk. */
@@ -56,7 +59,7 @@ export class Capture {
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
-    this.#lookout = new Lookout(search, this.#follower, queue, world, patience)
+    this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
     this.#troubles = new Troubles(world.journal)

@@ -74,6 +74,14 @@ export class Queue implements AsyncDisposable {
     return this.#intake.head
   }
 
+  /**
+   * Has the chain numbered as one that begins at this time, where nothing is sealed in it yet and its number is of an
+   * earlier time, as by a clock that is not set: what it brings then comes after all that this drone ever sent.
+   */
+  outdo(wallMs: number): Promise<void> {
+    return this.#intake.outdo(wallMs)
+  }
+
   get ledger(): Ledger {
     return this.#opened.ledger
   }
