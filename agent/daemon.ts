@@ -26,7 +26,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     capture: { maxOpenFiles },
   } = config
   const signer = loadSigner(config.keyFile)
-  await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
+  const kept = { device, stateDirectory, ...bounds, isLookComing: true }
+  await using queue = await Queue.open(kept, signer, world)
   await using sender = await openDelivery(config, queue, signer, world)
   const { delivery, recall } = sender
   const patience = new AbortController()

@@ -1,3 +1,4 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -51,6 +52,7 @@ export class Lookout {
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     for (const generation of this.#follower.followed.values()) round.place(generation)
+    await this.#queue.looked((stream) => this.#pathOf(stream))
     return { ...round.sight, unfollowed: this.#unfollowed(round) }
   }
 
@@ -115,6 +117,11 @@ export class Lookout {
   #unlist(generation: Generation): void {
     if (generation.isListed) this.#follower.turns.want(generation)
     generation.isListed = false
+  }
+
+  #pathOf(stream: StreamId): Uint8Array | undefined {
+    const files = [...this.#follower.followed.values()]
+    return files.find(({ label }) => label.stream === stream)?.path
   }
 
   #unfollowed(round: Round): ResumePoint[] {

@@ -39,6 +39,11 @@ export class LaneView {
     if (last) this.#from = `${recordKey(last)}\0`
   }
 
+  /** It is passed over, as if it were handed out. */
+  keepBack(entry: IndexEntry): void {
+    this.#handedOut.add(recordKey(entry))
+  }
+
   /** They have left the lane. */
   settle(entries: readonly IndexEntry[]): void {
     for (const entry of entries) this.#handedOut.delete(recordKey(entry))

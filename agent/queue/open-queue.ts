@@ -41,6 +41,8 @@ export interface QueueOptions {
   readonly whenFull?: 'pause' | 'evict'
   /** Finds the bytes of a record that is damaged or was evicted; usually in their file. */
   readonly findBytes?: FindBytes
+  /** Such a record waits until `looked` was called, if its bytes are not where they were. */
+  readonly isLookComing?: boolean
 }
 
 /** What a queue consists of once it was found, or made, on the disk. */
