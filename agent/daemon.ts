@@ -47,7 +47,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
   tasks.start(async (signal) => {
-    await mendHoles(queue, world.files, AbortSignal.any([stopping, signal]))
+    const sourceOf = (path: Uint8Array) => capture.sourceOf(path)
+    await mendHoles(queue, world.files, sourceOf, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

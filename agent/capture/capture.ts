@@ -73,6 +73,11 @@ export class Capture {
     return [...this.#follower.followed.values()]
   }
 
+  /** What is configured for the file at this path. */
+  sourceOf(path: Uint8Array): SourceConfig | undefined {
+    return this.#search.sourceOf(path)
+  }
+
   /** The generation that is followed in the file of this identity. */
   followedAs(key: string): Generation | undefined {
     return this.#follower.followed.get(key)
