@@ -21,6 +21,7 @@ import { openIndex } from './open-index.ts'
 import { noteHighWater, provenHead } from './high-water.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { bytesInFiles } from './find-bytes.ts'
 import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
 import type { FindBytes } from './record-reader.ts'
@@ -86,7 +87,8 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   const survey = await surveyIndex(index, stored, proven, segments.segments)
   for (const segment of survey.seen) segments.numberBehind(segment)
   const own = ownKeys(options.device, signer)
-  const found = await takeUp(survey, { index, segments, own, resumePoints })
+  const findBytes = options.findBytes ?? bytesInFiles(world.files, resumePoints, { pathOf: () => undefined })
+  const found = await takeUp(survey, { index, segments, own, resumePoints, findBytes })
   if (found.isForeign)
     throw agentFault('STATE_FOREIGN', `${stateDirectory} has only records of another device or key`)
   for (const point of found.points) resumePoints.set(point.stream, point)
