@@ -86,7 +86,7 @@ test('a file that was rotated meanwhile is found by its bytes, though two begin 
       [second.stream, 18],
     ]),
   )
-  expect(asked.toSorted()).toEqual([path, `${path}.1`, `${path}.2`])
+  expect(new Set(asked)).toEqual(new Set([path, `${path}.1`, `${path}.2`]))
 })
 
 test('two files with the bytes of one stream are not both that stream', async () => {
@@ -132,22 +132,22 @@ test('the server is asked once, and not about what the queue knows', async () =>
   expect(asked).toEqual([ground.path('a.log')])
 })
 
+/** A link on which nothing comes back. */
+const silent: Recall = (_paths, signal) =>
+  new Promise((resolve) => signal.addEventListener('abort', () => resolve({ is: 'untold', why: 'given up' })))
+
 test('a server that does not answer holds capture up for ten seconds, and no longer', async () => {
   await using ground = await Ground.start()
   await writeFile(ground.path('a.log'), 'one\n')
   const clock = hastyClock(realWorld().clock, 1000)
   const beganMs = clock.monotonicMs()
-  const recall: Recall = (_paths, signal) =>
-    new Promise((resolve) =>
-      signal.addEventListener('abort', () => resolve({ is: 'untold', why: 'given up' })),
-    )
   await ground.watch(
     async (watch) => {
       await watch.told.told('streamStarted')
       expect(clock.monotonicMs() - beganMs).toBeGreaterThanOrEqual(10_000)
       expect(watch.told.named('streamsUnknown')).toEqual([['given up']])
     },
-    { options: { recall }, clock },
+    { options: { recall: silent }, clock },
   )
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'one\n' }])
 })

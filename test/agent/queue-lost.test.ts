@@ -40,18 +40,19 @@ async function torn(kit: QueueKit): Promise<{ readonly epoch: number; readonly p
   return { epoch: queue.head.epoch, position: 5 }
 }
 
+const stillInFile = async () => Buffer.from('whole\n')
+
 test('a whole record behind a torn one is read again from its file, and leaves no gap in the chain', async () => {
   await using kit = await QueueKit.start()
   const { epoch, position } = await torn(kit)
-  const findBytes = async () => Buffer.from('whole\n')
   {
-    await using queue = await kit.openWith({ findBytes }, fakeWorld(2))
+    await using queue = await kit.openWith({ findBytes: stillInFile }, fakeWorld(2))
     expect(queue.head.epoch).toBeGreaterThan(epoch)
     expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(position)
     expect(queue.ledger.records).toBe(1)
     expect(queue.missing).toBe(0)
   }
-  await using queue = await kit.openWith({ findBytes }, fakeWorld(3))
+  await using queue = await kit.openWith({ findBytes: stillInFile }, fakeWorld(3))
   expect(await kit.drain(queue)).toEqual(['safe\n'])
 })
 
