@@ -97,7 +97,10 @@ describe('one flipped bit in a segment', () => {
     const [segment = ''] = await kit.segments()
     await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
     let giveBack: (() => void) | undefined
-    const fromNowhere = async (): Promise<undefined> => void giveBack?.()
+    const fromNowhere = async (): Promise<undefined> => {
+      giveBack?.()
+      return undefined
+    }
     await using queue = await kit.openWith({ findBytes: fromNowhere })
     const first = await queue.take(1 << 20, 4)
     giveBack = () => first && queue.giveBack(first)
