@@ -139,17 +139,22 @@ class Search {
   #isSettled(place: Place, { segment, lane }: Parameters<typeof ownRecords>[0]): boolean {
     const { head, marks, seen } = this.#survey
     const text = placeText(place)
+    // What a start that was cut short took up says that the chain went on, and no head does.
+    if (this.#isBehind(place)) return false
     if (this.#known.has(text)) return true
     if (!seen.has(segment)) return false
-    if (this.#isComplete && head) return place.epoch !== head.epoch || place.seq < head.next
+    if (this.#isComplete && head) return true
     return text < marks[lane]
   }
 
-  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
+  #isBehind({ epoch, seq }: Place): boolean {
     const { head } = this.#survey
+    return head !== undefined && epoch === head.epoch && seq >= head.next
+  }
+
+  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    const isBehind = head && entry.epoch === head.epoch && entry.seq >= head.next
-    if (!isBehind) {
+    if (!this.#isBehind(entry)) {
       this.#moves.restore(manifest, entry.extent)
       return entryWrites({ manifest, entry })
     }

@@ -62,3 +62,15 @@ test('a whole record behind a torn one is kept where its file has not got the by
   await using queue = await kit.openWith({ findBytes: async () => undefined }, fakeWorld(2))
   expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
 })
+
+test('a start that fails before its new chain is begun takes no place twice', async () => {
+  await using kit = await QueueKit.start()
+  const { epoch } = await torn(kit)
+  const findBytes = async (): Promise<undefined> => undefined
+  const world = fakeWorld(2)
+  world.disk.failing.set('rename', 'EIO')
+  await expect(kit.openWith({ findBytes }, world)).rejects.toThrow('EIO')
+  await using queue = await kit.openWith({ findBytes }, fakeWorld(3))
+  expect(queue.head.epoch).toBeGreaterThan(epoch)
+  expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
+})
