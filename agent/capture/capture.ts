@@ -1,4 +1,5 @@
 import type { SourceConfig } from '../source-config.ts'
+import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
@@ -20,6 +21,8 @@ export interface CaptureOptions {
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   readonly rescanMs: number
   readonly maxOpenFiles: number
+  /** Asks the server what it has of files; without it nobody is asked. */
+  readonly recall?: Recall
 }
 
 /** Enough that one chunk is read and encoded while another is on its way to the disk. */
@@ -57,7 +60,7 @@ export class Capture {
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
-    this.#lookout = new Lookout(search, this.#follower, queue, world, patience)
+    this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
     this.#troubles = new Troubles(world.journal)
@@ -69,6 +72,11 @@ export class Capture {
 
   get followed(): readonly Generation[] {
     return [...this.#follower.followed.values()]
+  }
+
+  /** What is configured for the file at this path. */
+  sourceOf(path: Uint8Array): SourceConfig | undefined {
+    return this.#search.sourceOf(path)
   }
 
   /** The generation that is followed in the file of this identity. */

@@ -1,4 +1,6 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, World } from '../world.ts'
@@ -6,6 +8,7 @@ import { pathKey, type FileSearch, type FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
+import { LostStreams } from './lost-streams.ts'
 import { placeOf } from './places.ts'
 import { hasLastBytes, isOnlyTouched } from './read-on.ts'
 import { Round, type Seen, type Sight } from './round.ts'
@@ -17,13 +20,22 @@ export class Lookout {
   readonly #follower: Follower
   readonly #queue: Queue
   readonly #world: World
+  readonly #lost: LostStreams
   readonly #strangers: Strangers
 
-  constructor(search: FileSearch, follower: Follower, queue: Queue, world: World, patience: AbortSignal) {
+  constructor(
+    search: FileSearch,
+    follower: Follower,
+    queue: Queue,
+    world: World,
+    patience: AbortSignal,
+    recall?: Recall,
+  ) {
     this.#search = search
     this.#follower = follower
     this.#queue = queue
     this.#world = world
+    this.#lost = new LostStreams(queue, world, recall)
     this.#strangers = new Strangers(follower, queue, world, patience)
   }
 
@@ -36,9 +48,11 @@ export class Lookout {
     }
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
+    await this.#lost.find(round.strangers, round, signal)
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     for (const generation of this.#follower.followed.values()) round.place(generation)
+    await this.#queue.looked((stream) => this.#pathOf(stream))
     return { ...round.sight, unfollowed: this.#unfollowed(round) }
   }
 
@@ -103,6 +117,11 @@ export class Lookout {
   #unlist(generation: Generation): void {
     if (generation.isListed) this.#follower.turns.want(generation)
     generation.isListed = false
+  }
+
+  #pathOf(stream: StreamId): Uint8Array | undefined {
+    const files = [...this.#follower.followed.values()]
+    return files.find(({ label }) => label.stream === stream)?.path
   }
 
   #unfollowed(round: Round): ResumePoint[] {
