@@ -86,7 +86,7 @@ describe('many files', () => {
 
 const withoutWatches = (real: Files): Files => ({
   ...real,
-  watch: () => {
+  watch: async () => {
     throw failure('ENOSPC')
   },
 })
