@@ -3,6 +3,9 @@ import { describe, expect, test } from 'vitest'
 import type { Files, OpenFile } from '../../agent/world.ts'
 import { Ground, queued, queuedBytes, type Life } from '../kit/capture-ground.ts'
 
+/** Reading is tried again a second later, twice for each page. */
+const patientMs = 20_000
+
 const failure = (code: string): Error => Object.assign(new Error(`${code}: injected`), { code })
 
 /** Files whose handles are counted, of which the system gives only so many. */
@@ -155,7 +158,7 @@ const badPages = (isBad: (page: number) => boolean): Life => ({
   }),
 })
 
-describe('pages that the disk cannot read', () => {
+describe('pages that the disk cannot read', { timeout: patientMs }, () => {
   test('are lost, in one record for those that stand together, and what is behind is read', async () => {
     await using ground = await Ground.start()
     const text = Array.from({ length: 10 }, (_, page) => String(page).repeat(4096)).join('')
@@ -171,6 +174,21 @@ describe('pages that the disk cannot read', () => {
     ])
     expect(stream?.text.slice(5 * 4096, 8 * 4096)).toBe(text.slice(5 * 4096, 8 * 4096))
     expect(stream?.text.slice(9 * 4096)).toBe(text.slice(9 * 4096))
+  })
+
+  test('are not given up for failures that follow one another at once', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'x'.repeat(9000))
+    let failures = 0
+    await ground.watch(
+      async (watch) => {
+        while (failures < 20) await watch.capture.look()
+        failures = Infinity
+        await queued(watch, 9000)
+      },
+      badPages((page) => page === 1 && failures++ < 20),
+    )
+    expect(await ground.streams()).toMatchObject([{ text: 'x'.repeat(9000), losses: [] }])
   })
 
   test('that can be read the next time are not lost', async () => {
