@@ -1,7 +1,7 @@
 import { appendFile, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { Files, OpenFile } from '../../agent/world.ts'
-import { Ground, queued, queuedBytes, type Life } from '../kit/capture-ground.ts'
+import { Ground, queued, type Life } from '../kit/capture-ground.ts'
 
 /** Reading is tried again a second later, twice for each page. */
 const patientMs = 20_000
