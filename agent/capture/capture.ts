@@ -108,7 +108,7 @@ export class Capture {
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     this.#tasks.start((stop) => this.#finishForEver(stop))
     {
-      using _watching = this.#watch
+      await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
     }
     signal.removeEventListener('abort', stop)
