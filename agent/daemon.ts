@@ -27,7 +27,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   } = config
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
-  await using sender = await openDelivery(config, queue, signer, world)
+  const onReceiptsLost = (): void => capture.beginAgain()
+  await using sender = await openDelivery(config, queue, signer, world, onReceiptsLost)
   const { delivery } = sender
   const patience = new AbortController()
   const cut = {

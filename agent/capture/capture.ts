@@ -175,6 +175,11 @@ export class Capture {
     if (generation.queuedTo < size) this.#follower.turns.want(generation)
   }
 
+  /** Has the files that are there read again from their beginnings: the server has lost what it signed for. */
+  beginAgain(): void {
+    this.#follower.beginAgain()
+  }
+
   /** Has the files that a flush waits for closed, as far as they were read. */
   closeNow(): void {
     this.#looked.ring()

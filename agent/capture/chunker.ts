@@ -2,7 +2,8 @@ import type { ByteOffset } from '../../protocol/ids.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 
 export interface ChunkRules {
-  readonly maxBytes: number
+  /** It may become less while bytes are uncut. */
+  readonly maxBytes: () => number
   readonly maxAgeMs: number
   /** A chunk of text prefers to end at a newline, and never needs one. */
   readonly format: 'text' | 'binary'
@@ -52,10 +53,10 @@ export class Chunker implements Disposable {
     this.#offset = offset as ByteOffset
   }
 
-  /** Where the next bytes are to be read into; empty when the signal fires before there is room. */
+  /** Where the next bytes are to be read into; empty when the signal fires before there is room, or a chunk is full. */
   async room(signal: AbortSignal): Promise<Uint8Array> {
     this.#buffer ??= await this.#fillBuffer(signal)
-    return this.#buffer?.subarray(this.#length, this.#rules.maxBytes) ?? new Uint8Array(0)
+    return this.#buffer?.subarray(this.#length, this.#rules.maxBytes()) ?? new Uint8Array(0)
   }
 
   async #fillBuffer(signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -79,15 +80,17 @@ export class Chunker implements Disposable {
   /** The chunk that is due by size or age, or, with `all`, whatever there is; undefined when there is none. */
   cut(nowMs: number, all: boolean): Cut | undefined {
     if (this.#length === 0) return undefined
-    if (all) return this.#cutAt(this.#length, nowMs)
-    const isDue = this.#length === this.#rules.maxBytes || this.dueInMs(nowMs) === 0
-    return isDue ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
+    // The server may have said meanwhile that it takes less than is here.
+    const isFull = this.#length >= this.#rules.maxBytes()
+    if (!isFull && all) return this.#cutAt(this.#length, nowMs)
+    return isFull || this.dueInMs(nowMs) === 0 ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
   }
 
   #preferredEnd(): number {
-    if (this.#rules.format === 'binary') return this.#length
-    const afterNewline = this.#uncut().lastIndexOf(newline) + 1
-    return afterNewline > 0 ? afterNewline : this.#length
+    const most = Math.min(this.#length, this.#rules.maxBytes())
+    if (this.#rules.format === 'binary') return most
+    const afterNewline = this.#uncut().subarray(0, most).lastIndexOf(newline) + 1
+    return afterNewline > 0 ? afterNewline : most
   }
 
   #uncut(): Uint8Array {

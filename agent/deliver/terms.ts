@@ -2,6 +2,7 @@ import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../..
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
+import { hangUpOn } from './hang-up.ts'
 import type { LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
 import type { RequestParts } from './requests.ts'
@@ -78,6 +79,7 @@ export class Terms {
     const answer = await link.send(question, signal)
     const said = answer.is === 'answered' && answer.status === 200 ? readCapabilities(answer.body) : undefined
     if (!said?.ok || answer.is === 'cut') {
+      hangUpOn(answer, 'portal')
       this.#isDue = true
       return
     }

@@ -8,7 +8,7 @@ import { never } from '../kit/queue-kit.ts'
 
 const newline = 0x0a
 const rules: fc.Arbitrary<ChunkRules> = fc.record({
-  maxBytes: fc.integer({ min: 4, max: 40 }),
+  maxBytes: fc.integer({ min: 4, max: 40 }).map((bytes) => () => bytes),
   maxAgeMs: fc.integer({ min: 1, max: 50 }),
   format: fc.constantFrom('text', 'binary'),
 })
@@ -43,7 +43,7 @@ interface Piece {
 /** Runs the steps as captureFile does, and keeps what was cut of each file. */
 async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[][]> {
   const clock = new FakeClock()
-  const buffers = new ChunkBuffers(rules.maxBytes, 2, clock)
+  const buffers = new ChunkBuffers(rules.maxBytes(), 2, clock)
   const chunkers = Array.from({ length: files }, () => new Chunker(0 as ByteOffset, rules, buffers))
   const cuts: Piece[][] = chunkers.map(() => [])
   const keep = (index: number, cut: Cut | undefined, isFlushed: boolean): void => {
@@ -111,7 +111,7 @@ describe('for all that is written to files that share the buffers', () => {
           pieces.filter(({ bytes, isFlushed }, index) => {
             const isEarly = !isFlushed && index < pieces.length - 1
             const isTorn = rules.format === 'text' && bytes.includes(newline) && bytes.at(-1) !== newline
-            return bytes.length === 0 || bytes.length > rules.maxBytes || (isEarly && isTorn)
+            return bytes.length === 0 || bytes.length > rules.maxBytes() || (isEarly && isTorn)
           }),
         )
         expect(wrong).toEqual([])
@@ -127,7 +127,7 @@ async function filled(
 ): Promise<{ chunker: Chunker; clock: FakeClock }> {
   const clock = new FakeClock()
   const buffers = new ChunkBuffers(16, 1, clock)
-  const all: ChunkRules = { maxBytes: 16, maxAgeMs: 100, format: 'text', ...rules }
+  const all: ChunkRules = { maxBytes: () => 16, maxAgeMs: 100, format: 'text', ...rules }
   const chunker = new Chunker(0 as ByteOffset, all, buffers)
   const room = await chunker.room(never)
   room.set(Buffer.from(text))
@@ -156,6 +156,16 @@ describe('a chunk', () => {
   test('without a newline is cut all the same', async () => {
     const { chunker, clock } = await filled('0123456789abcdef')
     expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('0123456789abcdef')
+  })
+
+  test('is never larger than the server takes, even where it said so after the bytes were read', async () => {
+    let maxBytes = 16
+    const { chunker, clock } = await filled('one\ntwo\nthree45', { maxBytes: () => maxBytes })
+    maxBytes = 6
+    expect(await chunker.room(never)).toHaveLength(0)
+    expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('one\n')
+    const cuts = Array.from({ length: 3 }, () => textOf(chunker.cut(clock.monotonicMs(), true)))
+    expect(cuts).toEqual(['two\n', 'three4', '5'])
   })
 
   test('of a binary file is cut where it is full, wherever newlines stand', async () => {
