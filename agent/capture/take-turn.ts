@@ -119,14 +119,12 @@ async function shipDue(
   shipping: Shipping,
   { clock, chunks }: Pick<CaptureParts, 'clock' | 'chunks'>,
 ): Promise<number> {
-  let cuts = 0
-  do {
+  for (let cuts = 0; ; cuts++) {
     const cut = chunker.cut(clock.monotonicMs(), all)
     if (!cut) return cuts
     await shipping.ship(cut)
-    cuts++
-  } while (all || chunker.uncutBytes >= chunks.maxBytes)
-  return cuts
+    if (!all && chunker.uncutBytes < chunks.maxBytes) return cuts + 1
+  }
 }
 
 /** Somebody waits for bytes that were read and are not yet in the queue, and they all are there. */
