@@ -27,7 +27,7 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   } = config
   const signer = loadSigner(config.keyFile)
   await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
-  const onReceiptsLost = (): void => capture.beginAgain()
+  const onReceiptsLost = (): Promise<void> => capture.beginAgain()
   await using sender = await openDelivery(config, queue, signer, world, onReceiptsLost)
   const { delivery } = sender
   const patience = new AbortController()

@@ -96,6 +96,7 @@ export class Capture {
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
     await using _open = this.#openFiles
+    await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     this.#tasks.start((stop) => this.#finishForEver(stop))
     {
@@ -176,8 +177,8 @@ export class Capture {
   }
 
   /** Has the files that are there read again from their beginnings: the server has lost what it signed for. */
-  beginAgain(): void {
-    this.#follower.beginAgain()
+  beginAgain(): Promise<void> {
+    return this.#follower.beginAgain()
   }
 
   /** Has the files that a flush waits for closed, as far as they were read. */

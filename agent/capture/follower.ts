@@ -68,10 +68,24 @@ export class Follower {
     this.turns.want(generation)
   }
 
-  /** Has every file of which anything is known, and which is there or comes back, read again as a new stream. */
-  beginAgain(): void {
-    for (const stream of this.#parts.queue.resumePoints.keys()) this.#void.add(stream)
+  /**
+   * Has every file of which anything is known, and which is there or comes back, read again as a new stream. Once this
+   * resolves, a restart changes nothing about it.
+   */
+  async beginAgain(): Promise<void> {
+    const { queue } = this.#parts
+    const streams = [...queue.resumePoints.keys()]
+    await queue.remember('void', JSON.stringify(streams))
+    for (const stream of streams) this.#void.add(stream)
     for (const generation of this.#followed.values()) this.turns.want(generation)
+  }
+
+  /** What the last life was to begin again. The streams that it did end are in nobody's way: none is ever the same. */
+  async recallVoid(): Promise<void> {
+    const { queue } = this.#parts
+    const said = await queue.recall('void')
+    for (const stream of said === undefined ? [] : (JSON.parse(said) as StreamId[]))
+      if (queue.resumePoints.has(stream)) this.#void.add(stream)
   }
 
   /** Has what was read cut when it is old enough. */

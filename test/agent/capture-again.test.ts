@@ -1,4 +1,4 @@
-import { appendFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, rename, rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { Ground, queued, type Watch } from '../kit/capture-ground.ts'
 
@@ -16,7 +16,7 @@ describe('a file of which the server has lost what it signed for', () => {
     await writeFile(ground.path('a.log'), text)
     await ground.watch(async (watch) => {
       await queuedWhole(watch, text.length)
-      watch.capture.beginAgain()
+      await watch.capture.beginAgain()
       await watch.told.told('streamStarted', 2)
       await appendFile(ground.path('a.log'), 'and what came then\n')
       await queued(watch, 2 * text.length + 'and what came then\n'.length)
@@ -31,11 +31,23 @@ describe('a file of which the server has lost what it signed for', () => {
     await writeFile(ground.path('a.log'), text)
     await ground.watch((watch) => queuedWhole(watch, text.length))
     await ground.watch(async ({ capture, told, queue }) => {
-      capture.beginAgain()
+      await capture.beginAgain()
       expect(await told.told('streamEnded')).toContain('receiptsLost')
       await queued({ queue }, 2 * text.length)
       expect(queue.resumePoints.size).toBe(1)
     })
+    expect((await ground.streams()).map((stream) => stream.text)).toEqual([text, text])
+  })
+
+  test('is read again when it comes back, in whichever life of the agent', async () => {
+    await using ground = await Ground.start()
+    const away = { source: { closeAfterMs: 60_000 } }
+    await writeFile(ground.path('a.log'), text)
+    await ground.watch((watch) => queuedWhole(watch, text.length), away)
+    await rename(ground.path('a.log'), ground.path('a.log.unplugged'))
+    await ground.watch(({ capture }) => capture.beginAgain(), away)
+    await rename(ground.path('a.log.unplugged'), ground.path('a.log'))
+    await ground.watch((watch) => queued(watch, 2 * text.length), away)
     expect((await ground.streams()).map((stream) => stream.text)).toEqual([text, text])
   })
 
@@ -45,7 +57,7 @@ describe('a file of which the server has lost what it signed for', () => {
     await ground.watch((watch) => queuedWhole(watch, text.length))
     await rm(ground.path('a.log'))
     await ground.watch(async ({ capture, told }) => {
-      capture.beginAgain()
+      await capture.beginAgain()
       expect(await told.told('streamEnded')).toContain('deleted')
     })
     expect((await ground.streams()).map((stream) => stream.text)).toEqual([text])
