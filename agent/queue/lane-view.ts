@@ -5,6 +5,8 @@ import { laneKey, lanePrefixes, recordKey, type IndexEntry, type Place } from '.
 export class LaneView {
   readonly lane: Lane
   readonly #handedOut = new Set<string>()
+  /** How often any were taken back. */
+  takenBack = 0
   /** Whatever waits before this key is handed out. */
   #from: string
 
@@ -32,11 +34,12 @@ export class LaneView {
     return this.#handedOut.has(key)
   }
 
-  /** These, in their order, are the first that were not. */
-  handOut(entries: readonly IndexEntry[]): void {
+  /** These, in their order, were the first that were not, when so many had been taken back. */
+  handOut(entries: readonly IndexEntry[], takenBack: number): void {
     for (const entry of entries) this.#handedOut.add(recordKey(entry))
     const last = entries.at(-1)
-    if (last) this.#from = `${recordKey(last)}\0`
+    // What came back while these were read may stand before them.
+    if (last && takenBack === this.takenBack) this.#from = `${recordKey(last)}\0`
   }
 
   /** They have left the lane. */
@@ -46,6 +49,7 @@ export class LaneView {
 
   /** Those of them that have not left the lane can be handed out again. */
   takeBack(entries: readonly IndexEntry[]): void {
+    this.takenBack++
     for (const entry of entries) {
       const key = recordKey(entry)
       if (this.#handedOut.delete(key) && key < this.#from) this.#from = key

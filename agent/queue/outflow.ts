@@ -75,6 +75,7 @@ export class Outflow {
     end: Place,
   ): Promise<Batch | undefined> {
     for (;;) {
+      const { takenBack } = view
       const entries = await this.#firstEntries(view, maxBytes, maxRecords, end)
       if (entries.length === 0) return undefined
       const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
@@ -83,7 +84,7 @@ export class Outflow {
         this.#buffers.giveBack(buffer)
         throw cause
       })
-      view.handOut(batch.entries)
+      view.handOut(batch.entries, takenBack)
       this.#batches.set(batch, buffer)
       if (batch.entries.length > 0) return batch
       this.#release(batch)
