@@ -28,7 +28,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   const signer = loadSigner(config.keyFile)
   const kept = { device, stateDirectory, ...bounds, isLookComing: true }
   await using queue = await Queue.open(kept, signer, world)
-  await using sender = await openDelivery(config, queue, signer, world)
+  const onReceiptsLost = (): Promise<void> => capture.beginAgain()
+  await using sender = await openDelivery(config, queue, signer, world, onReceiptsLost)
   const { delivery, recall } = sender
   const patience = new AbortController()
   const cut = {

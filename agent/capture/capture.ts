@@ -105,6 +105,7 @@ export class Capture {
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
     await using _open = this.#openFiles
+    await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     this.#tasks.start((stop) => this.#finishForEver(stop))
     {
@@ -182,6 +183,11 @@ export class Capture {
   hurry(generation: Generation, size: number): void {
     generation.flushTo = size
     if (generation.queuedTo < size) this.#follower.turns.want(generation)
+  }
+
+  /** Has the files that are there read again from their beginnings: the server has lost what it signed for. */
+  beginAgain(): Promise<void> {
+    return this.#follower.beginAgain()
   }
 
   /** Has the files that a flush waits for closed, as far as they were read. */

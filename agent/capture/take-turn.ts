@@ -17,6 +17,13 @@ export interface CaptureParts {
   readonly patience: AbortSignal
 }
 
+/** Why a stream ends whose file is read on in another one. */
+export type OverReason =
+  | 'truncated'
+  | 'overwritten'
+  /** The server has lost what it signed for, and gets all of the file again. */
+  | 'receiptsLost'
+
 /** How a turn ended. */
 export type TurnEnd =
   /** Nothing is to be done before something happens to the file. */
@@ -25,7 +32,7 @@ export type TurnEnd =
   | { readonly is: 'more' }
   /** The queue takes nothing any more. */
   | { readonly is: 'notTaken' }
-  | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
+  | { readonly is: 'over'; readonly why: OverReason }
   | { readonly is: 'unreadable'; readonly cause: unknown }
 
 /** After so many chunks the next file with a backlog has its turn. */
@@ -47,21 +54,20 @@ export async function takeTurn(
   parts: CaptureParts,
   signal: AbortSignal,
 ): Promise<TurnEnd> {
-  const { clock, buffers, chunks } = parts
-  const rules = { ...chunks, format: generation.source.format }
+  const { buffers, chunks, clock } = parts
+  const { format } = generation.source
+  const rules = { format, maxAgeMs: chunks.maxAgeMs, limits: chunks }
   generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers)
   const chunker = generation.chunker
   // It goes on when the turn is over: while the disk is slow, reading is not.
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
   const { shipping } = generation
-  if (!file) return shipRest(generation, shipping, clock)
+  if (!file) return shipRest(generation, shipping, parts)
   try {
     for (let cuts = 0; cuts < chunksInTurn && !signal.aborted;) {
       const slice = await readOn(generation, file, chunker, clock, signal)
       const isLast = slice.is === 'over' || slice.is === 'unreadable'
-      const cut = chunker.cut(clock.monotonicMs(), isLast || isFlushed(generation))
-      if (cut) await shipping.ship(cut)
-      if (cut) cuts++
+      cuts += await shipDue(chunker, isLast || isFlushed(generation), shipping, parts)
       if (shipping.isRefused) return { is: 'notTaken' }
       const end = await endOf(slice, generation, file, shipping, clock.monotonicMs())
       if (end) return end
@@ -94,14 +100,32 @@ async function endOf(
 /** Everything that was read is in the queue, or on its way, before this resolves. */
 export async function shipAll(generation: Generation, parts: CaptureParts): Promise<void> {
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
-  await shipRest(generation, generation.shipping, parts.clock)
+  await shipRest(generation, generation.shipping, parts)
   await generation.shipping.done()
 }
 
-async function shipRest(generation: Generation, shipping: Shipping, clock: Clock): Promise<TurnEnd> {
-  const cut = generation.chunker?.cut(clock.monotonicMs(), true)
-  if (cut) await shipping.ship(cut)
+async function shipRest(
+  { chunker }: Generation,
+  shipping: Shipping,
+  parts: Pick<CaptureParts, 'clock' | 'chunks'>,
+): Promise<TurnEnd> {
+  if (chunker) await shipDue(chunker, true, shipping, parts)
   return { is: 'rested' }
+}
+
+/** Ships what is due: one chunk, or more where less goes into one than when it was read. Gives how many. */
+async function shipDue(
+  chunker: Chunker,
+  all: boolean,
+  shipping: Shipping,
+  { clock, chunks }: Pick<CaptureParts, 'clock' | 'chunks'>,
+): Promise<number> {
+  for (let cuts = 0; ; cuts++) {
+    const cut = chunker.cut(clock.monotonicMs(), all)
+    if (!cut) return cuts
+    await shipping.ship(cut)
+    if (!all && chunker.uncutBytes < chunks.maxBytes) return cuts + 1
+  }
 }
 
 /** Somebody waits for bytes that were read and are not yet in the queue, and they all are there. */

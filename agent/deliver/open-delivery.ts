@@ -27,7 +27,7 @@ export async function openDelivery(
   queue: Queue,
   signer: Signer,
   world: World,
-  onReceiptsLost?: () => void,
+  onReceiptsLost?: () => Promise<void>,
 ): Promise<OpenedDelivery> {
   const { requestMaxBytes, requestTimeoutMs: stallMs, retry, rateLimit } = sending
   await using disposal = new AsyncDisposableStack()

@@ -6,6 +6,7 @@ import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
 import { acceptedTypes, askForReceipts, maxAnswerBytes } from './asking.ts'
 import { Doubts } from './doubts.ts'
+import { hangUpOn } from './hang-up.ts'
 import type { LinkModel } from './link-model.ts'
 import { linkCodes, type Answer, type Link } from './link.ts'
 import type { Pacer, Passage } from './pacer.ts'
@@ -131,6 +132,7 @@ export class Requests {
     const { model, size, world } = this.#parts
     const meaning = readAnswer(answer, batch.entries, this.#parts.parties)
     if (meaning.is === 'failed') {
+      hangUpOn(answer, meaning.course)
       model.abandoned(passage.upload, world.clock.monotonicMs())
       return this.#fail(batch, answer, meaning)
     }
@@ -207,6 +209,7 @@ export class Requests {
 
   #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed): void {
     const { course, why, retryAfterMs } = failed
+    hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
     // It answered: that it cannot be asked is no reason to wait.
     if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return
