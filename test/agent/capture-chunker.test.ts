@@ -14,7 +14,9 @@ const rules: fc.Arbitrary<ChunkRules> = fc
     maxAgeMs: fc.integer({ min: 1, max: 50 }),
     format: fc.constantFrom('text', 'binary'),
   })
-  .map(({ maxBytes, more, ...rest }) => ({ ...rest, limits: { maxBytes, catchUpBytes: maxBytes + more } }))
+  .map(({ maxBytes, more, maxAgeMs, format }): ChunkRules => {
+    return { limits: { maxBytes, catchUpBytes: maxBytes + more }, maxAgeMs, format }
+  })
 
 /** What happens to one of several files that share the buffers. */
 type Step =
