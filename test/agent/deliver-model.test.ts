@@ -49,6 +49,7 @@ class Simulation {
       const done = this.#sendings.shift()
       if (!done) return
       this.model.receipted(done.upload, this.nowMs)
+      this.size.grow()
       this.receiptedBytes += done.upload.bytes
     }
   }
@@ -68,9 +69,10 @@ class Simulation {
     const last = this.#sendings.at(-1)
     const awaited = this.#sendings.filter(({ restBytes }) => restBytes === 0)
     const awaitedBytes = awaited.reduce((sum, { upload }) => sum + upload.bytes, 0)
-    const bytes = this.size.next(this.model)
+    const bytes = this.size.next(this.model, this.#sendings.length)
     const mayBegin =
       this.#sendings.length === 0 ||
+      (this.model.rate === undefined && this.#sendings.length < 3) ||
       (this.model.rate !== undefined && awaitedBytes <= 2 * this.model.pipeBytes + bytes)
     if ((last?.restBytes ?? 0) === 0 && mayBegin && this.#sendings.length < 6) {
       const upload = this.model.begin(this.nowMs)
@@ -125,12 +127,12 @@ test('a link that becomes ten times as fast is filled within seconds, and one th
   const simulation = new Simulation(slow)
   simulation.run(30_000)
   simulation.air = { rate: 1250, roundTripMs: 200 }
-  simulation.run(10_000)
+  simulation.run(20_000)
   simulation.receiptedBytes = 0
   simulation.run(10_000)
   expect(simulation.receiptedBytes).toBeGreaterThan(0.9 * 10_000 * 1250)
   simulation.air = slow
-  simulation.run(40_000)
+  simulation.run(120_000)
   simulation.mostBacklogBytes = 0
   simulation.receiptedBytes = 0
   simulation.run(10_000)
@@ -177,16 +179,16 @@ describe('the size of requests', () => {
   test('halves with each cut, grows by a step with each receipt, and stays within what is allowed', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
-    expect(size.next(model)).toBe(4 << 20)
+    expect(size.next(model, 0)).toBe(4 << 20)
     size.shrink(4 << 20)
     size.shrink(2 << 20)
-    expect(size.next(model)).toBe(1 << 20)
+    expect(size.next(model, 0)).toBe(1 << 20)
     size.grow()
-    expect(size.next(model)).toBe((1 << 20) + (128 << 10))
+    expect(size.next(model, 0)).toBe((1 << 20) + (128 << 10))
     for (let times = 0; times < 100; times++) size.grow()
-    expect(size.next(model)).toBe(4 << 20)
-    for (let times = 0; times < 100; times++) size.shrink(size.next(model))
-    expect(size.next(model)).toBe(1)
+    expect(size.next(model, 0)).toBe(4 << 20)
+    for (let times = 0; times < 100; times++) size.shrink(size.next(model, 0))
+    expect(size.next(model, 0)).toBe(1)
   })
 
   test('stays under one that was too large, until the server says what it takes', () => {
@@ -194,11 +196,11 @@ describe('the size of requests', () => {
     const model = known()
     size.refusedAt(3 << 20)
     for (let times = 0; times < 100; times++) size.grow()
-    expect(size.next(model)).toBe((3 << 20) / 2)
+    expect(size.next(model, 0)).toBe((3 << 20) / 2)
     size.allow(2 << 20)
-    expect(size.next(model)).toBe(2 << 20)
+    expect(size.next(model, 0)).toBe(2 << 20)
     size.allow(1 << 30)
-    expect(size.next(model)).toBe(4 << 20)
+    expect(size.next(model, 0)).toBe(4 << 20)
   })
 })
 

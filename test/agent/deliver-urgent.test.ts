@@ -75,10 +75,10 @@ test('a record of high priority is sent at once while a request of low priority 
   await using kit = await DeliveryKit.start([])
   for (let count = 0; count < 5; count++) await kit.append(randomBytes(60_000), 'low')
   kit.run()
-  await kit.chunks(2)
+  await kit.chunks(3)
   const waiting = kit.queue.ledger.records
   await kit.append('urgent\n', 'high')
-  const urgent = await kit.chunks(3)
+  const urgent = await kit.chunks(4)
   expect(Buffer.from(urgent.request.body ?? []).includes('urgent')).toBe(true)
   kit.store(urgent)
   await kit.world.told.told('forgotten')
