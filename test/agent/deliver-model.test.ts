@@ -36,6 +36,13 @@ class Simulation {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs++) this.#step()
   }
 
+  /** What is under way is lost, and nothing moves for so long. */
+  cut(ms: number): void {
+    for (const { upload } of this.#sendings.splice(0)) this.model.abandoned(upload, this.nowMs)
+    this.size.shrink(64 << 10)
+    this.nowMs += ms
+  }
+
   #step(): void {
     this.#deliver()
     this.#drain()
@@ -175,7 +182,48 @@ const known = (): LinkModel => {
   return model
 }
 
+test('a pause of the link is no part of a round, and what was known of it holds on', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
+  simulation.run(60_000)
+  const { model } = simulation
+  const { rate = 0 } = model
+  simulation.cut(10_000)
+  expect(model.waitMs(simulation.nowMs)).toBe(0)
+  simulation.receiptedBytes = 0
+  for (let seconds = 0; seconds < 20; seconds++) {
+    simulation.run(1000)
+    expect(model.rate).toBeGreaterThan(0.95 * rate)
+  }
+  expect(simulation.receiptedBytes).toBeGreaterThan(0.88 * 20_000 * 125)
+})
+
+test('the rate is known a round trip after the first receipt', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
+  simulation.run(2500)
+  expect(simulation.model.rate).toBeGreaterThan(0.9 * 125)
+  expect(simulation.model.rate).toBeLessThan(1.3 * 125)
+})
+
 describe('the size of requests', () => {
+  test('grows from 400 ms of the rate to 1.5 s, and begins again after a cut', () => {
+    const size = new RequestSize(4 << 20)
+    const link = { rate: 1000, pipeBytes: 0, isGrowing: false }
+    expect(size.next(link, 0)).toBe(400_000)
+    for (let times = 0; times < 10; times++) size.grow()
+    expect(size.next(link, 0)).toBe(1_500_000)
+    expect(size.next({ ...link, isGrowing: true }, 0)).toBe(400_000)
+    size.shrink(1_500_000)
+    expect(size.next(link, 0)).toBe(400_000)
+    expect(size.next({ ...link, pipeBytes: 600_000 }, 0)).toBe(600_000)
+    expect(size.next({ ...link, pipeBytes: 600_000 }, 1)).toBe(400_000)
+  })
+
+  test('that fell with one cut is halved once', () => {
+    const size = new RequestSize(4 << 20)
+    for (let times = 0; times < 4; times++) size.shrink(1 << 20)
+    expect(size.next(known(), 0)).toBe(512 << 10)
+  })
+
   test('halves with each cut, grows by a step with each receipt, and stays within what is allowed', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
