@@ -208,7 +208,11 @@ export class LinkModel {
 
   /** Where there was nothing more to send the link could have carried more: such a sample only counts upwards. */
   #noteRate(rate: number, upload: Upload): void {
-    const isLow = upload.isStarved || upload.deliveredBytes === this.#idleBytes
+    // A line beside a large body tells of the line only.
+    const bytes = this.#deliveredBytes - upload.deliveredBytes
+    const isTiny = bytes < this.#outstandingBytes / 4
+    if (isTiny && this.rate === undefined) return
+    const isLow = isTiny || upload.isStarved || upload.deliveredBytes === this.#idleBytes
     if (isLow && this.rate !== undefined && rate <= this.rate) return
     this.#countRounds(rate > (this.rate ?? 0) * growth, upload)
     this.#rates.push(rate)

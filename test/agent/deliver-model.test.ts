@@ -162,6 +162,18 @@ test('what is sent because there is no more says nothing against the link', () =
   expect(model.rate).toBe(300)
 })
 
+test('a line that passes a large body says nothing of the rate', () => {
+  const model = new LinkModel()
+  const large = model.begin(0)
+  model.left(large, 1_000_000, 0)
+  for (const nowMs of [0, 1000, 2000]) {
+    const line = model.begin(nowMs)
+    model.left(line, 100, nowMs)
+    model.receipted(line, nowMs + 600)
+  }
+  expect(model.rate).toBeUndefined()
+})
+
 test('an upload that came to nothing leaves no trace in what is under way', () => {
   const model = new LinkModel()
   const first = model.begin(0)
