@@ -36,6 +36,9 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     get maxBytes() {
       return Math.min(chunks.maxBytes, delivery.maxChunkBytes)
     },
+    get catchUpBytes() {
+      return Math.min(chunks.catchUpBytes, delivery.maxChunkBytes)
+    },
   }
   const options = { sources, chunks: cut, rescanMs, maxOpenFiles }
   const capture = new Capture(options, queue, world, patience.signal)

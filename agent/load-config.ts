@@ -4,6 +4,7 @@ import { Settings as LibrarySettings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { showText } from '../protocol/show-text.ts'
+import type { ChunkLimits } from './capture/chunker.ts'
 import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
 import { readOverrides, type Environment, type OverrideMap, type Overrides } from './config-overrides.ts'
 import { settingsSchema, type AgentConfig, type Settings } from './config.ts'
@@ -132,7 +133,7 @@ const rules: readonly Rule[] = [
   },
   {
     path: ['queue', 'maxBytes'],
-    isMet: ({ queue, chunks }) => bytesOf(queue.maxBytes) >= 2 * bytesOf(chunks.maxBytes),
+    isMet: ({ queue, chunks }) => bytesOf(queue.maxBytes) >= 2 * chunkLimits(chunks.maxBytes).maxBytes,
     expected: 'at least twice chunks.maxBytes',
   },
   {
@@ -184,7 +185,7 @@ function toConfig(checked: Settings, folder: string, env: Environment): AgentCon
     stateDirectory: resolve(folder, checked.state),
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
-    chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
+    chunks: { ...chunkLimits(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
     capture: { maxOpenFiles: sure(countOf(capture.maxOpenFiles)) },
     queue: {
       maxBytes: bytesOf(queue.maxBytes),
@@ -247,6 +248,13 @@ function toSource(source: Settings['sources'][number]): SourceConfig {
   const ignoreOlderMs = ignoreOlder === 'never' ? undefined : msOf(ignoreOlder)
   const times = { ignoreOlderMs, closeAfterMs: msOf(closeAfter) }
   return { paths, exclude, format, tags: new Map(Object.entries(tags)), priority, startAt, ...times }
+}
+
+const mebibyte = 1024 * 1024
+
+function chunkLimits(maxBytes: string | number | undefined): ChunkLimits {
+  if (maxBytes === undefined) return { maxBytes: mebibyte, catchUpBytes: 2 * mebibyte }
+  return { maxBytes: bytesOf(maxBytes), catchUpBytes: bytesOf(maxBytes) }
 }
 
 const deviceOf = (text: string): DeviceId => sure(parseDeviceId(text))

@@ -4,6 +4,7 @@ import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
+import type { ChunkLimits } from './chunker.ts'
 import { Departed } from './departed.ts'
 import { FileSearch, pathKey } from './find-files.ts'
 import { Finishing } from './finishing.ts'
@@ -16,13 +17,13 @@ import { FolderWatch } from './watch.ts'
 
 export interface CaptureOptions {
   readonly sources: readonly SourceConfig[]
-  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   readonly rescanMs: number
   readonly maxOpenFiles: number
 }
 
-/** Enough that one chunk is read while another is encoded and a third is on its way to the disk. */
-const bufferCount = 3
+/** Enough that one chunk is read and encoded while another is on its way to the disk. */
+const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
 
@@ -50,7 +51,7 @@ export class Capture {
     this.#world = world
     const { clock } = world
     const { chunks } = options
-    const buffers = new ChunkBuffers(chunks.maxBytes, bufferCount, clock)
+    const buffers = new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
     const parts = { queue, clock, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search

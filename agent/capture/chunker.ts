@@ -1,8 +1,14 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 
-export interface ChunkRules {
+/** How large a chunk may become. */
+export interface ChunkLimits {
   readonly maxBytes: number
+  /** Where that much waits to be read, a chunk may be as large as this: each costs the same, whatever its size. */
+  readonly catchUpBytes: number
+}
+
+export interface ChunkRules extends ChunkLimits {
   readonly maxAgeMs: number
   /** A chunk of text prefers to end at a newline, and never needs one. */
   readonly format: 'text' | 'binary'
@@ -29,6 +35,8 @@ export class Chunker implements Disposable {
   /** What is uncut while there is no buffer. */
   #rest: Uint8Array = new Uint8Array(0)
   #length = 0
+  /** Of the chunk that is being filled. */
+  #limit: number
   /** When the oldest uncut byte was read. */
   #sinceMs = 0
 
@@ -36,6 +44,7 @@ export class Chunker implements Disposable {
     this.#offset = offset
     this.#rules = rules
     this.#buffers = buffers
+    this.#limit = rules.maxBytes
   }
 
   get uncutBytes(): number {
@@ -52,10 +61,19 @@ export class Chunker implements Disposable {
     this.#offset = offset as ByteOffset
   }
 
-  /** Where the next bytes are to be read into; empty when the signal fires before there is room. */
-  async room(signal: AbortSignal): Promise<Uint8Array> {
+  /**
+   * Where the next of the `waiting` bytes are to be read into; empty when a chunk is to be cut first, or the signal fires
+   * before there is room.
+   */
+  async room(waiting: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (!this.#buffer) this.#limit = this.#limitFor(waiting)
     this.#buffer ??= await this.#fillBuffer(signal)
-    return this.#buffer?.subarray(this.#length, this.#rules.maxBytes) ?? new Uint8Array(0)
+    return this.#buffer?.subarray(this.#length, this.#limit) ?? new Uint8Array(0)
+  }
+
+  #limitFor(waiting: number): number {
+    const { maxBytes, catchUpBytes } = this.#rules
+    return this.#length < maxBytes && this.#length + waiting < catchUpBytes ? maxBytes : catchUpBytes
   }
 
   async #fillBuffer(signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -80,7 +98,7 @@ export class Chunker implements Disposable {
   cut(nowMs: number, all: boolean): Cut | undefined {
     if (this.#length === 0) return undefined
     if (all) return this.#cutAt(this.#length, nowMs)
-    const isDue = this.#length === this.#rules.maxBytes || this.dueInMs(nowMs) === 0
+    const isDue = this.#length >= this.#limit || this.dueInMs(nowMs) === 0
     return isDue ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
   }
 
@@ -101,6 +119,7 @@ export class Chunker implements Disposable {
     this.#rest = uncut.slice(end)
     this.#buffer = undefined
     this.#length = this.#rest.length
+    this.#limit = this.#rules.maxBytes
     this.#offset = (this.#offset + end) as ByteOffset
     this.#sinceMs = nowMs
     return cut

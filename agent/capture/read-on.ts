@@ -30,8 +30,8 @@ export async function readOn(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Slice> {
-  const into = await chunker.room(signal)
-  if (into.length === 0) return { is: 'end' }
+  const into = await chunker.room(generation.size - generation.readTo, signal)
+  if (into.length === 0) return signal.aborted ? { is: 'end' } : { is: 'bytes', isEnd: false }
   const read = await readSome(file, into, generation.readTo)
   if (!read.ok) return { is: 'unreadable', cause: read.cause }
   const { count } = read

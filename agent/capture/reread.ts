@@ -115,7 +115,7 @@ class Pass {
   }
 
   get #pieceBytes(): number {
-    return this.#parts.chunks.maxBytes
+    return this.#parts.chunks.catchUpBytes
   }
 
   /** Where shipped ranges overlap, a byte counts once. */

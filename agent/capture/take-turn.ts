@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
-import { Chunker } from './chunker.ts'
+import { Chunker, type ChunkLimits } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { endOfUnreadable, readOn, type Slice } from './read-on.ts'
 import { Shipping } from './shipping.ts'
@@ -12,7 +12,7 @@ export interface CaptureParts {
   readonly queue: Queue
   readonly clock: Clock
   readonly buffers: ChunkBuffers
-  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   /** Fires when even what was read can no longer be queued. */
   readonly patience: AbortSignal
 }

@@ -7,11 +7,14 @@ import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
 
 const newline = 0x0a
-const rules: fc.Arbitrary<ChunkRules> = fc.record({
-  maxBytes: fc.integer({ min: 4, max: 40 }),
-  maxAgeMs: fc.integer({ min: 1, max: 50 }),
-  format: fc.constantFrom('text', 'binary'),
-})
+const rules: fc.Arbitrary<ChunkRules> = fc
+  .record({
+    maxBytes: fc.integer({ min: 4, max: 40 }),
+    more: fc.nat(40),
+    maxAgeMs: fc.integer({ min: 1, max: 50 }),
+    format: fc.constantFrom('text', 'binary'),
+  })
+  .map(({ more, ...rest }) => ({ ...rest, catchUpBytes: rest.maxBytes + more }))
 
 /** What happens to one of several files that share the buffers. */
 type Step =
@@ -43,7 +46,7 @@ interface Piece {
 /** Runs the steps as captureFile does, and keeps what was cut of each file. */
 async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[][]> {
   const clock = new FakeClock()
-  const buffers = new ChunkBuffers(rules.maxBytes, 2, clock)
+  const buffers = new ChunkBuffers(rules.catchUpBytes, 2, clock)
   const chunkers = Array.from({ length: files }, () => new Chunker(0 as ByteOffset, rules, buffers))
   const cuts: Piece[][] = chunkers.map(() => [])
   const keep = (index: number, cut: Cut | undefined, isFlushed: boolean): void => {
@@ -61,7 +64,7 @@ async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[
     if (!chunker) throw new Error('there is no such file')
     if (step.is === 'bytes') {
       for (let done = 0; done < step.bytes.length;) {
-        const room = await chunker.room(never)
+        const room = await chunker.room(step.bytes.length - done, never)
         const piece = step.bytes.subarray(done, done + room.length)
         room.set(piece)
         chunker.took(piece.length, clock.monotonicMs())
@@ -111,7 +114,7 @@ describe('for all that is written to files that share the buffers', () => {
           pieces.filter(({ bytes, isFlushed }, index) => {
             const isEarly = !isFlushed && index < pieces.length - 1
             const isTorn = rules.format === 'text' && bytes.includes(newline) && bytes.at(-1) !== newline
-            return bytes.length === 0 || bytes.length > rules.maxBytes || (isEarly && isTorn)
+            return bytes.length === 0 || bytes.length > rules.catchUpBytes || (isEarly && isTorn)
           }),
         )
         expect(wrong).toEqual([])
@@ -127,9 +130,9 @@ async function filled(
 ): Promise<{ chunker: Chunker; clock: FakeClock }> {
   const clock = new FakeClock()
   const buffers = new ChunkBuffers(16, 1, clock)
-  const all: ChunkRules = { maxBytes: 16, maxAgeMs: 100, format: 'text', ...rules }
+  const all: ChunkRules = { maxBytes: 16, catchUpBytes: 16, maxAgeMs: 100, format: 'text', ...rules }
   const chunker = new Chunker(0 as ByteOffset, all, buffers)
-  const room = await chunker.room(never)
+  const room = await chunker.room(text.length, never)
   room.set(Buffer.from(text))
   chunker.took(text.length, clock.monotonicMs())
   return { chunker, clock }
@@ -142,6 +145,18 @@ describe('a chunk', () => {
     const { chunker, clock } = await filled('one\ntwo\nthree456')
     expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('one\ntwo\n')
     expect(chunker.uncutBytes).toBe(8)
+  })
+
+  test('may be larger where that much waits, and only there', async () => {
+    const limits = { maxBytes: 4, catchUpBytes: 8 }
+    for (const [waiting, room] of [
+      [7, 4],
+      [8, 8],
+    ] as const) {
+      const { chunker } = await filled('', limits)
+      chunker.rest()
+      expect((await chunker.room(waiting, never)).length).toBe(room)
+    }
   })
 
   test('is not cut before it is full or old', async () => {

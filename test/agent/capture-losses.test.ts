@@ -144,7 +144,7 @@ describe('a refill is another generation', () => {
   test('even when what was read of it is still in memory', async () => {
     await using ground = await Ground.start()
     await writeFile(ground.path('a.log'), 'first\n')
-    const slowly: Life = { options: { chunks: { maxBytes: 4096, maxAgeMs: 60_000 } } }
+    const slowly: Life = { options: { chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 60_000 } } }
     await ground.watch(async (watch) => {
       while (watch.capture.followed[0]?.readTo !== 6) await watch.capture.look()
       await writeFile(ground.path('a.log'), 'second and longer\n')

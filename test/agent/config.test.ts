@@ -62,7 +62,7 @@ describe('a file with what must be given', () => {
       keyFile: '/etc/logbox/device.key',
       stateDirectory: '/var/lib/logbox',
       controlSocket: '/run/logbox/agent.sock',
-      chunks: { maxBytes: 1_048_576, maxAgeMs: 5000 },
+      chunks: { maxBytes: 1_048_576, catchUpBytes: 2_097_152, maxAgeMs: 5000 },
       capture: { maxOpenFiles: 256 },
       queue: { maxBytes: 2_147_483_648, minFree: 67_108_864, whenFull: 'pause' },
       delivery: {
@@ -417,7 +417,7 @@ describe('a variable or a flag', () => {
     expect(fromEnv).toMatchObject({
       device: 'other',
       keyFile: '/other.key',
-      chunks: { maxBytes: 2_097_152, maxAgeMs: 1000 },
+      chunks: { maxBytes: 2_097_152, catchUpBytes: 2_097_152, maxAgeMs: 1000 },
       delivery: {
         retry: { minMs: 1000, maxMs: 2000 },
         rateLimit: 65_536,

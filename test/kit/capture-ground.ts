@@ -81,7 +81,7 @@ export class Ground implements AsyncDisposable {
     const patience = new AbortController()
     const options = {
       sources: [sourceOf([this.path(unusual.glob ?? '*.log')], unusual.source)],
-      chunks: { maxBytes: 4096, maxAgeMs: 20 },
+      chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 20 },
       rescanMs: 50,
       maxOpenFiles: 64,
       ...unusual.options,
