@@ -43,13 +43,15 @@ export class Lookout {
   }
 
   async #notice(found: FoundFile, round: Round): Promise<void> {
+    const askedMs = this.#world.clock.monotonicMs()
     const facts = await this.#world.files.facts(found.path)
     if (!facts.isFile) return
     const key = identityKey(identityOf(facts))
     const generation = this.#follower.followed.get(key)
     const isKnown = round.saw(key, found, facts)
     if (isKnown) return
-    if (generation) await this.#noticeAgain(generation, facts)
+    if (generation && generation.beganMs >= askedMs) this.#follower.turns.want(generation)
+    else if (generation) await this.#noticeAgain(generation, facts)
     else round.strangers.push({ found, facts, key })
   }
 
@@ -66,8 +68,9 @@ export class Lookout {
   /** A file whose reading is held up may be truncated before it is read: then it matters how large it was. */
   async #prove(generation: Generation): Promise<void> {
     const file = this.#follower.openFiles.peek(generation)
+    const { size } = generation
     const isIntact = file && (await hasLastBytes(generation, file).catch(() => false))
-    if (isIntact) generation.proved()
+    if (isIntact) generation.proved(size)
   }
 
   /** Where the file lies now, or that no glob leads to it any more. */
