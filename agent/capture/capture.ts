@@ -165,7 +165,8 @@ export class Capture {
     const files = this.followed
     for (const generation of files) {
       this.hurry(generation, generation.size)
-      generation.isClosingAsked = generation.mayBeRewritten && !generation.isClosedAsItStands
+      const isClosed = !generation.mayBeRewritten || generation.isClosedAsItStands
+      generation.closing = isClosed ? 'none' : 'asked'
     }
     return files
   }

@@ -14,7 +14,12 @@ const rules: fc.Arbitrary<ChunkRules> = fc
     maxAgeMs: fc.integer({ min: 1, max: 50 }),
     format: fc.constantFrom('text', 'binary'),
   })
-  .map(({ more, ...rest }) => ({ ...rest, catchUpBytes: rest.maxBytes + more }))
+  .map(({ more, maxBytes, maxAgeMs, format }) => ({
+    maxBytes,
+    catchUpBytes: maxBytes + more,
+    maxAgeMs,
+    format,
+  }))
 
 /** What happens to one of several files that share the buffers. */
 type Step =
