@@ -45,6 +45,12 @@ export class Finishing {
     return nowMs - generation.quietSinceMs >= quietMs(generation)
   }
 
+  /** Somebody else may have had its turn when it was to be closed. */
+  #isToBeClosed(generation: Generation): boolean {
+    const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+    return generation.queuedTo > 0 && !isDone
+  }
+
   #isKnownUnclosable(generation: Generation): boolean {
     return this.#unclosable.get(generation) === generation.facts.changedNs
   }
@@ -85,7 +91,7 @@ export class Finishing {
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
     if (generation.queuedTo < generation.readTo) return turns.want(generation)
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
-    if (facts && quietForMs < generation.source.closeAfterMs) return
+    if (facts && (quietForMs < generation.source.closeAfterMs || this.#isToBeClosed(generation))) return
     if (!turns.hold(generation)) return
     try {
       await this.#follower.letGo(generation, facts?.links === 0)

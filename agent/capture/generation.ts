@@ -63,6 +63,8 @@ export class Generation {
   quietSinceMs: number
   /** Reads in a row that failed at `readTo`. */
   failures = 0
+  /** When the last of them was, by the monotonic clock. */
+  failedMs = -Infinity
   turn: 'none' | 'waiting' | 'taken' = 'none'
   /** Somebody wants a turn for it while it has one. */
   isWanted = false
@@ -140,6 +142,7 @@ export class Generation {
     this.size = Math.max(this.size, this.readTo)
     this.seenBytes = Math.max(this.seenBytes, this.readTo)
     this.failures = 0
+    this.failedMs = -Infinity
   }
 
   /** Its bytes were still in place after it was seen with this size, which therefore was its own. */

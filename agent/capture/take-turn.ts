@@ -32,6 +32,8 @@ export type TurnEnd =
 const chunksInTurn = 4
 /** How often in a row reading must fail before bytes are given up. */
 const believedFailures = 3
+/** Between two tries, by the monotonic clock: many in the time of one bus reset say no more than one. */
+const tryAgainMs = 1000
 /** Of unreadable bytes in one loss record. */
 const mostUnreadable = 1024 * 1024
 
@@ -61,7 +63,7 @@ export async function takeTurn(
       if (cut) await shipping.ship(cut)
       if (cut) cuts++
       if (shipping.isRefused) return { is: 'notTaken' }
-      const end = await endOf(slice, generation, file, shipping)
+      const end = await endOf(slice, generation, file, shipping, clock.monotonicMs())
       if (end) return end
     }
     return { is: 'more' }
@@ -75,6 +77,7 @@ async function endOf(
   generation: Generation,
   file: OpenFile,
   shipping: Shipping,
+  nowMs: number,
 ): Promise<TurnEnd | undefined> {
   switch (slice.is) {
     case 'bytes':
@@ -84,7 +87,7 @@ async function endOf(
     case 'over':
       return slice
     case 'unreadable':
-      return (await passOver(generation, file, shipping)) ? undefined : slice
+      return (await passOver(generation, file, shipping, nowMs)) ? undefined : slice
   }
 }
 
@@ -107,8 +110,15 @@ function isFlushed({ readTo, flushTo, queuedTo }: Generation): boolean {
 }
 
 /** Gives up the pages that cannot be read, once that was tried often enough; else false. */
-async function passOver(generation: Generation, file: OpenFile, shipping: Shipping): Promise<boolean> {
+async function passOver(
+  generation: Generation,
+  file: OpenFile,
+  shipping: Shipping,
+  nowMs: number,
+): Promise<boolean> {
+  if (nowMs - generation.failedMs < tryAgainMs) return false
   generation.failures++
+  generation.failedMs = nowMs
   const { size } = await file.facts()
   const from = generation.readTo
   if (generation.failures < believedFailures || size <= from) return false
@@ -119,5 +129,6 @@ async function passOver(generation: Generation, file: OpenFile, shipping: Shippi
   generation.took(to - from)
   // Of what follows it at once, one failure is enough.
   generation.failures = believedFailures - 1
+  generation.failedMs = -Infinity
   return true
 }
