@@ -1,5 +1,6 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import { logPathToBytes, showLogPath } from '../../protocol/log-path.ts'
+import type { Lane } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Follower } from './follower.ts'
@@ -13,7 +14,9 @@ const settleMs = 1000
 /** How long reading once more waits, before each piece, for files that grow. */
 const yieldMs = 100
 
-/** Finds out which files are finished, reads those once more, one at a time, and lets go of what nothing leads to. */
+/**
+ * Finds out which files are finished, reads those once more, of each lane one at a time, and lets go of what nothing leads to.
+ */
 export class Finishing {
   readonly #follower: Follower
   readonly #parts: CaptureParts
@@ -28,12 +31,19 @@ export class Finishing {
   }
 
   /** Reads once more what is finished now. */
-  async closeFinished(signal: AbortSignal): Promise<void> {
+  async closeFinished(lane: Lane, signal: AbortSignal): Promise<void> {
     const nowMs = this.#world.clock.monotonicMs()
-    for (const generation of this.#follower.followed.values()) {
+    for (const generation of this.#followed(lane)) {
       if (signal.aborted) return
       if (this.#isFinished(generation, nowMs)) await this.#close(generation, signal)
       if (generation.isClosedAsItStands || this.#isKnownUnclosable(generation)) generation.closing = 'none'
+    }
+  }
+
+  /** A lane that waits for room in the queue holds up no other. */
+  *#followed(lane: Lane): Generator<Generation> {
+    for (const generation of this.#follower.followed.values()) {
+      if (generation.source.priority === lane) yield generation
     }
   }
 
@@ -78,8 +88,8 @@ export class Finishing {
   }
 
   /** Lets go of the files that no glob leads to, once they stood still for long enough. */
-  async letGo(): Promise<void> {
-    for (const generation of this.#follower.followed.values()) {
+  async letGo(lane: Lane): Promise<void> {
+    for (const generation of this.#followed(lane)) {
       if (!generation.isListed) await this.#tend(generation).catch(() => undefined)
     }
   }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { equalBytes, type Digest, type StreamId } from '../../protocol/ids.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
 import type { Generation } from './generation.ts'
 import { Shipping } from './shipping.ts'
 import type { CaptureParts } from './take-turn.ts'
@@ -37,7 +38,8 @@ export async function reread(
   if (before.size < queuedTo || (!isWhole && !isWaitedFor)) return 'notFinished'
   const shipping = new Shipping(generation, parts.queue, parts.patience)
   const isStopped = (): boolean => signal.aborted || (generation.isWanted && !isWaitedFor)
-  const pass = new Pass(file, parts, shipping, isStopped)
+  const buffers = parts.buffers[generation.source.priority]
+  const pass = new Pass(file, buffers, parts.chunks.catchUpBytes, shipping, isStopped)
   for await (const range of rangesOf(parts.queue, generation.label.stream, queuedTo)) {
     await pause(signal)
     if (isStopped() || !(await pass.compare(range, signal))) return 'notFinished'
@@ -86,7 +88,8 @@ async function* rangesOf(queue: Queue, stream: StreamId, size: number): AsyncGen
 /** One pass over the file, in pieces that fit into a shared buffer. */
 class Pass {
   readonly #file: OpenFile
-  readonly #parts: CaptureParts
+  readonly #buffers: ChunkBuffers
+  readonly #pieceBytes: number
   readonly #shipping: Shipping
   readonly #isStopped: () => boolean
   readonly #whole = createHash('sha256')
@@ -95,9 +98,16 @@ class Pass {
   /** Some of it was shipped. */
   isCompared = false
 
-  constructor(file: OpenFile, parts: CaptureParts, shipping: Shipping, isStopped: () => boolean) {
+  constructor(
+    file: OpenFile,
+    buffers: ChunkBuffers,
+    pieceBytes: number,
+    shipping: Shipping,
+    isStopped: () => boolean,
+  ) {
     this.#file = file
-    this.#parts = parts
+    this.#buffers = buffers
+    this.#pieceBytes = pieceBytes
     this.#shipping = shipping
     this.#isStopped = isStopped
   }
@@ -121,10 +131,6 @@ class Pass {
     return this.#eachPiece(range, signal, (offset, bytes) => this.#shipping.shipAgain(offset, bytes))
   }
 
-  get #pieceBytes(): number {
-    return this.#parts.chunks.catchUpBytes
-  }
-
   /** Where shipped ranges overlap, a byte counts once. */
   #hash(offset: number, bytes: Uint8Array): void {
     const fresh = bytes.subarray(Math.max(0, this.#hashedTo - offset))
@@ -138,7 +144,7 @@ class Pass {
     take: (offset: number, bytes: Uint8Array) => Promise<void>,
   ): Promise<boolean> {
     for (let done = 0; done < length;) {
-      const buffer = await this.#parts.buffers.take(signal)
+      const buffer = await this.#buffers.take(signal)
       if (!buffer) return false
       try {
         const piece = buffer.subarray(0, Math.min(this.#pieceBytes, length - done))
@@ -146,7 +152,7 @@ class Pass {
         await take(offset + done, piece)
         done += piece.length
       } finally {
-        this.#parts.buffers.giveBack(buffer)
+        this.#buffers.giveBack(buffer)
       }
       if (this.#isStopped()) return false
     }

@@ -32,22 +32,22 @@ test('a file that was renamed while the agent was off, and cannot be opened, is 
   await ground.watch((watch) => queued(watch, 4))
   await rename(ground.path('a.log'), ground.path('b.log'))
   await appendFile(ground.path('b.log'), 'more\n')
-  let denials = 0
-  const denied = (real: Files): Files => ({
+  const denied = { times: 0 }
+  const denying = (real: Files): Files => ({
     ...real,
     openToRead: async (path) => {
-      if (denials > 100 || !Buffer.from(path).toString().endsWith('.log')) return real.openToRead(path)
-      denials++
+      if (denied.times > 100 || !Buffer.from(path).toString().endsWith('.log')) return real.openToRead(path)
+      denied.times++
       throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
     },
   })
   await ground.watch(
     async (watch) => {
-      while (denials <= 100) await watch.capture.look()
+      while (denied.times <= 100) await watch.capture.look()
       await queued(watch, 9)
       expect(watch.told.named('streamEnded')).toEqual([])
     },
-    { files: denied, source: { closeAfterMs: 1 } },
+    { files: denying, source: { closeAfterMs: 1 } },
   )
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'one\nmore\n' }])
 })

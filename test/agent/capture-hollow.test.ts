@@ -29,8 +29,7 @@ test('a file that is shorter than it says is read to its end, and on when there 
       await queued(watch, 6)
       const before = reads
       for (let looks = 0; looks < 10; looks++) await watch.capture.look()
-      const [generation] = watch.capture.followed
-      while (generation?.turn !== 'none') await watch.capture.look()
+      while (watch.capture.followed[0]?.turn !== 'none') await watch.capture.look()
       expect(reads - before).toBeLessThan(100)
       await appendFile(path, 'more\n')
       await queued(watch, 11)
