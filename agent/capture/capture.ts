@@ -1,5 +1,6 @@
 import type { SourceConfig } from '../source-config.ts'
 import type { Recall } from '../deliver/recall.ts'
+import { lanes, type Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
@@ -25,7 +26,7 @@ export interface CaptureOptions {
   readonly recall?: Recall
 }
 
-/** Enough that one chunk is read and encoded while another is on its way to the disk. */
+/** For each lane: enough that one chunk is read and encoded while another is on its way to the disk. */
 const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
@@ -54,7 +55,8 @@ export class Capture {
     this.#world = world
     const { clock } = world
     const { chunks } = options
-    const buffers = new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
     const parts = { queue, clock, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
@@ -107,7 +109,7 @@ export class Capture {
     await using _open = this.#openFiles
     await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
-    this.#tasks.start((stop) => this.#finishForEver(stop))
+    for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
     {
       await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
@@ -148,11 +150,11 @@ export class Capture {
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
 
-  async #finishForEver(signal: AbortSignal): Promise<void> {
+  async #finishForEver(lane: Lane, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const seen = this.#looked.rings
-      await this.#finishing.closeFinished(signal)
-      if (!signal.aborted) await this.#finishing.letGo()
+      await this.#finishing.closeFinished(lane, signal)
+      if (!signal.aborted) await this.#finishing.letGo(lane)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
     }
   }
@@ -174,7 +176,8 @@ export class Capture {
     const files = this.followed
     for (const generation of files) {
       this.hurry(generation, generation.size)
-      generation.isClosingAsked = generation.mayBeRewritten && !generation.isClosedAsItStands
+      const isClosed = !generation.mayBeRewritten || generation.isClosedAsItStands
+      generation.closing = isClosed ? 'none' : 'asked'
     }
     return files
   }

@@ -53,8 +53,8 @@ export class Generation {
   endsAt = Infinity
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
-  /** A flush waits for it to be read once more. */
-  isClosingAsked = false
+  /** A flush waits for it to be read once more, from its beginning. */
+  closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */
   isOver = false
   /** What was seen before may have been of the generation before it. By the monotonic clock. */

@@ -129,8 +129,10 @@ export class Lookout {
 
   #unfollowed(round: Round): ResumePoint[] {
     const followed = new Set([...this.#follower.followed.values()].map(({ label }) => label.stream))
-    return [...this.#queue.resumePoints.values()].filter(({ stream, place, path }) => {
+    return [...this.#queue.resumePoints.values()].filter(({ stream, place, path, identity }) => {
       if (followed.has(stream) || this.#follower.isEnding(stream)) return false
+      // It is there under another name, and could not be opened, or its point not be stored.
+      if (round.seen.has(identityKey(identity))) return false
       return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }

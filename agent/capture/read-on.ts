@@ -9,7 +9,7 @@ import type { Generation } from './generation.ts'
 export type Slice =
   /** Bytes were read into the chunker; `isEnd`: they were the last. */
   | { readonly is: 'bytes'; readonly isEnd: boolean }
-  /** Everything there was has been read. */
+  /** Everything that can be had has been read. */
   | { readonly is: 'end' }
   /** What was read is no longer there: this generation is over. */
   | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
@@ -48,9 +48,9 @@ export async function readOn(
   return (await explain(generation, file, facts, count, clock)) ?? sliceOf(generation, count)
 }
 
-function sliceOf(generation: Generation, count: number): Slice {
-  const isEnd = generation.readTo >= generation.size
-  return count === 0 && isEnd ? { is: 'end' } : { is: 'bytes', isEnd }
+/** A size may promise more than can be read (sysfs, FUSE, a stale one on NFS): the next look gives it another turn. */
+function sliceOf({ readTo, size }: Generation, count: number): Slice {
+  return count === 0 ? { is: 'end' } : { is: 'bytes', isEnd: readTo >= size }
 }
 
 type Read = { readonly ok: true; readonly count: number } | { readonly ok: false; readonly cause: unknown }

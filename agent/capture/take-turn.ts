@@ -1,5 +1,6 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
+import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
@@ -11,7 +12,8 @@ import { Shipping } from './shipping.ts'
 export interface CaptureParts {
   readonly queue: Queue
   readonly clock: Clock
-  readonly buffers: ChunkBuffers
+  /** A chunk keeps its buffer until the queue has taken it: a lane that waits for room must not hold those of another. */
+  readonly buffers: Readonly<Record<Lane, ChunkBuffers>>
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   /** Fires when even what was read can no longer be queued. */
   readonly patience: AbortSignal
@@ -55,9 +57,9 @@ export async function takeTurn(
   signal: AbortSignal,
 ): Promise<TurnEnd> {
   const { buffers, chunks, clock } = parts
-  const { format } = generation.source
+  const { format, priority } = generation.source
   const rules = { format, maxAgeMs: chunks.maxAgeMs, limits: chunks }
-  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers)
+  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers[priority])
   const chunker = generation.chunker
   // It goes on when the turn is over: while the disk is slow, reading is not.
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
