@@ -27,8 +27,10 @@ export const serverLimits = {
   maxRequests: 64,
   /** Of them, those of one device. */
   maxPerDevice: 12,
-  /** For how long one of these must have stood still to be cut off for a new one of the same device. */
+  /** For how long the server must have waited for one of these to cut it off for a new one of the same device. */
   stalledMs: 10_000,
+  /** What it has to bring in that time: who sends a byte now and then stands still too. */
+  stalledBytes: 1024,
   /** Requests that have not proven a sender yet; one more cuts off the first of them. */
   maxStrangers: 256,
   /** Held of records that have not arrived whole, by those who have proven nothing. */

@@ -28,7 +28,7 @@ export async function queryRoutes(
     app.post(path, async (request, reply) => {
       const found = await running.run(
         async (visit): Promise<QueryAnswer> => {
-          const body = await whole(arriving(request), (bytes) => visit.holding(bytes))
+          const body = await whole(visit.receiving(arriving(request)), (bytes) => visit.holding(bytes))
           return body instanceof Uint8Array ? answerQuery(body, asks, parts, visit) : body
         },
         () => request.raw.destroy(),
