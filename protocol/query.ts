@@ -3,6 +3,7 @@ import { limits } from './contract.ts'
 import { keyIdOfEnvelope, scanEnvelope, signEnvelope, verifyEnvelope } from './cose.ts'
 import type { PublicKey, Signer } from './ed25519-policy.ts'
 import {
+  hex,
   parseDeviceId,
   parseDigest,
   parseEpoch,
@@ -28,7 +29,7 @@ export interface RecordName {
 export interface RecordQuery {
   readonly asks: 'records'
   readonly device: DeviceId
-  /** 1 to 4096. */
+  /** 1 to 4096, none twice. */
   readonly records: readonly RecordName[]
 }
 
@@ -38,7 +39,7 @@ export interface StreamQuery {
   readonly device: DeviceId
   /** 16 bytes, new for each query: what was answered to another one is no answer to it. */
   readonly nonce: Uint8Array
-  /** 1 to 64. */
+  /** 1 to 64, none twice. */
   readonly paths: readonly LogPath[]
 }
 
@@ -120,13 +121,15 @@ function parseQuery(fields: CborMap): Query | undefined {
 
 function parseRecordQuery(fields: CborMap, device: DeviceId): RecordQuery | undefined {
   const records = listOf(fields.get(key.records), limits.maxBatchRecords, parseName)
-  return records && { asks: 'records', device, records }
+  if (!records || hasTwice(records.map(({ digest }) => digest))) return undefined
+  return { asks: 'records', device, records }
 }
 
 function parseStreamQuery(fields: CborMap, device: DeviceId): StreamQuery | undefined {
   const nonce: unknown = fields.get(key.nonce)
   const paths = listOf(fields.get(key.paths), limits.maxQueryPaths, parsePath)
   if (!(nonce instanceof Uint8Array) || nonce.length !== nonceBytes || !paths) return undefined
+  if (hasTwice(paths.map((path) => (typeof path === 'string' ? Buffer.from(path) : path)))) return undefined
   return { asks: 'streams', device, nonce, paths }
 }
 
@@ -135,6 +138,11 @@ function listOf<T>(value: unknown, max: number, parse: (item: unknown) => T | un
   if (!Array.isArray(value) || value.length === 0 || value.length > max) return undefined
   const items = value.map(parse).filter((item) => item !== undefined)
   return items.length === value.length ? items : undefined
+}
+
+/** A question that repeats itself is cheap to ask and dear to answer. */
+function hasTwice(items: readonly Uint8Array[]): boolean {
+  return new Set(items.map(hex)).size < items.length
 }
 
 function parseName(value: unknown): RecordName | undefined {

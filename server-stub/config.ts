@@ -42,8 +42,10 @@ export const serverLimits = {
   /** Queries that are answered at once. */
   maxQueries: 8,
   maxQueriesPerDevice: 2,
-  /** Of the records that a query for records names, how many bytes are read again; the rest is left out. */
-  maxQueryReadBytes: 64 * 2 ** 20,
+  /** Of the records that a query for records names, how many bytes are read and inflated; the rest is left out. */
+  maxQueryReadBytes: 256 * 2 ** 20,
+  /** Of the streams that a query for streams asks about, how many records are looked at; the rest is left out. */
+  maxQueryRows: 500_000,
   maxConnections: 4096,
   retryAfterSeconds: 5,
   /** A connection on which nothing moves for this long is closed. One that moves is never cut, however slow. */
