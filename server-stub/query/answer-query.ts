@@ -57,7 +57,7 @@ async function signedAnswer(
   if (query.asks === 'records') {
     const entries = await heldRecords(query, { ...parts, keys }, signal)
     if (signal.aborted) return undefined
-    return signReceipt({ device, timeMs: parts.clock.now(), entries }, parts.signer)
+    return signReceipt({ device, timeMs: parts.clock.now(), entries, query: digest }, parts.signer)
   }
   const streams = await heldStreams(query, { ...parts, keys }, signal)
   if (signal.aborted) return undefined

@@ -15,11 +15,15 @@ const name: fc.Arbitrary<RecordName> = fc.record({
   digest: any.digest,
 })
 const query: fc.Arbitrary<Query> = fc.oneof(
-  fc.record({
-    asks: fc.constant('records' as const),
-    device: any.device,
-    records: fc.uniqueArray(name, { minLength: 1, maxLength: 9, selector: ({ digest }) => hex(digest) }),
-  }),
+  fc.record(
+    {
+      asks: fc.constant('records' as const),
+      device: any.device,
+      nonce: any.bytes(16, 16),
+      records: fc.uniqueArray(name, { minLength: 1, maxLength: 9, selector: ({ digest }) => hex(digest) }),
+    },
+    { requiredKeys: ['asks', 'device', 'records'] },
+  ),
   fc.record({
     asks: fc.constant('streams' as const),
     device: any.device,

@@ -76,6 +76,14 @@ const digestItem = byteString(digestOf('0'))
 export const queries: readonly QueryVector[] = [
   { id: 'records-two', why: 'two records of one chain', hex: envelopeOf({}), query: recordsQuery },
   {
+    id: 'records-nonce',
+    why: 'two records, and a nonce, so that what the answer leaves out is not there',
+    hex: envelopeOf({
+      payload: payloadOf({ head: 'a5', rest: recordsRest, more: `04 ${byteString(nonce)}` }),
+    }),
+    query: { ...recordsQuery, nonce },
+  },
+  {
     id: 'streams-two-paths',
     why: 'two paths, one of which is not UTF-8',
     hex: envelopeOf({ payload: streamsPayload }),
@@ -122,6 +130,11 @@ export const queries: readonly QueryVector[] = [
     rest: `04 ${byteString(nonce.subarray(1))} 05 ${pathsItem}`,
   }),
   signed('nonce-none', 'no nonce', { head: 'a4', kind: '01', rest: `05 ${pathsItem}` }),
+  signed('records-nonce-15', 'a nonce of 15 bytes', {
+    head: 'a5',
+    rest: recordsRest,
+    more: `04 ${byteString(nonce.subarray(1))}`,
+  }),
   records('none', 'no record', '80'),
   records('twice', 'one record twice', `82 ${nameItem(zero)} ${nameItem(zero)}`),
   records('no-list', 'a map in place of a list', 'a0'),
