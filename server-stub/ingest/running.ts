@@ -1,4 +1,4 @@
-import type { DeviceId } from '../../protocol/ids.ts'
+import { hex, type DeviceId, type Digest } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
 
 export interface RunningLimits {
@@ -17,13 +17,16 @@ export interface RunningLimits {
   readonly maxHeldBytes: number
 }
 
-/** Whether there was a slot; else whether all are taken, or all that this device may have. */
-export type SlotVerdict = 'taken' | 'full' | 'deviceFull'
+/**
+ * Whether there was a slot; else whether all are taken, or all that this device may have. unproven: another has a slot for
+ * the same proof.
+ */
+export type SlotVerdict = 'taken' | 'unproven' | 'full' | 'deviceFull'
 
 /** A request that is worked on, as those who work on it see it. */
 export interface Visit {
-  /** Asks for a slot now that the sender is proven. */
-  takeSlot(device: DeviceId): SlotVerdict
+  /** Asks for a slot now that the sender is proven. A proof, by its digest, is good for one slot at a time. */
+  takeSlot(device: DeviceId, proof?: Digest): SlotVerdict
   /** Bytes came, and so many are held now until more come. False: there is no room for them. */
   holding(bytes: number): boolean
   /** The same pieces. Between two it is the client that is waited for; else the server works, and nobody stands still. */
@@ -34,6 +37,8 @@ interface Guest {
   readonly cutOff: () => void
   /** undefined: a stranger. */
   device: DeviceId | undefined
+  /** By what it took its slot. */
+  proof: string | undefined
   heldBytes: number
   /** undefined: the server works, or has all that comes. */
   waitingSinceMs: number | undefined
@@ -44,6 +49,7 @@ interface Guest {
 
 const newcomer = {
   device: undefined,
+  proof: undefined,
   heldBytes: 0,
   waitingSinceMs: undefined,
   waitedMs: 0,
@@ -91,19 +97,22 @@ export class Running {
     if (strangers.length >= this.#limits.maxStrangers) this.#cutOff(strangers[0])
     this.#guests.add(guest)
     return {
-      takeSlot: (device) => this.#takeSlot(guest, device),
+      takeSlot: (device, proof) => this.#takeSlot(guest, device, proof && hex(proof)),
       holding: (bytes) => this.#hold(guest, bytes),
       receiving: (pieces) => this.#receive(guest, pieces),
       [Symbol.dispose]: () => void this.#guests.delete(guest),
     }
   }
 
-  #takeSlot(guest: Guest, device: DeviceId): SlotVerdict {
+  #takeSlot(guest: Guest, device: DeviceId, proof: string | undefined): SlotVerdict {
     if (guest.device !== undefined) return 'taken'
+    // Who overhears one proof can say it as often as he likes.
+    if (proof !== undefined && this.#proven().some((other) => other.proof === proof)) return 'unproven'
     if (this.isFull) return 'full'
     const own = this.#proven().filter((other) => other.device === device)
     if (own.length >= this.#limits.maxPerDevice && !this.#cutOffStalled(own)) return 'deviceFull'
     guest.device = device
+    guest.proof = proof
     return 'taken'
   }
 

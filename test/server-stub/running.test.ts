@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { DeviceId } from '../../protocol/ids.ts'
+import { sha256, type DeviceId } from '../../protocol/ids.ts'
 import {
   Running,
   type RunningLimits,
@@ -97,6 +97,17 @@ test('no device takes the slots of the others', () => {
   expect(['a', 'b', 'c'].map((name) => house.come(name, hexa))).toEqual(['taken', 'taken', 'deviceFull'])
   expect(['d', 'e', 'f'].map((name) => house.come(name, quad))).toEqual(['taken', 'taken', 'full'])
   expect(house.cut).toEqual([])
+})
+
+test('one proof gives one slot, and is good again when its request ends', async () => {
+  const house = new House()
+  const [seen, other] = [sha256(Buffer.from('seen')), sha256(Buffer.from('other'))]
+  expect(house.enter('a').takeSlot(hexa, seen)).toBe('taken')
+  const again = house.enter('b')
+  expect(again.takeSlot(hexa, seen)).toBe('unproven')
+  expect(again.takeSlot(hexa, other)).toBe('taken')
+  await house.goHome('a')
+  expect(house.enter('c').takeSlot(hexa, seen)).toBe('taken')
 })
 
 test('a slot is free again when its request ends', async () => {
