@@ -3,6 +3,7 @@ import { limits } from './contract.ts'
 import { keyIdOfEnvelope, scanEnvelope, signEnvelope, verifyEnvelope } from './cose.ts'
 import type { PublicKey, Signer } from './ed25519-policy.ts'
 import {
+  hex,
   parseDeviceId,
   parseDigest,
   parseEpoch,
@@ -24,11 +25,13 @@ export interface RecordName {
   readonly digest: Digest
 }
 
-/** Asks which of these records the server holds. The answer is a receipt, which is as true whenever it was given. */
+/** Asks which of these records the server holds. The answer is a receipt: what it says is as true whenever it was given. */
 export interface RecordQuery {
   readonly asks: 'records'
   readonly device: DeviceId
-  /** 1 to 4096. */
+  /** 16 bytes, new for each query, where it is to mean something that a record is not in the answer. */
+  readonly nonce?: Uint8Array
+  /** 1 to 4096, none twice. */
   readonly records: readonly RecordName[]
 }
 
@@ -38,7 +41,7 @@ export interface StreamQuery {
   readonly device: DeviceId
   /** 16 bytes, new for each query: what was answered to another one is no answer to it. */
   readonly nonce: Uint8Array
-  /** 1 to 64. */
+  /** 1 to 64, none twice. */
   readonly paths: readonly LogPath[]
 }
 
@@ -70,11 +73,9 @@ export function signQuery(query: Query, signer: Signer): SignedQuery {
 }
 
 function ownFields(query: Query): [number, CborValue][] {
-  if (query.asks === 'records') return [[key.records, query.records.map(encodeName)]]
-  return [
-    [key.nonce, query.nonce],
-    [key.paths, query.paths],
-  ]
+  const nonce: [number, CborValue][] = query.nonce ? [[key.nonce, query.nonce]] : []
+  if (query.asks === 'records') return [[key.records, query.records.map(encodeName)], ...nonce]
+  return [...nonce, [key.paths, query.paths]]
 }
 
 const encodeName = ({ epoch, seq, digest }: RecordName): CborValue => [epoch, seq, digest]
@@ -110,7 +111,7 @@ function parseQuery(fields: CborMap): Query | undefined {
   if (fields.get(key.version) !== version || device === undefined) return undefined
   switch (fields.get(key.kind)) {
     case kinds.records:
-      return fields.size === 4 ? parseRecordQuery(fields, device) : undefined
+      return parseRecordQuery(fields, device)
     case kinds.streams:
       return fields.size === 5 ? parseStreamQuery(fields, device) : undefined
     default:
@@ -120,14 +121,23 @@ function parseQuery(fields: CborMap): Query | undefined {
 
 function parseRecordQuery(fields: CborMap, device: DeviceId): RecordQuery | undefined {
   const records = listOf(fields.get(key.records), limits.maxBatchRecords, parseName)
-  return records && { asks: 'records', device, records }
+  if (!records || hasTwice(records.map(({ digest }) => digest))) return undefined
+  if (fields.size === 4) return { asks: 'records', device, records }
+  const nonce = parseNonce(fields)
+  return fields.size === 5 && nonce ? { asks: 'records', device, nonce, records } : undefined
 }
 
 function parseStreamQuery(fields: CborMap, device: DeviceId): StreamQuery | undefined {
-  const nonce: unknown = fields.get(key.nonce)
+  const nonce = parseNonce(fields)
   const paths = listOf(fields.get(key.paths), limits.maxQueryPaths, parsePath)
-  if (!(nonce instanceof Uint8Array) || nonce.length !== nonceBytes || !paths) return undefined
+  if (!nonce || !paths) return undefined
+  if (hasTwice(paths.map((path) => (typeof path === 'string' ? Buffer.from(path) : path)))) return undefined
   return { asks: 'streams', device, nonce, paths }
+}
+
+function parseNonce(fields: CborMap): Uint8Array | undefined {
+  const nonce: unknown = fields.get(key.nonce)
+  return nonce instanceof Uint8Array && nonce.length === nonceBytes ? nonce : undefined
 }
 
 /** 1 to `max` items, each of which is good. */
@@ -135,6 +145,11 @@ function listOf<T>(value: unknown, max: number, parse: (item: unknown) => T | un
   if (!Array.isArray(value) || value.length === 0 || value.length > max) return undefined
   const items = value.map(parse).filter((item) => item !== undefined)
   return items.length === value.length ? items : undefined
+}
+
+/** A question that repeats itself is cheap to ask and dear to answer. */
+function hasTwice(items: readonly Uint8Array[]): boolean {
+  return new Set(items.map(hex)).size < items.length
 }
 
 function parseName(value: unknown): RecordName | undefined {

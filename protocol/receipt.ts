@@ -2,6 +2,7 @@ import { decodeCbor, encodeCbor, type CborValue } from './cbor.ts'
 import { payloadSignedBy, signEnvelope } from './cose.ts'
 import type { PublicKey, Signer } from './ed25519-policy.ts'
 import {
+  equalBytes,
   isCount,
   parseDeviceId,
   parseDigest,
@@ -38,10 +39,12 @@ export interface Receipt {
   readonly timeMs: number
   /** One for each record of the batch, in its order. */
   readonly entries: readonly ReceiptEntry[]
+  /** The digest of the query that it answers, where it answers one. */
+  readonly query?: Digest
 }
 
 const version = 1
-const key = { version: 0, device: 1, timeMs: 2, entries: 3 } as const
+const key = { version: 0, device: 1, timeMs: 2, entries: 3, query: 4 } as const
 /** A receipt for the largest batch is smaller: 4096 entries of at most 110 bytes. */
 export const maxReceiptBytes = 512 * 1024
 
@@ -53,6 +56,7 @@ export function signReceipt(receipt: Receipt, signer: Signer): Uint8Array {
       [key.device, receipt.device],
       [key.timeMs, receipt.timeMs],
       [key.entries, receipt.entries.map(encodeEntry)],
+      ...(receipt.query ? [[key.query, receipt.query] as const] : []),
     ]),
   )
   return signEnvelope(payload, 'logbox-receipt', signer)
@@ -65,29 +69,40 @@ function encodeEntry(entry: ReceiptEntry): CborValue {
 }
 
 /**
- * The receipt in `bytes`, if one of the pinned keys signed it for this device. Never throws: anything else, such as a
- * captive portal's page, is RECEIPT_INVALID.
+ * The receipt in `bytes`, if one of the pinned keys signed it for this device, and, where a `query` is given, as the answer
+ * to that query: its digest. What a receipt says is true whatever it was for; what it does not say means something
+ * only in the answer to a query that had a nonce. Never throws: anything else, such as a captive portal's page, is
+ * RECEIPT_INVALID.
  */
 export function verifyReceipt(
   bytes: Uint8Array,
   pinned: readonly PublicKey[],
   device: DeviceId,
+  query?: Digest,
 ): Verdict<Receipt> {
   const payload = payloadSignedBy(pinned, bytes, 'logbox-receipt', maxReceiptBytes)
   const receipt = payload && decodeReceipt(payload)
-  return receipt?.device === device ? accept(receipt) : refuse('RECEIPT_INVALID')
+  if (receipt?.device !== device || (query && !answers(receipt, query))) return refuse('RECEIPT_INVALID')
+  return accept(receipt)
+}
+
+function answers(receipt: Receipt, query: Digest): boolean {
+  return receipt.query !== undefined && equalBytes(receipt.query, query)
 }
 
 function decodeReceipt(payload: Uint8Array): Receipt | undefined {
   const fields = decodeCbor(payload)
-  if (!(fields instanceof Map) || fields.size !== 4 || fields.get(key.version) !== version) return undefined
+  if (!(fields instanceof Map) || fields.get(key.version) !== version) return undefined
   const name: unknown = fields.get(key.device)
   const device = typeof name === 'string' ? parseDeviceId(name) : undefined
   const timeMs: unknown = fields.get(key.timeMs)
   const list: unknown = fields.get(key.entries)
   if (device === undefined || !isCount(timeMs) || !Array.isArray(list)) return undefined
   const entries = list.map(decodeEntry).filter((entry) => entry !== undefined)
-  return entries.length === list.length ? { device, timeMs, entries } : undefined
+  if (entries.length !== list.length) return undefined
+  if (fields.size === 4) return { device, timeMs, entries }
+  const query = parseDigest(fields.get(key.query))
+  return fields.size === 5 && query ? { device, timeMs, entries, query } : undefined
 }
 
 function decodeEntry(value: unknown): ReceiptEntry | undefined {

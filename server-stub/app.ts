@@ -68,7 +68,8 @@ export function buildApp(
   })
   // Each is a file: more would leave none for the records.
   app.server.maxConnections = limits.maxConnections
-  const working = { ...parts, settler, settleMs: limits.settleMs, maxReadBytes: limits.maxQueryReadBytes }
+  const { settleMs, maxQueryReadBytes: maxReadBytes, maxQueryRows } = limits
+  const working = { ...parts, settler, settleMs, maxReadBytes, maxQueryRows }
   void app.register(chunkRoutes, { parts: working, running, limits })
   void app.register(queryRoutes, { parts: working, running: asking, limits })
   void app.register(capabilityRoutes, { storeId: parts.storeId })

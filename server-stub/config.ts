@@ -27,8 +27,10 @@ export const serverLimits = {
   maxRequests: 64,
   /** Of them, those of one device. */
   maxPerDevice: 12,
-  /** For how long one of these must have stood still to be cut off for a new one of the same device. */
+  /** For how long the server must have waited for one of these to cut it off for a new one of the same device. */
   stalledMs: 10_000,
+  /** What it has to bring in that time: who sends a byte now and then stands still too. */
+  stalledBytes: 1024,
   /** Requests that have not proven a sender yet; one more cuts off the first of them. */
   maxStrangers: 256,
   /** Held of records that have not arrived whole, by those who have proven nothing. */
@@ -40,8 +42,10 @@ export const serverLimits = {
   /** Queries that are answered at once. */
   maxQueries: 8,
   maxQueriesPerDevice: 2,
-  /** Of the records that a query for records names, how many bytes are read again; the rest is left out. */
-  maxQueryReadBytes: 64 * 2 ** 20,
+  /** Of the records that a query for records names, how many bytes are read and inflated; the rest is left out. */
+  maxQueryReadBytes: 256 * 2 ** 20,
+  /** Of the streams that a query for streams asks about, how many records are looked at; the rest is left out. */
+  maxQueryRows: 500_000,
   maxConnections: 4096,
   retryAfterSeconds: 5,
   /** A connection on which nothing moves for this long is closed. One that moves is never cut, however slow. */

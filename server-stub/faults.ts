@@ -47,6 +47,7 @@ export const problems = {
   KEY_UNKNOWN: { status: 401, title: 'no registered key of this device has this key id' },
   KEY_REVOKED: { status: 403, title: 'the key was revoked' },
   QUERY_MALFORMED: { status: 400, title: 'the body is not a query of the kind that this address answers' },
+  QUERY_LEFT: { status: 400, title: 'who asked did not wait for the answer' },
   QUERY_UNSIGNED: { status: 401, title: 'the query is not signed by the key that it names' },
   NOT_FOUND: { status: 404, title: 'nothing is here' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'this address does not know the method' },

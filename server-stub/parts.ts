@@ -30,6 +30,7 @@ export interface Parts {
 
 export const realClock: Clock = {
   now: () => Date.now(),
+  monotonicMs: () => performance.now(),
   sleep: async (ms, signal) => {
     await setTimeout(ms, undefined, { signal }).catch(stopQuietly)
   },

@@ -1,6 +1,6 @@
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import type { DeviceId } from '../../protocol/ids.ts'
+import type { DeviceId, Digest } from '../../protocol/ids.ts'
 import { signQuery, type RecordName } from '../../protocol/query.ts'
 import { maxReceiptBytes } from '../../protocol/receipt.ts'
 import type { Gate } from './gate.ts'
@@ -11,19 +11,31 @@ import type { RecallParts } from './recall.ts'
 export const maxAnswerBytes = maxReceiptBytes + 1024
 export const acceptedTypes = `${mediaTypes.receipt}, ${mediaTypes.problem}`
 
-/** Asks the server which of these records it has. At most 4096, none twice. */
+export interface Question extends LinkRequest {
+  /** By which the answer names it. */
+  readonly digest: Digest
+}
+
+/**
+ * Asks the server which of these records it has. At most 4096, none twice. With a nonce, the answer also tells which it
+ * has not.
+ */
 export function askForReceipts(
   records: readonly RecordName[],
   device: DeviceId,
   signer: Signer,
-): LinkRequest {
+  nonce?: Uint8Array,
+): Question {
   const names = records.map(({ epoch, seq, digest }) => ({ epoch, seq, digest }))
+  const query = { asks: 'records', device, records: names, ...(nonce && { nonce }) } as const
+  const { bytes, digest } = signQuery(query, signer)
   return {
     method: 'POST',
     path: paths.receipts,
     mediaType: mediaTypes.query,
     accept: acceptedTypes,
-    body: signQuery({ asks: 'records', device, records: names }, signer).bytes,
+    body: bytes,
+    digest,
     maxAnswerBytes,
   }
 }

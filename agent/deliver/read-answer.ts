@@ -1,6 +1,6 @@
 import { mediaTypes } from '../../protocol/contract.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
-import { base64url, equalBytes, type DeviceId } from '../../protocol/ids.ts'
+import { base64url, equalBytes, type DeviceId, type Digest } from '../../protocol/ids.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import { verifyReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { showText } from '../../protocol/show-text.ts'
@@ -68,9 +68,12 @@ export function readQueryAnswer(answer: Answer, entries: readonly BatchEntry[], 
 
 export type Found = 'has it' | 'has it not' | 'no answer'
 
-/** Whether an answer to a question says that the server has this record. */
-export function findIn(answer: Answer, { digest }: RecordName, parties: Parties): Found {
-  const receipt = answer.is === 'cut' ? undefined : receiptIn(answer, parties)
+/**
+ * Whether an answer says that the server has this record. That it has it not follows only from the answer to the query of
+ * this digest, which had a nonce: any older receipt lacks it too.
+ */
+export function findIn(answer: Answer, { digest }: RecordName, query: Digest, parties: Parties): Found {
+  const receipt = answer.is === 'cut' ? undefined : receiptIn(answer, parties, query)
   if (receipt?.is !== 'found') return 'no answer'
   const said = receipt.receipt.entries.find((entry) => equalBytes(entry.digest, digest))
   return said && said.outcome !== 'refused' ? 'has it' : 'has it not'
@@ -81,6 +84,7 @@ type Failed = Extract<Meaning, { is: 'failed' }>
 function receiptIn(
   answer: Extract<Answer, { is: 'answered' }>,
   { pinned, device, fingerprint }: Parties,
+  query?: Digest,
 ): Failed | { readonly is: 'found'; readonly receipt: Receipt } {
   const { status, mediaType, body, retryAfterMs = 0 } = answer
   const sense = senseOfStatus(status)
@@ -89,7 +93,7 @@ function receiptIn(
     const why = `${sayRefusal(status, mediaType, body)}: ${sense.says}${key}`
     return failedBy(sense, why, retryAfterMs, true)
   }
-  const receipt = verifyReceipt(body, pinned, device)
+  const receipt = verifyReceipt(body, pinned, device, query)
   if (receipt.ok) return { is: 'found', receipt: receipt.value }
   const why = showText(`not our server: status 200 without a receipt by the pinned key (${mediaType})`)
   return failedBy({ course: 'portal', says: why }, why, retryAfterMs, false)

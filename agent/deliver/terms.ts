@@ -1,6 +1,6 @@
 import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../../protocol/capabilities.ts'
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
-import type { RecordName } from '../../protocol/query.ts'
+import { nonceBytes, type RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
 import { hangUpOn } from './hang-up.ts'
 import type { LinkRequest } from './link.ts'
@@ -113,8 +113,9 @@ export class Terms {
   }
 
   async #look(record: RecordName, signal: AbortSignal): Promise<Found> {
-    const { link, parties, signer } = this.#parts
-    return findIn(await link.send(askForReceipts([record], parties.device, signer), signal), record, parties)
+    const { link, parties, signer, world } = this.#parts
+    const asked = askForReceipts([record], parties.device, signer, world.chance.bytes(nonceBytes))
+    return findIn(await link.send(asked, signal), record, asked.digest, parties)
   }
 
   get #nowMs(): number {

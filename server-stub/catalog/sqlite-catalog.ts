@@ -220,12 +220,12 @@ export class SqliteCatalog implements Catalog {
 
   /** All or nothing. While another process holds the write lock it is tried again, off this thread. */
   async #transact<T>(work: () => T): Promise<T> {
-    const lastTryMs = this.#clock.now() + busyTimeoutMs
+    const lastTryMs = this.#clock.monotonicMs() + busyTimeoutMs
     for (;;) {
       try {
         return guarded(() => this.#transactOnce(work))
       } catch (error) {
-        if (!isBusy(error) || this.#clock.now() >= lastTryMs) throw error
+        if (!isBusy(error) || this.#clock.monotonicMs() >= lastTryMs) throw error
         await this.#clock.sleep(pauseMs, new AbortController().signal)
       }
     }

@@ -40,8 +40,8 @@ class Readiness {
   }
 
   trouble(): Promise<string | undefined> {
-    const nowMs = this.#parts.clock.now()
-    if (Math.abs(nowMs - this.#askedMs) < this.#keepMs) return this.#found
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#askedMs < this.#keepMs) return this.#found
     this.#askedMs = nowMs
     this.#found = troubleOf(this.#parts)
     return this.#found

@@ -26,10 +26,12 @@ export async function queryRoutes(
 
   function serve(path: string, asks: Query['asks'], mediaType: string): void {
     app.post(path, async (request, reply) => {
+      const left = new AbortController()
+      reply.raw.once('close', () => left.abort())
       const found = await running.run(
         async (visit): Promise<QueryAnswer> => {
-          const body = await whole(arriving(request), (bytes) => visit.holding(bytes))
-          return body instanceof Uint8Array ? answerQuery(body, asks, parts, visit) : body
+          const body = await whole(visit.receiving(arriving(request)), (bytes) => visit.holding(bytes))
+          return body instanceof Uint8Array ? answerQuery(body, asks, parts, visit, left.signal) : body
         },
         () => request.raw.destroy(),
       )

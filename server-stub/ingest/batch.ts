@@ -1,7 +1,9 @@
 import { limits } from '../../protocol/contract.ts'
 import { verifyEnvelope, type Envelope } from '../../protocol/cose.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
+import { equalBytes, sha256 } from '../../protocol/ids.ts'
 import { decodeManifest } from '../../protocol/manifest.ts'
+import type { RecordName } from '../../protocol/query.ts'
 import { signReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import type { RecordFrame, Watch } from '../../protocol/record.ts'
 import type { RefusalCode } from '../../protocol/refusal.ts'
@@ -35,6 +37,8 @@ export class Batch implements Watch, AsyncDisposable {
   readonly #visit: Visit
   readonly #entries: ReceiptEntry[] = []
   #sender: Sender | undefined
+  /** Whether it has a slot. */
+  #isAdmitted = false
   /** Why the first record that named a sender was not of one that may send. */
   #turnedAway: TurnedAway | undefined
   /** Nothing of the disk is used before a record proved that its device signed it. */
@@ -51,9 +55,12 @@ export class Batch implements Watch, AsyncDisposable {
 
   /** The head of a large record proves its sender long before its body is here. */
   async foresee(envelope: Envelope): Promise<void> {
-    if (this.#sender) return
+    if (this.#isAdmitted) return
     const verdict = await senderOf(envelope, this.#parts.catalog)
-    if (verdict.is === 'known' && verifyEnvelope(envelope, verdict.sender.key)) this.#admit(verdict.sender)
+    const sender = verdict.is === 'known' ? verdict.sender : undefined
+    const manifest = decodeManifest(envelope.payload)
+    if (!sender || !manifest.ok || !verifyEnvelope(envelope, sender.key)) return
+    await this.#admit(sender, { ...manifest.value, digest: sha256(envelope.payload) })
   }
 
   async take(frame: RecordFrame): Promise<void> {
@@ -75,16 +82,28 @@ export class Batch implements Watch, AsyncDisposable {
   async #takeFrom(sender: Sender, frame: RecordFrame): Promise<void> {
     const verdict = verifyRecord(frame, sender.keys)
     if (!verdict.ok) return this.#refuse(frame, verdict.refusal)
-    this.#admit(sender)
+    await this.#admit(sender, { ...verdict.value.manifest, digest: digestOf(frame) })
     this.#inflow ??= new Inflow(sender, this.#parts, (fate) => this.#noteFate(fate))
     await this.#inflow.take(verdict.value, this.#entries.length)
   }
 
-  #admit(sender: Sender): void {
-    this.#sender = sender
-    const verdict = this.#visit.takeSlot(sender.device)
+  /**
+   * The signature over a record says nothing of who brings it: whoever saw it can bring it again. So one that is here
+   * already proves nobody.
+   */
+  async #admit(sender: Sender, record: RecordName): Promise<void> {
+    if (this.#isAdmitted || (await this.#isHere(sender, record))) return
+    const verdict = this.#visit.takeSlot(sender.device, record.digest)
     if (verdict === 'full') throw new BatchProblem('SERVER_BUSY')
     if (verdict === 'deviceFull') throw new BatchProblem('DEVICE_BUSY')
+    if (verdict === 'unproven') return
+    this.#sender = sender
+    this.#isAdmitted = true
+  }
+
+  async #isHere({ device }: Sender, { epoch, seq, digest }: RecordName): Promise<boolean> {
+    const rows = await this.#parts.catalog.recordsAt(device, epoch, seq)
+    return rows.some((row) => equalBytes(row.digest, digest))
   }
 
   #refuse(frame: RecordFrame, refusal: RefusalCode): void {

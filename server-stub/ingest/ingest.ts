@@ -15,7 +15,7 @@ export async function ingest(
   visit: Visit,
 ): Promise<Answer> {
   await using batch = new Batch(parts, visit)
-  const code = await takeIn(body, batch)
+  const code = await takeIn(visit.receiving(body), batch)
   await batch.settle()
   return code === undefined ? batch.receipt() : { is: 'problem', code }
 }

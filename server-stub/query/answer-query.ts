@@ -12,20 +12,23 @@ import { heldStreams } from './held-streams.ts'
 export interface QueryParts extends SettlerParts {
   readonly signer: Signer
   readonly settler: Settler
-  /** Of the records that are asked for, how many bytes are read again. */
+  /** Of the records that are asked for, how many bytes are read again, and inflated. */
   readonly maxReadBytes: number
+  /** Of the streams that are asked about, how many rows of records are looked at. */
+  readonly maxQueryRows: number
 }
 
 export type QueryAnswer =
   | { readonly is: 'answer'; readonly bytes: Uint8Array }
   | { readonly is: 'problem'; readonly code: ProblemCode }
 
-/** Answers a query of this kind, once it is proven that a registered device asks. */
+/** Answers a query of this kind, once it is proven that a registered device asks. The signal: nobody waits any more. */
 export async function answerQuery(
   body: Uint8Array,
   asks: Query['asks'],
   parts: QueryParts,
   visit: Visit,
+  signal: AbortSignal,
 ): Promise<QueryAnswer> {
   const claimed = readQuery(body)
   if (!claimed.ok || claimed.value.query.asks !== asks) return problem('QUERY_MALFORMED')
@@ -37,21 +40,26 @@ export async function answerQuery(
   if (slot !== 'taken') return problem(slot === 'full' ? 'SERVER_BUSY' : 'DEVICE_BUSY')
   // What arrived of a request that died in silence counts as what arrived.
   await parts.settler.settleOpen(query.device)
-  return { is: 'answer', bytes: await signedAnswer(claimed.value, asker.sender, parts) }
+  const bytes = await signedAnswer(claimed.value, asker.sender, parts, signal)
+  return bytes ? { is: 'answer', bytes } : problem('QUERY_LEFT')
 }
 
 const problem = (code: ProblemCode): QueryAnswer => ({ is: 'problem', code })
 
+/** undefined where it was left alone before it knew all. */
 async function signedAnswer(
   { query, digest }: ClaimedQuery,
   { keys }: Sender,
   parts: QueryParts,
-): Promise<Uint8Array> {
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
   const { device } = query
   if (query.asks === 'records') {
-    const entries = await heldRecords(query, { ...parts, keys })
-    return signReceipt({ device, timeMs: parts.clock.now(), entries }, parts.signer)
+    const entries = await heldRecords(query, { ...parts, keys }, signal)
+    if (signal.aborted) return undefined
+    return signReceipt({ device, timeMs: parts.clock.now(), entries, query: digest }, parts.signer)
   }
-  const streams = await heldStreams(query, { ...parts, keys })
+  const streams = await heldStreams(query, { ...parts, keys }, signal)
+  if (signal.aborted) return undefined
   return signStreams({ device, timeMs: parts.clock.now(), query: digest, streams }, parts.signer)
 }

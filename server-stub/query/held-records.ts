@@ -10,25 +10,34 @@ import { loadRecord, type RecordSource } from './load-record.ts'
 interface HeldParts extends RecordSource {
   readonly catalog: Catalog
   readonly clock: Clock
-  /** No more than so many bytes of records are read; those that would be are left out. */
+  /** No more than so many bytes are read and inflated; records that would be more are left out. */
   readonly maxReadBytes: number
 }
 
 /**
  * The entries of those records that are here. Nothing is said of a record that was not read again and found as it was
- * signed: the drone will forget its own copy.
+ * signed: the drone will forget its own copy. Stops early when the signal fires.
  */
-export async function heldRecords(query: RecordQuery, parts: HeldParts): Promise<ReceiptEntry[]> {
+export async function heldRecords(
+  query: RecordQuery,
+  parts: HeldParts,
+  signal: AbortSignal,
+): Promise<ReceiptEntry[]> {
   const entries: ReceiptEntry[] = []
   let readBytes = 0
-  for await (const name of breathing(query.records, parts.clock)) {
+  for await (const name of breathing(query.records, parts.clock, signal)) {
     const row = await rowOf(name, query, parts.catalog)
-    if (!row || readBytes + row.at.bytes > parts.maxReadBytes) continue
-    readBytes += row.at.bytes
+    if (!row || readBytes + costOf(row) > parts.maxReadBytes) continue
+    readBytes += costOf(row)
     const { ok } = await loadRecord(row, parts)
     if (ok) entries.push(entryOf(row))
   }
   return entries
+}
+
+/** A few bytes on the disk may inflate to the longest chunk. */
+function costOf({ kind, hasBody, length, at }: RecordRow): number {
+  return kind === 'data' && hasBody ? Math.max(at.bytes, length ?? 0) : at.bytes
 }
 
 async function rowOf(

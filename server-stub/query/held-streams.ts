@@ -1,7 +1,7 @@
 import { limits } from '../../protocol/contract.ts'
 import type { StreamQuery } from '../../protocol/query.ts'
 import type { HeldStream, Range, Run } from '../../protocol/streams.ts'
-import type { Catalog, RecordRow, StreamRow } from '../catalog/catalog.ts'
+import type { Catalog, RecordRow } from '../catalog/catalog.ts'
 import type { Clock } from '../clock.ts'
 import type { BlobKey } from '../store/blob-store.ts'
 import { BlobEnds } from './blob-ends.ts'
@@ -12,30 +12,62 @@ import { loadRecord, type RecordSource } from './load-record.ts'
 interface HeldParts extends RecordSource {
   readonly catalog: Catalog
   readonly clock: Clock
+  /** No more than so many rows of records are looked at; the streams that would be more are left out. */
+  readonly maxQueryRows: number
 }
 
-/** What is here of the newest streams of each path, as it stands at one moment. */
-export async function heldStreams(query: StreamQuery, parts: HeldParts): Promise<HeldStream[]> {
+/** What is here of the newest streams of each path, as it stands at one moment. Stops early when the signal fires. */
+export async function heldStreams(
+  query: StreamQuery,
+  parts: HeldParts,
+  signal: AbortSignal,
+): Promise<HeldStream[]> {
   const share = Math.floor(limits.maxAnswerStreams / query.paths.length)
   await using catalog = await parts.catalog.snapshot()
+  const budget = new RowBudget(parts.maxQueryRows)
   const held: HeldStream[] = []
   for (const [place, path] of query.paths.entries()) {
     for (const row of await catalog.streamsAt(query.device, path, share)) {
-      held.push(await heldStream(row, place, { ...parts, catalog }))
+      const records = budget.rows(breathing(catalog.recordsOf(row.device, row.stream), parts.clock, signal))
+      const { run, closed } = await heldOf(records, parts)
+      if (budget.isSpent || signal.aborted) return held
+      held.push({ stream: row.stream, path: place, run, closed })
     }
   }
   return held
 }
 
-async function heldStream(row: StreamRow, path: number, parts: HeldParts): Promise<HeldStream> {
+class RowBudget {
+  #left: number
+
+  constructor(rows: number) {
+    this.#left = rows
+  }
+
+  /** What was given last is not all that is there. */
+  get isSpent(): boolean {
+    return this.#left < 0
+  }
+
+  async *rows(all: AsyncIterable<RecordRow>): AsyncGenerator<RecordRow, void, undefined> {
+    for await (const row of all) {
+      if (--this.#left < 0) return
+      yield row
+    }
+  }
+}
+
+async function heldOf(
+  records: AsyncIterable<RecordRow>,
+  parts: RecordSource,
+): Promise<Pick<HeldStream, 'run' | 'closed'>> {
   const blobs = new BlobEnds()
-  const records = breathing(parts.catalog.recordsOf(row.device, row.stream), parts.clock)
   const layout = await layOut(blobs.noting(records))
   const run = await readRun(intactRecords(layout, await blobs.lacking(parts.store)), parts)
   const { close, sinceClose } = layout
   const isClosed = close?.sha256 && close.length !== null && sinceClose === 'nothing'
   const closed = isClosed ? { length: close.length ?? 0, sha256: close.sha256 } : null
-  return { stream: row.stream, path, run, closed }
+  return { run, closed }
 }
 
 /**

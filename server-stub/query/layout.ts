@@ -1,11 +1,5 @@
 import type { RecordRow } from '../catalog/catalog.ts'
-
-/** A stretch of a stream's content and the record that says what is there. */
-export interface Span {
-  readonly from: number
-  readonly to: number
-  readonly record: RecordRow
-}
+import { Overlay, type Span } from './overlay.ts'
 
 /** What came after a file was closed: nothing; bytes behind its end; or something within it. */
 export type SinceClose = 'nothing' | 'grown' | 'changed'
@@ -43,8 +37,10 @@ export async function layOut(records: AsyncIterable<RecordRow>): Promise<Layout>
 }
 
 class GrowingLayout implements Layout {
-  readonly spans: Span[] = []
-  readonly data: Span[] = []
+  readonly #all = new Overlay()
+  readonly #here = new Overlay()
+  /** Where the last byte stands of which anything was said. */
+  #writtenTo = 0
   readonly endlessLosses: RecordRow[] = []
   close: RecordRow | undefined
   sinceClose: SinceClose = 'nothing'
@@ -52,9 +48,17 @@ class GrowingLayout implements Layout {
   records = 0
   forks = 0
 
+  get spans(): readonly Span[] {
+    return this.#all.spans()
+  }
+
+  get data(): readonly Span[] {
+    return this.#here.spans()
+  }
+
   get end(): number {
     const closed = this.sinceClose === 'changed' ? 0 : (this.close?.length ?? 0)
-    return Math.max(this.spans.at(-1)?.to ?? 0, closed)
+    return Math.max(this.#writtenTo, closed)
   }
 
   add(record: RecordRow): void {
@@ -68,7 +72,7 @@ class GrowingLayout implements Layout {
   #closeBy(record: RecordRow): void {
     this.close = record
     this.sinceClose = 'nothing'
-    this.endAtClose = this.spans.at(-1)?.to ?? 0
+    this.endAtClose = this.#writtenTo
   }
 
   #write(record: RecordRow): void {
@@ -77,25 +81,10 @@ class GrowingLayout implements Layout {
     else if (this.close && this.sinceClose === 'nothing') this.sinceClose = 'grown'
     if (record.length === null) return void this.endlessLosses.push(record)
     const span = { from: record.offset, to: record.offset + record.length, record }
-    overlay(this.spans, span)
-    if (!isLost(record)) overlay(this.data, span)
+    this.#writtenTo = Math.max(this.#writtenTo, span.to)
+    this.#all.put(span)
+    if (!isLost(record)) this.#here.put(span)
   }
-}
-
-/** Puts a span over what is there. Nearly always it comes after all of it. */
-function overlay(spans: Span[], span: Span): void {
-  const last = spans.at(-1)
-  if (!last || last.to <= span.from) {
-    spans.push(span)
-    return
-  }
-  const start = firstEndingAfter(spans, span.from)
-  let end = start
-  while ((spans[end]?.from ?? Infinity) < span.to) end++
-  const covered = spans.slice(start, end)
-  const before = covered.slice(0, 1).map(({ from, record }) => ({ from, to: span.from, record }))
-  const after = covered.slice(-1).map(({ to, record }) => ({ from: span.to, to, record }))
-  spans.splice(start, end - start, ...[...before, span, ...after].filter(({ from, to }) => from < to))
 }
 
 function firstEndingAfter(spans: readonly Span[], offset: number): number {

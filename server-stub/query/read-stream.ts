@@ -1,6 +1,7 @@
 import type { RecordRow } from '../catalog/catalog.ts'
-import { stretches, type Gap, type Layout, type Span } from './layout.ts'
+import { stretches, type Gap, type Layout } from './layout.ts'
 import { loadRecord, type Loaded, type RecordSource } from './load-record.ts'
+import type { Span } from './overlay.ts'
 
 export type Piece =
   | { readonly is: 'bytes'; readonly bytes: Uint8Array; readonly outdated?: Gap | undefined }

@@ -12,10 +12,10 @@ import {
   type Gap,
   type Layout,
   type SinceClose,
-  type Span,
   type Stretch,
 } from './layout.ts'
 import type { RecordSource } from './load-record.ts'
+import type { Span } from './overlay.ts'
 import { readStream } from './read-stream.ts'
 
 export interface QueryParts {

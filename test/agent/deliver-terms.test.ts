@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
-import { DeliveryKit, seqsOf } from '../kit/delivery-kit.ts'
+import { DeliveryKit, entriesOf, seqsOf } from '../kit/delivery-kit.ts'
 import { answered, cut } from '../kit/fake-link.ts'
 
 const [first, second] = ['AAAAAAAAAAAAAAAAAAAAAA', 'BBBBBBBBBBBBBBBBBBBBBA']
@@ -71,6 +71,27 @@ describe('a store that was never met before', () => {
     })
     kit.store(await kit.chunks(4))
     await kit.emptied()
+  })
+
+  test('or seems not to have it in a receipt that was overheard: nothing is lost, and it is asked again', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run({ onReceiptsLost: () => expect.unreachable('nothing is lost') })
+    await kit.introduce(first)
+    const sent = await kit.chunks()
+    const overheard = kit.receipt(entriesOf(sent))
+    kit.store(sent)
+    await kit.emptied()
+    await interrupt(kit, 'two', 2)
+    await kit.introduce(second, 2)
+    ;(await kit.question()).answer(answered(200, overheard))
+    kit.store(await kit.chunks(4))
+    await kit.emptied()
+    await interrupt(kit, 'three', 5)
+    await kit.introduce(second, 3)
+    kit.store(await kit.question(2))
+    kit.store(await kit.chunks(7))
+    await kit.emptied()
+    expect(kit.world.told.named('receiptsLost')).toEqual([])
   })
 
   test('and has it is no loss', async () => {

@@ -263,7 +263,7 @@ describe('while another process holds the write lock, SqliteCatalog', () => {
       sleeping.resolve()
       await release.promise
     }
-    await using opened = await lockedOut({ now: () => 0, sleep })
+    await using opened = await lockedOut({ now: () => 0, monotonicMs: () => 0, sleep })
     const writing = commit(opened.catalog, 5, 'a', record(0))
     await sleeping.promise
     expect(await opened.catalog.devices()).toMatchObject([{ lastSeenMs: null }])
@@ -277,7 +277,7 @@ describe('while another process holds the write lock, SqliteCatalog', () => {
   test('gives up after five seconds as busy, and nothing of the write is there', async () => {
     let nowMs = 0
     const sleep = async (ms: number): Promise<void> => void (nowMs += ms * 20)
-    await using opened = await lockedOut({ now: () => nowMs, sleep })
+    await using opened = await lockedOut({ now: () => 0, monotonicMs: () => nowMs, sleep })
 
     await expect(commit(opened.catalog, 5, 'a', record(0))).rejects.toMatchObject({ code: 'CATALOG_BUSY' })
 

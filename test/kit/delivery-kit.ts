@@ -3,7 +3,7 @@ import type { Lane } from '../../agent/queue/lane.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { capabilitiesOf, type Capabilities } from '../../protocol/capabilities.ts'
 import { paths } from '../../protocol/contract.ts'
-import type { DeviceId } from '../../protocol/ids.ts'
+import type { DeviceId, Digest } from '../../protocol/ids.ts'
 import { decodeManifest } from '../../protocol/manifest.ts'
 import { readQuery } from '../../protocol/query.ts'
 import { signReceipt, type ReceiptEntry } from '../../protocol/receipt.ts'
@@ -72,11 +72,12 @@ export class DeliveryKit implements AsyncDisposable {
   /** The receipt for what was sent, or for those places of a question that `has` names. */
   store(asked: Asked, has: (seq: number) => boolean = () => true): void {
     const entries = entriesOf(asked).filter(({ place }) => place !== null && has(place.seq))
-    asked.answer(answered(200, this.receipt(entries)))
+    asked.answer(answered(200, this.receipt(entries, queryOf(asked))))
   }
 
-  receipt(entries: readonly ReceiptEntry[]): Uint8Array {
-    return signReceipt({ device: 'hexa-7' as DeviceId, timeMs: 1, entries }, this.server)
+  receipt(entries: readonly ReceiptEntry[], query?: Digest): Uint8Array {
+    const about = query && { query }
+    return signReceipt({ device: 'hexa-7' as DeviceId, timeMs: 1, entries, ...about }, this.server)
   }
 
   /** What a server of this store says of itself, to the `count`th who asks. */
@@ -97,6 +98,12 @@ export class DeliveryKit implements AsyncDisposable {
     await this.#running
     await this.#disposal.disposeAsync()
   }
+}
+
+/** Of the question that this is, if it is one. */
+export function queryOf({ request }: Asked): Digest | undefined {
+  const query = readQuery(request.body ?? new Uint8Array(0))
+  return query.ok ? query.value.digest : undefined
 }
 
 /** Places of the records of a batch, or of a question, all said to be stored. */

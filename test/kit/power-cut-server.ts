@@ -16,10 +16,10 @@ import { loadRecord } from '../../server-stub/query/load-record.ts'
 import { MemoryStore } from '../server-stub/memory-store.ts'
 import { makeSigner } from './drone.ts'
 
-const clock: Clock = { now: () => 1_790_000_000_000, sleep: async () => undefined }
+const clock: Clock = { now: () => 1_790_000_000_000, monotonicMs: () => 0, sleep: async () => undefined }
 const journal = new Proxy({} as Journal, { get: () => () => undefined })
 
-const visit: Visit = { takeSlot: () => 'taken', holding: () => true }
+const visit: Visit = { takeSlot: () => 'taken', holding: () => true, receiving: (pieces) => pieces }
 let catalogs = 0
 
 /** The server without its HTTP side, in memory: it never loses power. */

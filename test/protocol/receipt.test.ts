@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { encodeCbor, type CborValue } from '../../protocol/cbor.ts'
 import { limits } from '../../protocol/contract.ts'
 import { signEnvelope } from '../../protocol/cose.ts'
-import { hex, parseDeviceId, type Epoch, type Sequence } from '../../protocol/ids.ts'
+import { hex, sha256, parseDeviceId, type Epoch, type Sequence } from '../../protocol/ids.ts'
 import {
   maxReceiptBytes,
   outcomes,
@@ -38,7 +38,10 @@ const refused = fc.record({
   refusal: fc.oneof(fc.constantFrom(...Object.keys(refusals)), fc.stringMatching(/^[A-Z][A-Z0-9_]{0,47}$/)),
 })
 const entries: fc.Arbitrary<ReceiptEntry[]> = fc.array(fc.oneof(safe, refused), { maxLength: 8 })
-const receipt: fc.Arbitrary<Receipt> = fc.record({ device: any.device, timeMs: any.count, entries })
+const receipt: fc.Arbitrary<Receipt> = fc.record(
+  { device: any.device, timeMs: any.count, entries, query: any.digest },
+  { requiredKeys: ['device', 'timeMs', 'entries'] },
+)
 
 test('each receipt comes back as it was signed', () => {
   fc.assert(
@@ -50,6 +53,20 @@ test('each receipt comes back as it was signed', () => {
         given.entries.map(({ outcome }) => outcome),
       )
     }),
+  )
+})
+
+test('a receipt that is to answer a query is of that query, and no other', () => {
+  fc.assert(
+    fc.property(receipt, any.digest, (given, asked) => {
+      const verdictOf = (own: Receipt) =>
+        outcomeOf(verifyReceipt(signReceipt(own, signer), pinned, own.device, asked))
+      const { query: _none, ...ofBatch } = given
+      expect(verdictOf({ ...given, query: asked })).toBe('accepted')
+      expect(verdictOf(ofBatch)).toBe('RECEIPT_INVALID')
+      expect(verdictOf({ ...given, query: sha256(asked) })).toBe('RECEIPT_INVALID')
+    }),
+    { numRuns: 30 },
   )
 })
 

@@ -62,7 +62,7 @@ interface ReceiptFile {
   readonly vectors: readonly {
     readonly id: string
     readonly hex: string
-    readonly expect: { readonly entries?: object }
+    readonly expect: { readonly query?: string; readonly entries?: object }
   }[]
 }
 
@@ -183,13 +183,15 @@ describe('receipts', () => {
     const verdict = verifyReceipt(bytesOf(digits), [pinned], device)
     expect(outcomeOf(verdict)).toBe(expected.entries ? 'accepted' : 'RECEIPT_INVALID')
     expect(verdict.ok ? verdict.value.entries.map(entryToJson) : undefined).toEqual(expected.entries)
+    expect(verdict.ok && verdict.value.query ? hex(verdict.value.query) : undefined).toBe(expected.query)
   })
 
   test('protocol/ makes the same bytes', () => {
     if (device === undefined) throw new Error('the file is wrong')
-    for (const { entries, hex: digits } of receipts) {
+    for (const { entries, query, hex: digits } of receipts) {
       if (!entries) continue
-      const made = signReceipt({ device, timeMs: 1_795_298_401_000, entries }, testKeys.server.signer)
+      const about = { device, timeMs: 1_795_298_401_000, entries, ...(query && { query }) }
+      const made = signReceipt(about, testKeys.server.signer)
       expect(hex(made)).toBe(digits)
     }
   })

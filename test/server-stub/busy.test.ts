@@ -36,13 +36,14 @@ test('a device with as many requests as it may have is told when to come back, a
   slow.on('error', () => undefined).write(`${head}content-length: 1000\r\n\r\n`)
   slow.write(record.bytes)
 
-  await expect.poll(async () => (await post(server.url, batchOf(record))).status).toBe(429)
-  const busy = await post(server.url, batchOf(record))
+  const next = await drone.data(labelOf('/b'), 0, 'y')
+  await expect.poll(async () => (await post(server.url, batchOf(next))).status).toBe(429)
+  const busy = await post(server.url, batchOf(next))
   expect(problemCode(busy)).toBe('DEVICE_BUSY')
   expect(Number(busy.headers.get('retry-after'))).toBeGreaterThan(0)
   expect(await server.send(other, await other.data(labelOf('/a'), 0, 'x'))).toEqual(['stored'])
   slow.destroy()
-  await expect.poll(async () => (await post(server.url, batchOf(record))).status).toBe(200)
+  await expect.poll(async () => (await post(server.url, batchOf(next))).status).toBe(200)
 })
 
 test('a large record proves its sender by its head, so that strangers cannot crowd it out', async () => {
@@ -74,4 +75,31 @@ test('a large record proves its sender by its head, so that strangers cannot cro
   proven.socket.write(own.bytes.subarray(600_000))
   expect(await proven.end).toMatch(/^HTTP\/1.1 200/)
   proven.socket.destroy()
+})
+
+test('who sends what he overheard takes no slots from the device that signed it', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await TestServer.start(folder.path, undefined, { maxPerDevice: 2, maxRequests: 3 })
+  const drone = new Drone('hexa-7')
+  await server.register(drone)
+  const label = labelOf('/a')
+  const stored = [await drone.data(label, 0, randomBytes(9000)), await drone.data(label, 9000, 'x')]
+  await server.send(drone, ...stored)
+  const onItsWay = await drone.data(label, 9001, randomBytes(9000))
+  const whole = batchOf(...stored)
+  const head = `POST ${paths.chunks} HTTP/1.1\r\nhost: x\r\ncontent-type: ${mediaTypes.batch}\r\n`
+  const part = onItsWay.bytes.subarray(0, 1000)
+  const overheard = [whole, whole.subarray(0, 1000), whole.subarray(0, 1000), part, part]
+  using sockets = new DisposableStack()
+  for (const bytes of overheard) {
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => undefined)
+    sockets.defer(() => void socket.destroy())
+    socket.write(`${head}content-length: 1000000\r\n\r\n`)
+    await new Promise((resolve) => socket.write(bytes, resolve))
+  }
+  // A whole exchange later the server has seen them.
+  await fetch(`${server.url}${paths.health}`)
+
+  expect(await server.send(drone, await drone.data(label, 18_001, 'mine'))).toEqual(['stored'])
+  expect(await server.send(drone, ...stored)).toEqual(['duplicate', 'duplicate'])
 })

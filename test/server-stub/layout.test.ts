@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { RecordRow } from '../../server-stub/catalog/catalog.ts'
 import { layOut, stretches, type Stretch } from '../../server-stub/query/layout.ts'
+import { Overlay } from '../../server-stub/query/overlay.ts'
 
 interface Write {
   readonly offset: number
@@ -63,3 +64,27 @@ test('the content is what writing the records one after the other gives, byte by
     { numRuns: 500 },
   )
 })
+
+test.each(['falling', 'nested', 'every other'] as const)(
+  'laying out records in the worst order (%s) costs little more than their number',
+  (order) => {
+    const count = 4096
+    let looks = 0
+    const overlay = new Overlay()
+    for (let at = 0; at < count; at++) {
+      const from = { falling: 2 * (count - at), nested: at, 'every other': (at * 4093) % 8192 }[order]
+      const to = order === 'nested' ? 3 * count - at : from + 1
+      const record = rowOf({ offset: from, length: to - from, kind: 'data' }, at)
+      overlay.put({
+        get from() {
+          looks++
+          return from
+        },
+        to,
+        record,
+      })
+    }
+    expect(overlay.spans().length).toBeGreaterThanOrEqual(count)
+    expect(looks).toBeLessThan(10 * count * Math.log2(count))
+  },
+)

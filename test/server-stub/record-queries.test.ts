@@ -5,6 +5,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { hex } from '../../protocol/ids.ts'
+import { readQuery } from '../../protocol/query.ts'
 import { ask, batchOf, Drone, labelOf, problemCode, receiptIn, withheld, type Sealed } from '../kit/drone.ts'
 import { run, temporaryFolder, TestServer } from './test-server.ts'
 
@@ -14,8 +15,14 @@ async function held(
   drone: Drone,
   ...records: readonly Sealed[]
 ): Promise<(string | undefined)[]> {
-  const answer = await ask(server.url, paths.receipts, drone.asksFor(...records))
-  const { entries } = receiptIn(answer, server.key, drone.device)
+  const query = drone.asksFor(...records)
+  const { entries, query: answered } = receiptIn(
+    await ask(server.url, paths.receipts, query),
+    server.key,
+    drone.device,
+  )
+  const read = readQuery(query)
+  expect(answered && hex(answered)).toBe(read.ok && hex(read.value.digest))
   const byDigest = new Map(entries.map((entry) => [hex(entry.digest), entry.outcome]))
   return records.map(({ digest }) => byDigest.get(hex(digest)))
 }

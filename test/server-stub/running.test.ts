@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { DeviceId } from '../../protocol/ids.ts'
+import { sha256, type DeviceId } from '../../protocol/ids.ts'
 import {
   Running,
   type RunningLimits,
@@ -11,6 +11,7 @@ const limits: RunningLimits = {
   maxRequests: 4,
   maxPerDevice: 2,
   stalledMs: 1000,
+  stalledBytes: 10,
   maxStrangers: 3,
   maxStrangerBytes: 100,
   maxHeldBytes: 1000,
@@ -19,11 +20,43 @@ const limits: RunningLimits = {
 const hexa = 'hexa-7' as DeviceId
 const quad = 'quad-2' as DeviceId
 
+/** A body that arrives piece by piece, as the test says. */
+class Mail {
+  readonly #post = new TransformStream<Uint8Array, Uint8Array>()
+  readonly #writer = this.#post.writable.getWriter()
+  readonly #received: AsyncIterator<Uint8Array>
+  #next: Promise<IteratorResult<Uint8Array>> | undefined
+
+  constructor(receiving: (pieces: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>) {
+    this.#received = receiving(this.#post.readable)[Symbol.asyncIterator]()
+  }
+
+  /** The server has nothing to do but to wait for more. */
+  wait(): Promise<IteratorResult<Uint8Array>> {
+    return (this.#next ??= this.#received.next())
+  }
+
+  async bring(bytes: number): Promise<void> {
+    const waiting = this.wait()
+    await Promise.all([this.#writer.write(new Uint8Array(bytes)), waiting])
+    this.#next = undefined
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([this.#writer.close(), this.wait()])
+  }
+}
+
 /** A server's guests, each of whom stays until it is sent away. */
 class House {
+  /** Of the monotonic clock; the wall clock jumps about. */
   nowMs = 0
   readonly cut: string[] = []
-  readonly #running = new Running(limits, { now: () => this.nowMs, sleep: async () => undefined })
+  readonly #running = new Running(limits, {
+    now: () => (this.nowMs * 7919) % 100_003,
+    monotonicMs: () => this.nowMs,
+    sleep: async () => undefined,
+  })
   readonly #leave = new Map<string, () => void>()
 
   enter(name: string): Visit {
@@ -44,6 +77,13 @@ class House {
     return this.enter(name).takeSlot(device)
   }
 
+  /** A proven guest whose body comes through `mail`. */
+  expecting(name: string, device: DeviceId): Mail {
+    const visit = this.enter(name)
+    visit.takeSlot(device)
+    return new Mail((pieces) => visit.receiving(pieces))
+  }
+
   async goHome(name: string): Promise<void> {
     this.#leave.get(name)?.()
     await Promise.resolve()
@@ -59,6 +99,17 @@ test('no device takes the slots of the others', () => {
   expect(house.cut).toEqual([])
 })
 
+test('one proof gives one slot, and is good again when its request ends', async () => {
+  const house = new House()
+  const [seen, other] = [sha256(Buffer.from('seen')), sha256(Buffer.from('other'))]
+  expect(house.enter('a').takeSlot(hexa, seen)).toBe('taken')
+  const again = house.enter('b')
+  expect(again.takeSlot(hexa, seen)).toBe('unproven')
+  expect(again.takeSlot(hexa, other)).toBe('taken')
+  await house.goHome('a')
+  expect(house.enter('c').takeSlot(hexa, seen)).toBe('taken')
+})
+
 test('a slot is free again when its request ends', async () => {
   const house = new House()
   house.come('a', hexa)
@@ -67,17 +118,46 @@ test('a slot is free again when its request ends', async () => {
   expect(house.come('c', hexa)).toBe('taken')
 })
 
-test('of the requests of one device that stand still, the stalest gives way to a new one', () => {
+test('of the requests of one device that stand still, the stalest gives way to a new one', async () => {
   const house = new House()
-  house.come('a', hexa)
-  const moving = house.enter('b')
-  moving.takeSlot(hexa)
+  const [first, second] = [house.expecting('a', hexa), house.expecting('b', hexa)]
+  void first.wait()
+  void second.wait()
+  house.nowMs = 999
+  await second.bring(10)
+  void second.wait()
+  expect(house.come('c', hexa)).toBe('deviceFull')
   house.nowMs = 1000
-  moving.holding(1)
+
+  expect(house.come('d', hexa)).toBe('taken')
+  expect(house.cut).toEqual(['a'])
+  expect(house.come('e', hexa)).toBe('deviceFull')
+})
+
+test('who brings a byte now and then stands still', async () => {
+  const house = new House()
+  const [trickling, flowing] = [house.expecting('trickling', hexa), house.expecting('flowing', hexa)]
+  for (house.nowMs = 0; house.nowMs < 1000; house.nowMs += 200) {
+    await trickling.bring(1)
+    await flowing.bring(10)
+    void trickling.wait()
+    void flowing.wait()
+  }
 
   expect(house.come('c', hexa)).toBe('taken')
-  expect(house.cut).toEqual(['a'])
-  expect(house.come('d', hexa)).toBe('deviceFull')
+  expect(house.cut).toEqual(['trickling'])
+})
+
+test('who has sent all, or waits while the server works, keeps its slot however long that takes', async () => {
+  const house = new House()
+  const [whole, stored] = [house.expecting('whole', hexa), house.expecting('stored', hexa)]
+  await whole.bring(1)
+  await whole.end()
+  await stored.bring(1)
+  house.nowMs = 1_000_000
+
+  expect(house.come('c', hexa)).toBe('deviceFull')
+  expect(house.cut).toEqual([])
 })
 
 test('a stranger too many cuts off the first, and no one who has proven itself', () => {

@@ -40,9 +40,14 @@ export function entryToJson(entry: ReceiptEntry) {
   return { ...entry, digest: hexOf(entry.digest) }
 }
 
-function receiptToJson({ id, why, hex, entries }: ReceiptVector) {
+function receiptToJson({ id, why, hex, entries, query }: ReceiptVector) {
   if (!entries) return { id, why, hex, expect: { accepted: false, refusal: 'RECEIPT_INVALID' } }
-  return { id, why, hex, expect: { accepted: true, entries: entries.map(entryToJson) } }
+  return {
+    id,
+    why,
+    hex,
+    expect: { accepted: true, entries: entries.map(entryToJson), query: query && hexOf(query) },
+  }
 }
 
 function queryToJson({ id, why, hex, query }: QueryVector) {
@@ -108,7 +113,8 @@ const documents = {
     vectors: batches,
   },
   'receipts.json': {
-    about: 'Each `hex` is what a server answered. The drone `device` pins `serverKeyHex` and nothing else.',
+    about:
+      'Each `hex` is what a server answered. The drone `device` pins `serverKeyHex` and nothing else. `query` is the digest of the query that it answers, where it answers one.',
     licence,
     device: hexa,
     serverKeyHex: hexOf(testKeys.server.signer.publicKey.bytes),

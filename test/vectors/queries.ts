@@ -69,10 +69,20 @@ const records = (id: string, why: string, list: string): QueryVector =>
   signed(`records-${id}`, why, { rest: `03 ${list}` })
 const paths = (id: string, why: string, list: string): QueryVector =>
   signed(`paths-${id}`, why, { ...ofStreams, rest: `04 ${byteString(nonce)} 05 ${list}` })
+const manyPaths = Array.from({ length: 65 }, (_, at) => textString(`/${at}`)).join(' ')
+const zero = { seq: 0, digest: digestOf('0') }
 const digestItem = byteString(digestOf('0'))
 
 export const queries: readonly QueryVector[] = [
   { id: 'records-two', why: 'two records of one chain', hex: envelopeOf({}), query: recordsQuery },
+  {
+    id: 'records-nonce',
+    why: 'two records, and a nonce, so that what the answer leaves out is not there',
+    hex: envelopeOf({
+      payload: payloadOf({ head: 'a5', rest: recordsRest, more: `04 ${byteString(nonce)}` }),
+    }),
+    query: { ...recordsQuery, nonce },
+  },
   {
     id: 'streams-two-paths',
     why: 'two paths, one of which is not UTF-8',
@@ -120,7 +130,13 @@ export const queries: readonly QueryVector[] = [
     rest: `04 ${byteString(nonce.subarray(1))} 05 ${pathsItem}`,
   }),
   signed('nonce-none', 'no nonce', { head: 'a4', kind: '01', rest: `05 ${pathsItem}` }),
+  signed('records-nonce-15', 'a nonce of 15 bytes', {
+    head: 'a5',
+    rest: recordsRest,
+    more: `04 ${byteString(nonce.subarray(1))}`,
+  }),
   records('none', 'no record', '80'),
+  records('twice', 'one record twice', `82 ${nameItem(zero)} ${nameItem(zero)}`),
   records('no-list', 'a map in place of a list', 'a0'),
   records('of-2', 'an item is missing', `81 82 00 ${digestItem}`),
   records('of-4', 'an item too many', `81 84 00 00 ${digestItem} f6`),
@@ -128,7 +144,8 @@ export const queries: readonly QueryVector[] = [
   records('epoch-negative', 'an epoch below 0', `81 83 20 00 ${digestItem}`),
   records('seq-null', 'no seq', `81 83 00 f6 ${digestItem}`),
   paths('none', 'no path', '80'),
-  paths('65', 'a path too many', `98 41 ${textString('/a').repeat(65)}`),
+  paths('65', 'a path too many', `98 41 ${manyPaths}`),
+  paths('twice', 'one path twice', `82 ${textString('/a')} ${textString('/a')}`),
   paths('empty', 'an empty path', '81 60'),
   paths('nul', 'a path with NUL', `81 ${textString('/a\0')}`),
   paths('utf8-bytes', 'a path in UTF-8 as bytes', `81 ${byteString(Buffer.from('/a'))}`),

@@ -1,7 +1,7 @@
 import type { ReceiptEntry } from '../../protocol/receipt.ts'
 import { outcomes } from '../../protocol/receipt.ts'
 import { encodeCbor, type CborValue } from '../../protocol/cbor.ts'
-import { sha256, type Sequence } from '../../protocol/ids.ts'
+import { sha256, type Digest, type Sequence } from '../../protocol/ids.ts'
 import { hexa, testKeys } from './keys.ts'
 import {
   assemble,
@@ -21,6 +21,7 @@ export interface ReceiptVector {
   readonly hex: string
   /** The entries as a receipt has them, digests in hex; null: RECEIPT_INVALID. */
   readonly entries: readonly ReceiptEntry[] | null
+  readonly query?: Digest
 }
 
 const timeMs = 1_795_298_401_000
@@ -90,6 +91,15 @@ export const receipts: readonly ReceiptVector[] = [
     everyOutcome,
   ),
   good('no-entries', 'a batch without records', []),
+  {
+    id: 'answers-query',
+    why: 'the answer to a query, which it names by its digest',
+    hex: envelopeOf({
+      payload: payloadOf(oneEntry, { head: 'a5', more: `04${byteString(digestOf('query'))}` }),
+    }),
+    entries: oneEntry,
+    query: digestOf('query'),
+  },
   good('code-of-later', 'a code that this version does not know: one of 48 characters', [
     ...oneEntry,
     { place: placeOf(1), digest: digestOf('1'), outcome: 'refused', refusal: `LATER_${'X9'.repeat(21)}` },
@@ -135,7 +145,17 @@ export const receipts: readonly ReceiptVector[] = [
   signed('device-null', 'no device', { device: 'f6' }),
   signed('time-float', 'a time that is a float', { time: 'f90000' }),
   signed('entries-map', 'entries that are no array', { entries: 'a0' }),
-  signed('field-4', 'a field that does not exist', { head: 'a5', more: '0400' }),
+  signed('field-5', 'a field that does not exist', { head: 'a5', more: '0500' }),
+  signed('query-number', 'a query that is a number', { head: 'a5', more: '0400' }),
+  signed('query-null', 'no query, but said so', { head: 'a5', more: '04f6' }),
+  signed('query-31', 'a digest of 31 bytes', {
+    head: 'a5',
+    more: `04${byteString(Buffer.alloc(31))}`,
+  }),
+  signed('query-and-more', 'a query, and a field that does not exist', {
+    head: 'a6',
+    more: `04${byteString(digestOf('query'))}0500`,
+  }),
   entry('of-4', 'an item is missing', `84 00 00 ${digestItem} 00`),
   entry('of-6', 'an item too many', `86 00 00 ${digestItem} 00 f6 f6`),
   entry('half-a-place', 'an epoch without a seq', `85 00 f6 ${digestItem} 00 f6`),
