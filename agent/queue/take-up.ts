@@ -60,10 +60,13 @@ export async function takeUp(survey: Survey, parts: TakeUpParts): Promise<TakenU
   const isComplete = survey.head !== undefined && survey.expected === survey.count
   const known = isComplete ? new Set<string>() : await knownPlaces(index)
   const search = new Search(survey, isComplete, known, parts)
-  const last = lastOfLanes(segments)
+  const mayGoOn = new Set([
+    ...lastOfLanes(segments.segments, segments),
+    ...lastOfLanes([...survey.seen], segments),
+  ])
   for (const segment of segments.segments) {
-    // Where nothing is missing before the head, only what came last can be behind it.
-    if (isComplete && survey.seen.has(segment) && !last.has(segment)) continue
+    // Where nothing is missing before the head, what is behind it is in what came last, or in what grew when the index stopped.
+    if (isComplete && survey.seen.has(segment) && !mayGoOn.has(segment)) continue
     const bytes = await segments.readWhole(segment).catch(() => undefined)
     if (bytes) await search.take({ bytes, segment, lane: segments.laneOf(segment) }, own)
     else search.skip(segment)
@@ -71,10 +74,11 @@ export async function takeUp(survey: Survey, parts: TakeUpParts): Promise<TakenU
   return search.finish()
 }
 
-function lastOfLanes(segments: SegmentLog): ReadonlySet<number> {
-  const newestFirst = segments.segments.toReversed()
+/** The newest of each lane. */
+function lastOfLanes(among: readonly number[], segments: SegmentLog): readonly number[] {
+  const newestFirst = segments.segments.toReversed().filter((segment) => among.includes(segment))
   const last = lanes.map((lane) => newestFirst.find((segment) => segments.laneOf(segment) === lane))
-  return new Set(last.filter((segment) => segment !== undefined))
+  return last.filter((segment) => segment !== undefined)
 }
 
 async function knownPlaces(index: IndexStore): Promise<Set<string>> {
