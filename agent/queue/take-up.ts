@@ -136,24 +136,34 @@ class Search {
     }
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
-    if (writes.length > 0) await this.#parts.index.write(writes)
+    // With the entries, or a crash would have them known and their file not.
+    if (writes.length > 0) await this.#parts.index.write([...writes, ...(await this.#pointWrites())])
+  }
+
+  async #pointWrites(): Promise<IndexWrite[]> {
+    const points = await this.#moves.moved(this.#parts.segments)
+    return points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point)))
   }
 
   /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
   #isSettled(place: Place, { segment, lane }: Parameters<typeof ownRecords>[0]): boolean {
     const { head, marks, seen } = this.#survey
     const text = placeText(place)
-    if (this.#known.has(text)) return true
+    // A crash between its entry and the head that is to follow leaves it behind the head.
+    if (this.#known.has(text)) return !this.#isBehind(place)
     if (!seen.has(segment)) return false
     if (this.#isComplete && head) return place.epoch !== head.epoch || place.seq < head.next
     return text < marks[lane]
   }
 
-  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
+  #isBehind({ epoch, seq }: Place): boolean {
     const { head } = this.#survey
+    return head !== undefined && epoch === head.epoch && seq >= head.next
+  }
+
+  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    const isBehind = head && entry.epoch === head.epoch && entry.seq >= head.next
-    if (!isBehind) {
+    if (!this.#isBehind(entry)) {
       this.#moves.restore(manifest, entry.extent)
       return entryWrites({ manifest, entry })
     }
