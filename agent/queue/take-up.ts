@@ -1,5 +1,5 @@
 import { continues, headAfter, type ChainHead } from '../../protocol/chain.ts'
-import type { Epoch } from '../../protocol/ids.ts'
+import type { ByteOffset, Epoch } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { KeyRing } from '../../protocol/verify.ts'
 import {
@@ -13,8 +13,8 @@ import {
   segmentKey,
   type Place,
 } from './index-entry.ts'
-import { allUnder, put, type IndexStore, type IndexWrite } from './index-store.ts'
-import { lanes } from './lane.ts'
+import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import { lanes, type Lane } from './lane.ts'
 import { ownRecords, type FoundRecord } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
@@ -88,8 +88,15 @@ async function knownPlaces(index: IndexStore): Promise<Set<string>> {
   return places
 }
 
-/** A record behind the head that the index had; of two at one place, which a failing disk can leave, the later counts. */
+/** A record behind the head that the index had. */
 type Behind = Pick<FoundRecord['record'], 'manifest' | 'digest'> & Pick<FoundRecord, 'entry'>
+
+/** Which record has a place; no more of it than is needed, because there may be as many as the queue has. */
+interface Holder extends Pick<FoundRecord['entry'], 'lane' | 'stream'> {
+  readonly sealedMs: number
+  /** Of what it holds; where it holds nothing, nothing begins behind it. */
+  readonly offset: ByteOffset
+}
 
 class Search {
   readonly #survey: Survey
@@ -98,6 +105,8 @@ class Search {
   readonly #parts: TakeUpParts
   readonly #moves: ResumeMoves
   readonly #behind = new Map<number, Behind>()
+  /** Of those that were before it, by their places. */
+  readonly #holders = new Map<string, Holder>()
   /** The segments that had one of these. */
   readonly #behindIn = new Set<number>()
   readonly #unread = new Set<number>()
@@ -163,13 +172,23 @@ class Search {
 
   #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    if (!this.#isBehind(entry)) {
-      this.#moves.restore(manifest, entry.extent)
-      return entryWrites({ manifest, entry })
-    }
-    this.#behind.set(entry.seq, { manifest, digest, entry })
+    if (!this.#isBehind(entry)) return this.#restore({ manifest, entry })
+    const rival = this.#behind.get(entry.seq)
     this.#behindIn.add(entry.extent.segment)
+    if (!rival || sealedMs(rival.manifest) <= sealedMs(manifest))
+      this.#behind.set(entry.seq, { manifest, digest, entry })
     return []
+  }
+
+  #restore({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
+    const place = placeText(entry)
+    const rival = this.#holders.get(place)
+    if (rival && rival.sealedMs > sealedMs(manifest)) return []
+    this.#holders.set(place, holderOf(manifest, entry.lane))
+    if (rival) this.#moves.takeBack(rival)
+    this.#moves.restore(manifest, entry.extent)
+    const displaced = rival ? [del(recordKey({ ...entry, lane: rival.lane }))] : []
+    return [...displaced, ...entryWrites({ manifest, entry })]
   }
 
   async finish(): Promise<TakenUp> {
@@ -230,6 +249,19 @@ class Search {
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
     return isWhole && !isOpenEnded ? head : undefined
   }
+}
+
+/**
+ * A failing disk can leave a record whose group was given up, and whose place the next one took: of two at one place the one
+ * that was sealed later is the chain's. Both were sealed in one life of the agent, so one clock counts for both.
+ */
+function sealedMs({ time }: Manifest): number {
+  return time.monotonicMs
+}
+
+function holderOf(manifest: Manifest, lane: Lane): Holder {
+  const offset = manifest.kind === 'close' ? (manifest.length as ByteOffset) : manifest.offset
+  return { lane, stream: manifest.stream, offset, sealedMs: sealedMs(manifest) }
 }
 
 function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
