@@ -77,6 +77,7 @@ export class Outflow {
     end: Place,
   ): Promise<Batch | undefined> {
     for (;;) {
+      const { givenBack } = view
       const entries = await this.#firstEntries(view, maxBytes, maxRecords, end)
       if (entries.length === 0) return undefined
       const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
@@ -85,7 +86,7 @@ export class Outflow {
         this.#buffers.giveBack(buffer)
         throw cause
       })
-      view.handOut(batch.entries)
+      view.handOut(batch.entries, givenBack)
       this.#batches.set(batch, buffer)
       if (batch.entries.length > 0) return batch
       this.#release(batch)

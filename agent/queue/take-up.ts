@@ -158,10 +158,11 @@ class Search {
   #isSettled(place: Place, { segment, lane }: Parameters<typeof ownRecords>[0]): boolean {
     const { head, marks, seen } = this.#survey
     const text = placeText(place)
-    // A crash between its entry and the head that is to follow leaves it behind the head.
-    if (this.#known.has(text)) return !this.#isBehind(place)
+    // What a start that was cut short took up says that the chain went on, and no head does.
+    if (this.#isBehind(place)) return false
+    if (this.#known.has(text)) return true
     if (!seen.has(segment)) return false
-    if (this.#isComplete && head) return place.epoch !== head.epoch || place.seq < head.next
+    if (this.#isComplete && head) return true
     return text < marks[lane]
   }
 

@@ -91,6 +91,24 @@ describe('one flipped bit in a segment', () => {
     expect(await kit.drain(queue)).toEqual([withheld])
   })
 
+  test('a batch that is given back while another is made is handed out again', async () => {
+    await using kit = await QueueKit.start()
+    await filled(kit, texts)
+    const [segment = ''] = await kit.segments()
+    await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
+    let giveBack: (() => void) | undefined
+    const fromNowhere = async (): Promise<undefined> => {
+      giveBack?.()
+      return undefined
+    }
+    await using queue = await kit.openWith({ findBytes: fromNowhere })
+    const first = await queue.take(1 << 20, 4)
+    giveBack = () => first && queue.giveBack(first)
+    await queue.forget((await queue.take(1 << 20, 4))?.entries ?? [])
+    expect(await kit.drain(queue)).toEqual(texts.slice(0, 4))
+    expect(queue.ledger.records).toBe(0)
+  })
+
   test('costs the body of that record and nothing else, and its bytes count as lost', async () => {
     await using kit = await QueueKit.start()
     await filled(kit, texts)

@@ -43,6 +43,7 @@ async function torn(kit: QueueKit): Promise<{ readonly epoch: number; readonly p
   return { epoch: queue.head.epoch, position: 5 }
 }
 
+const nowhere = async (): Promise<undefined> => undefined
 const stillInFile = async () => Buffer.from('whole\n')
 
 test('a whole record behind a torn one is read again from its file, and leaves no gap in the chain', async () => {
@@ -62,7 +63,18 @@ test('a whole record behind a torn one is read again from its file, and leaves n
 test('a whole record behind a torn one is kept where its file has not got the bytes', async () => {
   await using kit = await QueueKit.start()
   await torn(kit)
-  await using queue = await kit.openWith({ findBytes: async () => undefined }, fakeWorld(2))
+  await using queue = await kit.openWith({ findBytes: nowhere }, fakeWorld(2))
+  expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
+})
+
+test('a start that fails before its new chain is begun takes no place twice', async () => {
+  await using kit = await QueueKit.start()
+  const { epoch } = await torn(kit)
+  const world = fakeWorld(2)
+  world.disk.failing.set('rename', 'EIO')
+  await expect(kit.openWith({ findBytes: nowhere }, world)).rejects.toThrow('EIO')
+  await using queue = await kit.openWith({ findBytes: nowhere }, fakeWorld(3))
+  expect(queue.head.epoch).toBeGreaterThan(epoch)
   expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
 })
 
