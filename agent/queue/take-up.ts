@@ -20,7 +20,7 @@ import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
-import { shippedWrite } from './shipped.ts'
+import { rangeWrites } from './shipped.ts'
 import type { Survey } from './survey.ts'
 
 export interface TakenUp {
@@ -266,8 +266,5 @@ function holderOf(manifest: Manifest, lane: Lane): Holder {
 }
 
 function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
-  return [
-    put(recordKey(entry), encodeEntry(entry)),
-    ...(manifest.kind === 'data' ? [shippedWrite(manifest)] : []),
-  ]
+  return [put(recordKey(entry), encodeEntry(entry)), ...rangeWrites(manifest)]
 }

@@ -105,7 +105,7 @@ describe('a crash while the queue takes up what a crash left behind the head', (
     await damageEnd(kit)
     const world = fakeWorld(2)
     world.disk.failing.set('rename', 'EIO')
-    await expect(kit.open(world)).rejects.toThrow('EIO')
+    await expect(kit.open(world)).rejects.toMatchObject({ code: 'QUEUE_UNREADABLE' })
     await using queue = await kit.open(fakeWorld(3))
     await append(kit, queue, 'normal', 'new')
     const all = await delivered(kit, queue)

@@ -72,7 +72,9 @@ test('a start that fails before its new chain is begun takes no place twice', as
   const { epoch } = await torn(kit)
   const world = fakeWorld(2)
   world.disk.failing.set('rename', 'EIO')
-  await expect(kit.openWith({ findBytes: nowhere }, world)).rejects.toThrow('EIO')
+  await expect(kit.openWith({ findBytes: nowhere }, world)).rejects.toMatchObject({
+    code: 'QUEUE_UNREADABLE',
+  })
   await using queue = await kit.openWith({ findBytes: nowhere }, fakeWorld(3))
   expect(queue.head.epoch).toBeGreaterThan(epoch)
   expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
@@ -116,3 +118,24 @@ test('a lost resume point of which no bytes are left is not taken for that of it
   const known = { ...point, identity: { ...identity, device: '1' } }
   expect(await recogniseByContent(new Set([known]), found, file, await file.facts(), false)).toBe(known)
 })
+
+test('a queue that was lost does not pass over what was written since, though startAt is end', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  const life = { source: { startAt: 'end' as const } }
+  await writeFile(path, 'before\n')
+  await ground.watch(async (watch) => {
+    await watch.told.told('streamStarted')
+    await appendFile(path, 'one\n')
+    await queued(watch, 4)
+  }, life)
+  await appendFile(path, 'two, while it was off\n')
+  await rm(ground.kit.state + '/queue', { recursive: true })
+  for (const segment of await ground.kit.segments()) await rm(segment)
+  await ground.watch(async (watch) => {
+    expect(watch.queue.isNew).toBe(false)
+    await watch.told.told('streamStarted')
+    await queued(watch, 33)
+  }, life)
+  expect(await ground.texts()).toEqual([{ path: 'flight.log', text: 'before\none\ntwo, while it was off\n' }])
+}, 20_000)
