@@ -50,9 +50,9 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
 
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
+  const sourceOf = (path: Uint8Array) => capture.sourceOf(path)
+  tasks.start((signal) => mendHoles(queue, world.files, sourceOf, AbortSignal.any([stopping, signal])))
   tasks.start(async (signal) => {
-    const sourceOf = (path: Uint8Array) => capture.sourceOf(path)
-    await mendHoles(queue, world.files, sourceOf, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

@@ -1,7 +1,7 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import { stillHolds } from '../queue/evidence.ts'
-import type { FileIdentity, ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, type FileIdentity, type ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 
 export function identityOf({ device, inode, birthNs }: FileFacts): FileIdentity {
@@ -60,13 +60,18 @@ export async function recogniseByContent(
   isRenamed: boolean,
 ): Promise<ResumePoint | undefined> {
   const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
-  const here = possible.filter((point) => isAt(point, found.path))
-  const elsewhere = possible.filter((point) => !here.includes(point) && point.position > 0)
+  const here = possible.filter((point) => isAt(point, found.path) && isProvable(point))
+  const elsewhere = possible.filter((point) => !isAt(point, found.path) && point.evidence.length > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)
   for (const point of isRenamed ? byLength : here) {
     if (point.position <= facts.size && (await stillHolds(file, point.evidence))) return point
   }
   return undefined
+}
+
+/** Of a lost resume point that was made anew, and of whose bytes nothing was left, a path alone proves nothing. */
+function isProvable({ evidence, identity }: ResumePoint): boolean {
+  return evidence.length > 0 || isIdentityKnown(identity)
 }
 
 function isAt({ place, path: began }: ResumePoint, path: Uint8Array): boolean {

@@ -127,7 +127,7 @@ export class Round implements Hearer {
   /** Whether a file of this identity may be one whose own file was not seen. */
   mayBeRenamed(queue: Queue, followed: ReadonlyMap<string, Generation>, identity: FileIdentity): boolean {
     const missing = this.missingPoints(queue, followed)
-    return [...missing].some((point) => point.position > 0 && mayBeSame(point.identity, identity))
+    return [...missing].some((point) => point.evidence.length > 0 && mayBeSame(point.identity, identity))
   }
 
   /** Its file was found under another identity. */

@@ -40,7 +40,7 @@ export class Strangers {
     this.#queue = queue
     this.#world = world
     this.#patience = patience
-    this.#isFirstLook = queue.resumePoints.size === 0 && queue.head.next === 0
+    this.#isFirstLook = queue.isNew
   }
 
   /** Those whose path is known first: what is left of the resume points after that can only be of files that were renamed. */

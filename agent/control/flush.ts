@@ -38,7 +38,7 @@ export async function* flush(
     const seen = queue.changed.rings
     aimAgain(targets, capture)
     if (targets.some(isWaitingToBeClosed)) capture.closeNow()
-    else if (targets.every(isTaken)) end ??= placeOfNext(queue)
+    else if (queue.areHolesMended && targets.every(isTaken)) end ??= placeOfNext(queue)
     const isDone =
       !capture.isStopped &&
       capture.troubles.size === 0 &&

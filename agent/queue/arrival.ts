@@ -11,8 +11,8 @@ import type { ResumePoint } from './resume-point.ts'
 interface Common {
   readonly label: StreamLabel
   readonly lane: Lane
-  /** From where the file is to be read on once this is safe; null: the stream ends with it. */
-  readonly resume: ResumePoint | null
+  /** From where the file is to be read on once this is safe; null: the stream ends with it; 'stays': from where it is anyway. */
+  readonly resume: ResumePoint | null | 'stays'
 }
 
 /** A chunk of a file. */

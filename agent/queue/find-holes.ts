@@ -2,7 +2,7 @@ import { isCount, type StreamId } from '../../protocol/ids.ts'
 import { beganKey } from './index-entry.ts'
 import type { IndexStore } from './index-store.ts'
 import type { ResumePoint } from './resume-point.ts'
-import { shippedRanges } from './shipped.ts'
+import { namedRanges } from './shipped.ts'
 
 /** Bytes of a stream that were read, and of which no record is known. */
 export interface Hole {
@@ -11,7 +11,7 @@ export interface Hole {
   readonly length: number
 }
 
-/** What was read of the streams that go on, and is in none of their records, as far as their ranges tell. */
+/** What was read of the streams that go on, and is neither in their records nor named as lost, as far as their ranges tell. */
 export async function findHoles(
   index: IndexStore,
   resumePoints: ReadonlyMap<StreamId, ResumePoint>,
@@ -26,7 +26,7 @@ async function holesOf(index: IndexStore, stream: StreamId, position: number): P
   const holes: Hole[] = []
   // Where it is not known where the stream began, nothing is known to be missing before its first range.
   let covered = await beganAt(index, stream)
-  for await (const { offset, length } of shippedRanges(index, stream)) {
+  for await (const { offset, length } of namedRanges(index, stream)) {
     const from = covered ?? offset
     if (offset > from) holes.push({ stream, offset: from, length: offset - from })
     covered = Math.max(from, offset + length)

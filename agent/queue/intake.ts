@@ -180,7 +180,9 @@ export class Intake {
   async #store(group: readonly Waiting[]): Promise<void> {
     const sealed = this.#seal(group, await this.#timeLabel())
     const stored = await this.#writeSegments(sealed)
-    if (!stored || !(await this.#writeIndex(stored, group))) return
+    if (!stored) return
+    // Nobody knows whether their places in the chain are taken: the next start finds out.
+    if (!(await this.#writeIndex(stored, group))) return this.#closing.abort()
     this.#world.journal.indexWritten(stored.length)
     this.#head = sealed.at(-1)?.record.head ?? this.#head
     this.#tally.count(stored)

@@ -14,7 +14,8 @@ const pieceBytes = Math.min(1024 * 1024, limits.maxChunkBytes)
 
 /**
  * Where records are gone from index and segments alike, what they held is read again from its file, if that still is the one
- * that was read, and shipped as new records; else a signed loss record says what is gone. To be run before capture is.
+ * that was read, and shipped as new records; else a signed loss record says what is gone. Capture may run
+ * meanwhile: where it goes on is not touched.
  */
 export async function mendHoles(
   queue: Queue,
@@ -24,7 +25,7 @@ export async function mendHoles(
 ): Promise<void> {
   for (const hole of queue.holes) {
     const point = queue.resumePoints.get(hole.stream)
-    if (point) await mendHole(hole, labelled(point, sourceOf), queue, files, signal)
+    if (point && !signal.aborted) await mendHole(hole, point, labelled(point, sourceOf), queue, files, signal)
   }
   if (!signal.aborted) await queue.holesMended()
 }
@@ -32,20 +33,20 @@ export async function mendHoles(
 /** What the configuration says of the file at a path; undefined where no source is about it any more. */
 type SourceOf = (path: Uint8Array) => Pick<SourceConfig, 'tags' | 'priority'> | undefined
 
-type Labelled = Pick<Arrival, 'label' | 'lane'> & { readonly resume: ResumePoint }
+type Labelled = Pick<Arrival, 'label' | 'lane' | 'resume'>
 
-function labelled(resume: ResumePoint, sourceOf: SourceOf): Labelled {
-  const { stream, path, place } = resume
+function labelled({ stream, path, place }: ResumePoint, sourceOf: SourceOf): Labelled {
   const source = sourceOf(logPathToBytes(place?.path ?? path)) ?? sourceOf(logPathToBytes(path))
   return {
     label: { stream, path, tags: source?.tags ?? new Map() },
     lane: source?.priority ?? 'normal',
-    resume,
+    resume: 'stays',
   }
 }
 
 async function mendHole(
   hole: Hole,
+  point: ResumePoint,
   labels: Labelled,
   queue: Queue,
   files: Files,
@@ -53,7 +54,7 @@ async function mendHole(
 ): Promise<void> {
   const end = hole.offset + hole.length
   let from = hole.offset
-  for await (const bytes of readAgain(hole, labels.resume, files)) {
+  for await (const bytes of readAgain(hole, point, files)) {
     const arrival = { kind: 'data', offset: from as ByteOffset, body: await encodeBody(bytes) } as const
     if (!(await queue.append({ ...arrival, ...labels }, signal))) return
     from += bytes.length

@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { parseStreamId, type DeviceId, type StreamId } from '../../protocol/ids.ts'
+import { Fault } from '../../protocol/fault.ts'
 import { agentFault } from '../faults.ts'
 import type { World } from '../world.ts'
 import {
@@ -18,6 +19,7 @@ import {
 import { allUnder, del, put, type IndexStore } from './index-store.ts'
 import { Ledger } from './ledger.ts'
 import { openIndex } from './open-index.ts'
+import { rememberedEpoch } from './epoch.ts'
 import { noteHighWater, provenHead } from './high-water.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
@@ -57,6 +59,8 @@ export interface OpenedQueue {
   /** Records of which neither index nor segments have anything left. */
   readonly missing: number
   readonly holes: readonly Hole[]
+  /** Nothing here, and no chain that was remembered, says that there was an agent before. */
+  readonly isNew: boolean
   /** Where a damaged LevelDB was put. */
   readonly movedAside: string | undefined
   readonly disposal: AsyncDisposableStack
@@ -66,8 +70,26 @@ const largestSegmentBytes = 8 * 1024 * 1024
 /** A bound of the queue is kept by unlinking whole segments, so it must be several of them. */
 const segmentsInBound = 8
 
-/** Opens the queue in its state folder and takes up again what a crash, or LevelDB, left out of the index. */
+/**
+ * Opens the queue in its state folder and takes up again what a crash, or LevelDB, left out of the index. Throws STATE_HELD,
+ * STATE_FOREIGN, and QUEUE_UNREADABLE where the disk refuses: a start writes, so it needs some room.
+ */
 export async function openQueue(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
+  try {
+    return await openFolder(options, signer, world)
+  } catch (cause) {
+    if (cause instanceof Fault || !isOfDisk(cause)) throw cause
+    throw agentFault('QUEUE_UNREADABLE', `${options.stateDirectory} does not open`, { cause })
+  }
+}
+
+/** Node's own, of a wrong argument, are bugs. */
+function isOfDisk(cause: unknown): boolean {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'ERR_'
+  return !code.startsWith('ERR_')
+}
+
+async function openFolder(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
   const { stateDirectory } = options
   await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
@@ -81,6 +103,7 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   // The folders' own names must survive a power cut, too.
   await world.files.syncDirectory(stateDirectory)
   await world.files.syncDirectory(dirname(stateDirectory))
+  const remembered = await rememberedEpoch(stateDirectory, world.files)
   const stored = await readHead(options, signer, index)
   const proven = await provenHead(stored, stateDirectory, segments, world.files)
   const resumePoints = await readResumePoints(index)
@@ -108,7 +131,8 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
   if (missing > 0) world.journal.recordsMissing(missing)
   const holes = missing > 0 ? await findHoles(index, resumePoints) : []
-  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
+  const isNew = remembered === undefined && !stored && found.newestEpoch === undefined
+  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, isNew, movedAside }
   return { ...parts, disposal: disposal.move() }
 }
 

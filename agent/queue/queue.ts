@@ -44,11 +44,13 @@ export class Queue implements AsyncDisposable {
   readonly #whereabouts: Whereabouts
   readonly #intake: Intake
   readonly #outflow: Outflow
+  #areHolesMended: boolean
 
   private constructor(opened: OpenedQueue, options: QueueOptions, signer: Signer, world: World) {
     this.changed = new Doorbell()
     this.maxBytes = options.maxBytes
     this.#opened = opened
+    this.#areHolesMended = opened.holes.length === 0
     const own = ownKeys(options.device, signer)
     const whereabouts = { isUnknown: options.isLookComing ?? false, pathOf: () => undefined }
     this.#whereabouts = whereabouts
@@ -91,6 +93,11 @@ export class Queue implements AsyncDisposable {
     return this.#opened.aside
   }
 
+  /** No agent was here before: files that are there were there before it. */
+  get isNew(): boolean {
+    return this.#opened.isNew
+  }
+
   /** What was read and is in no record any more: index and segments have lost it. */
   get holes(): readonly Hole[] {
     return this.#opened.holes
@@ -106,9 +113,16 @@ export class Queue implements AsyncDisposable {
     return this.#opened.missing
   }
 
-  /** All that can be done about the holes is done. */
+  /** Whether all of them are in the queue again, or named as lost. */
+  get areHolesMended(): boolean {
+    return this.#areHolesMended
+  }
+
+  /** All that can be done about the holes is done. The next start looks for them where that cannot be noted. */
   async holesMended(): Promise<void> {
-    if (this.#opened.missing > 0) await this.#opened.index.write([del(keys.missing)])
+    this.#areHolesMended = true
+    this.changed.ring()
+    if (this.#opened.missing > 0) await this.#opened.index.write([del(keys.missing)]).catch(() => undefined)
   }
 
   get resumePoints(): ReadonlyMap<StreamId, ResumePoint> {

@@ -1,10 +1,10 @@
 import { decodeBody } from '../../protocol/body.ts'
 import type { ByteOffset, StreamId } from '../../protocol/ids.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { DataManifest, Manifest } from '../../protocol/manifest.ts'
 import { decodeManifest } from '../../protocol/manifest.ts'
 import { scanRecord } from '../../protocol/record.ts'
 import { evidenceAfter } from './evidence.ts'
-import type { Evidence, ResumePoint } from './resume-point.ts'
+import { unknownIdentity, type Evidence, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
 
 /** A data record whose bytes are evidence. */
@@ -18,9 +18,6 @@ interface Move {
   readonly first: Piece | undefined
   readonly last: Piece | undefined
 }
-
-/** What a file system says of a file that nobody has looked at yet: its path and its content decide. */
-const unknownIdentity = { device: '0', inode: '0', birthNs: '0' }
 
 /** Moves resume points on over records that are found in the segments, and makes those anew that were lost. */
 export class ResumeMoves {
@@ -40,14 +37,24 @@ export class ResumeMoves {
 
   /**
    * Over a record of a stream whose resume point is lost. From the start of the file, because nobody knows which of the
-   * records before it had their receipts: what is read twice lands in its own place.
+   * records before it had their receipts: what is read twice lands in its own place. Every record that is found is evidence,
+   * wherever it stands: the file that has this path now may be another one.
    */
   restore(manifest: Manifest, extent: Extent): void {
     const { stream, path } = manifest
     if (this.#points.has(stream) || manifest.kind === 'close') return
     const point = { stream, path, identity: unknownIdentity, position: 0 as ByteOffset, evidence: [] }
     const before = this.#moves.get(stream) ?? { point, first: undefined, last: undefined }
-    this.#moves.set(stream, moved(before, manifest, extent))
+    const after = moved(before, manifest, extent)
+    const piece = pieceOf(manifest, extent)
+    this.#moves.set(stream, { ...after, first: before.first ?? piece, last: piece ?? before.last })
+  }
+
+  /** A record that `restore` went over was none of the chain: what it held may be in no other. */
+  takeBack({ stream, offset }: Pick<DataManifest, 'stream' | 'offset'>): void {
+    const before = this.#moves.get(stream)
+    if (!before || offset >= before.point.position) return
+    this.#moves.set(stream, { ...before, point: { ...before.point, position: offset } })
   }
 
   /** The points as they stand after all of it, with the evidence that the records hold. */
@@ -66,8 +73,12 @@ export class ResumeMoves {
 function moved({ point, first, last }: Move, manifest: Manifest, extent: Extent): Move {
   if (manifest.kind === 'close' || manifest.offset !== point.position) return { point, first, last }
   const position = (manifest.offset + (manifest.length ?? 0)) as ByteOffset
-  const piece = manifest.kind === 'data' ? { extent, offset: manifest.offset } : undefined
+  const piece = pieceOf(manifest, extent)
   return { point: { ...point, position }, first: first ?? piece, last: piece ?? last }
+}
+
+function pieceOf(manifest: Manifest, extent: Extent): Piece | undefined {
+  return manifest.kind === 'data' ? { extent, offset: manifest.offset } : undefined
 }
 
 async function evidenceOf(

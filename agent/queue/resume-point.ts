@@ -16,6 +16,14 @@ export interface FileIdentity {
   readonly birthNs: string
 }
 
+/** Of a file that nobody has looked at yet: its path and its content decide. */
+export const unknownIdentity: FileIdentity = { device: '0', inode: '0', birthNs: '0' }
+
+export function isIdentityKnown({ device, inode, birthNs }: FileIdentity): boolean {
+  const unknown = unknownIdentity
+  return device !== unknown.device || inode !== unknown.inode || birthNs !== unknown.birthNs
+}
+
 /** A range that was read, and its hash: whether a file still is the one that was read. */
 export interface Evidence {
   readonly offset: number

@@ -6,7 +6,7 @@ import {
   type Digest,
   type StreamId,
 } from '../../protocol/ids.ts'
-import type { DataManifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { beganKey, keys } from './index-entry.ts'
 import { parseObject } from './resume-point.ts'
@@ -20,30 +20,47 @@ export interface ShippedRange {
 
 const prefixOf = (stream: StreamId): string => `${keys.shipped}${stream}/`
 
-/** A later record of the same offset replaces the earlier one. */
-export function shippedWrite({ stream, offset, length, sha256 }: DataManifest): IndexWrite {
+/**
+ * What a record says of a range of its file: what stands there, or that it is lost. A later record of the same offset replaces
+ * the earlier one.
+ */
+export function rangeWrites(manifest: Manifest): IndexWrite[] {
+  if (manifest.kind === 'close' || manifest.length === null) return []
+  const { stream, offset, length } = manifest
   const key = `${prefixOf(stream)}${String(offset).padStart(16, '0')}`
-  return put(key, JSON.stringify({ length, sha256: base64url(sha256) }))
+  const sha256 = manifest.kind === 'data' ? base64url(manifest.sha256) : null
+  return [put(key, JSON.stringify({ length, sha256 }))]
 }
 
 /** The shipped ranges of a stream in the order of their offsets. */
 export async function* shippedRanges(index: IndexStore, stream: StreamId): AsyncGenerator<ShippedRange> {
+  for await (const { offset, length, sha256 } of namedRanges(index, stream))
+    if (sha256) yield { offset, length, sha256 }
+}
+
+/** A range that a record names. */
+export interface NamedRange extends Omit<ShippedRange, 'sha256'> {
+  /** null: it was lost. */
+  readonly sha256: Digest | null
+}
+
+/** With those that are lost. */
+export async function* namedRanges(index: IndexStore, stream: StreamId): AsyncGenerator<NamedRange> {
   for await (const [key, value] of allUnder(index, prefixOf(stream))) {
-    const range = decodeShipped(key, value)
+    const range = decodeRange(key, value)
     if (range) yield range
   }
 }
 
-function decodeShipped(key: string, value: string): ShippedRange | undefined {
+function decodeRange(key: string, value: string): NamedRange | undefined {
   const { length, sha256 } = parseObject(value)
   const offset = Number(key.slice(-16))
   const digest = typeof sha256 === 'string' ? parseBase64url(sha256, digestBytes) : undefined
-  return isCount(offset) && isCount(length) && digest
-    ? { offset, length, sha256: digest as Digest }
-    : undefined
+  if (!isCount(offset) || !isCount(length) || (sha256 !== null && !digest)) return undefined
+  return { offset, length, sha256: digest ? (digest as Digest) : null }
 }
 
-/** What takes the shipped ranges of a stream out of the index. */
+/** What takes the ranges of a stream out of the index. */
 export async function forgetShipped(index: IndexStore, stream: StreamId): Promise<IndexWrite[]> {
   const writes: IndexWrite[] = [del(beganKey(stream))]
   for await (const [key] of allUnder(index, prefixOf(stream))) writes.push(del(key))

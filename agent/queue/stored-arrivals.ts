@@ -9,7 +9,7 @@ import type { Ledger } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
-import { forgetShipped, shippedWrite } from './shipped.ts'
+import { forgetShipped, rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
   readonly arrival: Arrival
@@ -35,12 +35,12 @@ export function storedAt({ arrival, record }: SealedArrival, extent: Extent): St
 /** All that the index is to know once these are in it. */
 export async function indexWrites(
   group: readonly StoredArrival[],
-  { index, ledger }: Pick<OpenedQueue, 'index' | 'ledger'>,
+  { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
 ): Promise<IndexWrite[]> {
   const last = group.at(-1)
   return [
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
-    ...shippedWrites(group),
+    ...namedWrites(group, resumePoints),
     ...lostWrites(group, ledger),
     ...(await pointWrites(group, index)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
@@ -92,17 +92,23 @@ export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): v
   if (last) segments.holdLast(last.entry.extent.segment)
 }
 
-/** Of each stream the last resume point counts. */
+/** Of each stream whose resume point moves, the last one counts. */
 function pointsOf(group: readonly StoredArrival[]): ReadonlyMap<StreamId, ResumePoint | null> {
-  return new Map(group.map(({ arrival }) => [arrival.label.stream, arrival.resume]))
+  const points = new Map<StreamId, ResumePoint | null>()
+  for (const { arrival } of group)
+    if (arrival.resume !== 'stays') points.set(arrival.label.stream, arrival.resume)
+  return points
 }
 
 /** Of streams that go on. */
-function shippedWrites(group: readonly StoredArrival[]): IndexWrite[] {
-  const points = pointsOf(group)
-  return group.flatMap(({ record: { manifest } }) =>
-    manifest.kind === 'data' && points.get(manifest.stream) ? [shippedWrite(manifest)] : [],
-  )
+function namedWrites(
+  group: readonly StoredArrival[],
+  resumePoints: ReadonlyMap<StreamId, ResumePoint>,
+): IndexWrite[] {
+  const moved = pointsOf(group)
+  const goesOn = (stream: StreamId): boolean =>
+    moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
+  return group.flatMap(({ record: { manifest } }) => (goesOn(manifest.stream) ? rangeWrites(manifest) : []))
 }
 
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {

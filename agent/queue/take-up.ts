@@ -1,5 +1,5 @@
 import { continues, headAfter, type ChainHead } from '../../protocol/chain.ts'
-import type { Epoch } from '../../protocol/ids.ts'
+import type { ByteOffset, Epoch } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { KeyRing } from '../../protocol/verify.ts'
 import {
@@ -13,14 +13,14 @@ import {
   segmentKey,
   type Place,
 } from './index-entry.ts'
-import { allUnder, put, type IndexStore, type IndexWrite } from './index-store.ts'
-import { lanes } from './lane.ts'
+import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import { lanes, type Lane } from './lane.ts'
 import { ownRecords, type FoundRecord } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
-import { shippedWrite } from './shipped.ts'
+import { rangeWrites } from './shipped.ts'
 import type { Survey } from './survey.ts'
 
 export interface TakenUp {
@@ -60,10 +60,13 @@ export async function takeUp(survey: Survey, parts: TakeUpParts): Promise<TakenU
   const isComplete = survey.head !== undefined && survey.expected === survey.count
   const known = isComplete ? new Set<string>() : await knownPlaces(index)
   const search = new Search(survey, isComplete, known, parts)
-  const last = lastOfLanes(segments)
+  const mayGoOn = new Set([
+    ...lastOfLanes(segments.segments, segments),
+    ...lastOfLanes([...survey.seen], segments),
+  ])
   for (const segment of segments.segments) {
-    // Where nothing is missing before the head, only what came last can be behind it.
-    if (isComplete && survey.seen.has(segment) && !last.has(segment)) continue
+    // Where nothing is missing before the head, what is behind it is in what came last, or in what grew when the index stopped.
+    if (isComplete && survey.seen.has(segment) && !mayGoOn.has(segment)) continue
     const bytes = await segments.readWhole(segment).catch(() => undefined)
     if (bytes) await search.take({ bytes, segment, lane: segments.laneOf(segment) }, own)
     else search.skip(segment)
@@ -71,10 +74,11 @@ export async function takeUp(survey: Survey, parts: TakeUpParts): Promise<TakenU
   return search.finish()
 }
 
-function lastOfLanes(segments: SegmentLog): ReadonlySet<number> {
-  const newestFirst = segments.segments.toReversed()
+/** The newest of each lane. */
+function lastOfLanes(among: readonly number[], segments: SegmentLog): readonly number[] {
+  const newestFirst = segments.segments.toReversed().filter((segment) => among.includes(segment))
   const last = lanes.map((lane) => newestFirst.find((segment) => segments.laneOf(segment) === lane))
-  return new Set(last.filter((segment) => segment !== undefined))
+  return last.filter((segment) => segment !== undefined)
 }
 
 async function knownPlaces(index: IndexStore): Promise<Set<string>> {
@@ -84,8 +88,15 @@ async function knownPlaces(index: IndexStore): Promise<Set<string>> {
   return places
 }
 
-/** A record behind the head that the index had; of two at one place, which a failing disk can leave, the later counts. */
+/** A record behind the head that the index had. */
 type Behind = Pick<FoundRecord['record'], 'manifest' | 'digest'> & Pick<FoundRecord, 'entry'>
+
+/** Which record has a place; no more of it than is needed, because there may be as many as the queue has. */
+interface Holder extends Pick<FoundRecord['entry'], 'lane' | 'stream'> {
+  readonly sealedMs: number
+  /** Of what it holds; where it holds nothing, nothing begins behind it. */
+  readonly offset: ByteOffset
+}
 
 class Search {
   readonly #survey: Survey
@@ -94,6 +105,8 @@ class Search {
   readonly #parts: TakeUpParts
   readonly #moves: ResumeMoves
   readonly #behind = new Map<number, Behind>()
+  /** Of those that were before it, by their places. */
+  readonly #holders = new Map<string, Holder>()
   /** The segments that had one of these. */
   readonly #behindIn = new Set<number>()
   readonly #unread = new Set<number>()
@@ -132,7 +145,13 @@ class Search {
     }
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
-    if (writes.length > 0) await this.#parts.index.write(writes)
+    // With the entries, or a crash would have them known and their file not.
+    if (writes.length > 0) await this.#parts.index.write([...writes, ...(await this.#pointWrites())])
+  }
+
+  async #pointWrites(): Promise<IndexWrite[]> {
+    const points = await this.#moves.moved(this.#parts.segments)
+    return points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point)))
   }
 
   /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
@@ -154,13 +173,23 @@ class Search {
 
   #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    if (!this.#isBehind(entry)) {
-      this.#moves.restore(manifest, entry.extent)
-      return entryWrites({ manifest, entry })
-    }
-    this.#behind.set(entry.seq, { manifest, digest, entry })
+    if (!this.#isBehind(entry)) return this.#restore({ manifest, entry })
+    const rival = this.#behind.get(entry.seq)
     this.#behindIn.add(entry.extent.segment)
+    if (!rival || sealedMs(rival.manifest) <= sealedMs(manifest))
+      this.#behind.set(entry.seq, { manifest, digest, entry })
     return []
+  }
+
+  #restore({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
+    const place = placeText(entry)
+    const rival = this.#holders.get(place)
+    if (rival && rival.sealedMs > sealedMs(manifest)) return []
+    this.#holders.set(place, holderOf(manifest, entry.lane))
+    if (rival) this.#moves.takeBack(rival)
+    this.#moves.restore(manifest, entry.extent)
+    const displaced = rival ? [del(recordKey({ ...entry, lane: rival.lane }))] : []
+    return [...displaced, ...entryWrites({ manifest, entry })]
   }
 
   async finish(): Promise<TakenUp> {
@@ -223,9 +252,19 @@ class Search {
   }
 }
 
+/**
+ * A failing disk can leave a record whose group was given up, and whose place the next one took: of two at one place the one
+ * that was sealed later is the chain's. Both were sealed in one life of the agent, so one clock counts for both.
+ */
+function sealedMs({ time }: Manifest): number {
+  return time.monotonicMs
+}
+
+function holderOf(manifest: Manifest, lane: Lane): Holder {
+  const offset = manifest.kind === 'close' ? (manifest.length as ByteOffset) : manifest.offset
+  return { lane, stream: manifest.stream, offset, sealedMs: sealedMs(manifest) }
+}
+
 function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
-  return [
-    put(recordKey(entry), encodeEntry(entry)),
-    ...(manifest.kind === 'data' ? [shippedWrite(manifest)] : []),
-  ]
+  return [put(recordKey(entry), encodeEntry(entry)), ...rangeWrites(manifest)]
 }

@@ -1,11 +1,14 @@
-import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { recogniseByContent } from '../../agent/capture/identity.ts'
+import { realWorld } from '../../agent/world.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { recordOpening } from '../../protocol/record.ts'
 import { Ground, queued } from '../kit/capture-ground.ts'
+import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { never, QueueKit } from '../kit/queue-kit.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 test('a file whose resume point was lost with LevelDB goes on in its stream, read once more or not', async () => {
   await using ground = await Ground.start()
@@ -69,8 +72,70 @@ test('a start that fails before its new chain is begun takes no place twice', as
   const { epoch } = await torn(kit)
   const world = fakeWorld(2)
   world.disk.failing.set('rename', 'EIO')
-  await expect(kit.openWith({ findBytes: nowhere }, world)).rejects.toThrow('EIO')
+  await expect(kit.openWith({ findBytes: nowhere }, world)).rejects.toMatchObject({
+    code: 'QUEUE_UNREADABLE',
+  })
   await using queue = await kit.openWith({ findBytes: nowhere }, fakeWorld(3))
   expect(queue.head.epoch).toBeGreaterThan(epoch)
   expect(await kit.drain(queue)).toEqual(['safe\n', 'whole\n'])
 })
+
+test('a file that took the name of one whose resume point was lost begins a stream of its own', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await ground.watch(async (watch) => {
+    await writeFile(path, 'first, delivered\n')
+    await queued(watch, 17)
+    await watch.queue.forget((await nextBatch(watch.queue, 1 << 20, 10))?.entries ?? [])
+  })
+  await ground.watch(async (watch) => {
+    await appendFile(path, 'first, queued\n')
+    await queued(watch, 14)
+  })
+  await rename(path, ground.path('flight.old.log'))
+  await writeFile(path, 'second, and longer than all that stood in the first\n')
+  await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  await ground.watch(async (watch) => queued(watch, 14 + 52 + 31))
+  expect(await ground.texts()).toEqual([
+    { path: 'flight.log', text: 'first, delivered\nfirst, queued\n' },
+    { path: 'flight.log', text: 'second, and longer than all that stood in the first\n' },
+  ])
+})
+
+test('a lost resume point of which no bytes are left is not taken for that of its path', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await writeFile(path, 'whole\n')
+  const { dev, ino, birthtimeNs } = await stat(path, { bigint: true })
+  const identity = { device: String(dev), inode: String(ino), birthNs: String(birthtimeNs) }
+  const unknown = { device: '0', inode: '0', birthNs: '0' }
+  const { resume } = await ground.kit.arrival('')
+  const point = { ...resume, path: labelOf(path).path, identity: unknown, position: 0 as ByteOffset }
+  await using file = await realWorld().files.openToRead(Buffer.from(path))
+  const found = { path: Buffer.from(path), identity }
+  const recognised = await recogniseByContent(new Set([point]), found, file, await file.facts(), false)
+  expect(recognised).toBeUndefined()
+  const known = { ...point, identity: { ...identity, device: '1' } }
+  expect(await recogniseByContent(new Set([known]), found, file, await file.facts(), false)).toBe(known)
+})
+
+test('a queue that was lost does not pass over what was written since, though startAt is end', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  const life = { source: { startAt: 'end' as const } }
+  await writeFile(path, 'before\n')
+  await ground.watch(async (watch) => {
+    await watch.told.told('streamStarted')
+    await appendFile(path, 'one\n')
+    await queued(watch, 4)
+  }, life)
+  await appendFile(path, 'two, while it was off\n')
+  await rm(ground.kit.state + '/queue', { recursive: true })
+  for (const segment of await ground.kit.segments()) await rm(segment)
+  await ground.watch(async (watch) => {
+    expect(watch.queue.isNew).toBe(false)
+    await watch.told.told('streamStarted')
+    await queued(watch, 33)
+  }, life)
+  expect(await ground.texts()).toEqual([{ path: 'flight.log', text: 'before\none\ntwo, while it was off\n' }])
+}, 20_000)

@@ -91,7 +91,7 @@ export class PowerCutFlight implements AsyncDisposable {
     const queue = await Queue.open(options, this.signer, world)
     const append = queue.append.bind(queue)
     queue.append = async (arrival, signal) => {
-      if (arrival.resume) this.#note(arrival.resume)
+      if (arrival.resume && arrival.resume !== 'stays') this.#note(arrival.resume)
       const isTaken = await append(arrival, signal)
       if (isTaken && arrival.kind === 'data') this.taken.push(takenOf(arrival))
       return isTaken

@@ -24,7 +24,7 @@ const device = 'hexa-7'
 /** What `drain` gives for a record without a body. */
 export const withheld = '(withheld)'
 
-type NextChunk = DataArrival & { readonly resume: ResumePoint }
+type NextChunk = Omit<DataArrival, 'resume'> & { readonly resume: ResumePoint }
 
 /** A state folder, a key, and whatever queues a test opens there. */
 export class QueueKit implements AsyncDisposable {

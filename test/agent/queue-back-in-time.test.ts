@@ -1,0 +1,44 @@
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import type { ByteOffset } from '../../protocol/ids.ts'
+import { fakeWorld } from '../kit/fake-world.ts'
+import { QueueKit } from '../kit/queue-kit.ts'
+import { Seeded } from '../kit/seeded.ts'
+
+/** Of which a segment takes about four. */
+const recordBytes = 2500
+const queueBytes = 80_000
+
+function noise(seed: number): string {
+  const seeded = new Seeded(seed)
+  const letters = Array.from({ length: recordBytes }, () => String.fromCharCode(32 + seeded.below(94)))
+  return `#${seed} ${letters.join('')}`
+}
+
+test.each([1, 2, 3, 4, 5, 7, 9])(
+  'a LevelDB of after %i records, although the segments went on over several ends, loses none of them',
+  async (kept) => {
+    await using kit = await QueueKit.start()
+    const index = join(kit.state, 'queue')
+    const old = await kit.folder('old')
+    const texts = Array.from({ length: 12 }, (_, seed) => noise(seed))
+    let epoch = 0
+    {
+      await using queue = await kit.open(fakeWorld(), queueBytes)
+      const { resume } = await kit.arrival('')
+      await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
+      for (const text of texts.slice(0, kept)) await kit.append(queue, text)
+      await cp(index, old, { recursive: true })
+      for (const text of texts.slice(kept)) await kit.append(queue, text)
+      expect((await kit.segments()).length).toBeGreaterThan(2)
+      epoch = queue.head.epoch
+    }
+    await rm(index, { recursive: true })
+    await cp(old, index, { recursive: true })
+    await using queue = await kit.open(fakeWorld(2), queueBytes)
+    expect(queue.head).toMatchObject({ epoch, next: texts.length })
+    expect(queue.resumePoints.get(kit.label.stream)?.position).toBe(texts.join('').length)
+    expect(await kit.drain(queue)).toEqual(texts)
+  },
+)
