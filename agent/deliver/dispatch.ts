@@ -28,9 +28,13 @@ export class Dispatch {
     this.#requests = requests
   }
 
-  /** While it is not known whether there is a link, one batch tries it out. */
+  /**
+   * While it is not known whether there is a link, one request tries it out: the question where there is one, so that what
+   * is held in doubt does not grow.
+   */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
+    if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0) return undefined
     const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
