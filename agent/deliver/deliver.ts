@@ -224,8 +224,11 @@ export class Delivery {
   /** Only asked where there is something to send: a gate is not looked at for nothing. */
   async #isHeld(): Promise<boolean> {
     const { gate } = this.#options
-    if (!gate || this.#queue.ledger.records <= this.#queue.aside.length) return false
-    this.#heldBy = await gate.closedBy(this.#abandoning.signal)
+    const { signal } = this.#abandoning
+    const isIdle = this.#queue.ledger.records <= this.#queue.aside.length
+    const why = isIdle ? undefined : await gate?.closedBy(signal)
+    // When it is given up meanwhile, who does that has said why.
+    if (isIdle || !signal.aborted) this.#heldBy = why
     return this.#heldBy !== undefined
   }
 
@@ -244,12 +247,16 @@ export class Delivery {
   async #watchGate(gate: Gate): Promise<void> {
     const { signal } = this.#abandoning
     this.#isWatching = true
-    while (!signal.aborted && (this.#requests.count > 0 || this.#requests.isAsking)) {
+    while (!signal.aborted && this.#isUnderWay) {
       await this.#world.clock.sleep(gate.everyMs, signal)
       const why = await gate.closedBy(signal)
-      if (why !== undefined && !signal.aborted) this.#abandon(why)
+      if (why !== undefined && this.#isUnderWay) this.#abandon(why)
     }
     this.#isWatching = false
+  }
+
+  get #isUnderWay(): boolean {
+    return this.#requests.count > 0 || this.#requests.isAsking
   }
 
   #abandon(why: string): void {

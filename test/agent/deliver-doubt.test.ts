@@ -41,7 +41,7 @@ describe('after a cut', () => {
     await using kit = await DeliveryKit.start(texts)
     kit.run({ requestMaxBytes: 1 })
     const sent = [await kit.chunks(1), await kit.chunks(2)]
-    for (const { answer } of sent) answer(cut('STALLED', 5))
+    for (const asked of sent) asked.answer(cut('STALLED', 5))
     for (let time = 1; time < 6; time++) {
       await kit.world.told.told('deliveryFailed', time)
       await kit.world.clock.skip()
