@@ -80,8 +80,8 @@ export class Delivery {
     const parties = { pinned, device, fingerprint: base64url(sha256(signer.publicKey.bytes)) }
     const parts = { queue, link, world, model, size, pacer: this.#pacer, parties, signer }
     this.#requests = new Requests(parts)
-    this.#dispatch = new Dispatch(parts, this.#requests)
     this.#terms = new Terms(parts, () => options.onReceiptsLost?.())
+    this.#dispatch = new Dispatch(parts, this.#requests, this.#terms)
   }
 
   get report(): LinkReport {

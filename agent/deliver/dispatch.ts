@@ -1,7 +1,7 @@
-import { limits } from '../../protocol/contract.ts'
 import type { Batch } from '../queue/batch.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
 import type { RequestParts, Requests } from './requests.ts'
+import type { Terms } from './terms.ts'
 
 /** With a batch each. The connections are kept, so there are never many. */
 const maxRequests = 6
@@ -21,11 +21,12 @@ export class Dispatch {
   readonly #requests: Requests
   /** When a lane had nothing to give, by the rings of the queue. */
   readonly #emptyAt = new Map<Lane, number>()
-  maxRecords: number = limits.maxBatchRecords
+  readonly #terms: Pick<Terms, 'maxBatchRecords'>
 
-  constructor(parts: RequestParts, requests: Requests) {
+  constructor(parts: RequestParts, requests: Requests, terms: Pick<Terms, 'maxBatchRecords'>) {
     this.#parts = parts
     this.#requests = requests
+    this.#terms = terms
   }
 
   /**
@@ -60,7 +61,7 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const batch = await queue.take(size.next(model), this.maxRecords, lane)
+    const batch = await queue.take(size.next(model), this.#terms.maxBatchRecords, lane)
     if (!batch) this.#emptyAt.set(lane, rings)
     return batch
   }
