@@ -270,15 +270,18 @@ export class Delivery {
   async #pause(error: Error, signal: AbortSignal): Promise<void> {
     const { clock, journal, surroundings } = this.#world
     this.#failures++
-    const seen = this.#hurry.rings
+    // What failed was another request's, where a receipt comes: there is a server, and it takes what it is sent.
+    const bells = [this.#hurry, this.#requests.receipted]
+    const seen = bells.map((bell) => bell.rings)
     const failed = error instanceof Undelivered ? error : new Undelivered(sayCause(error))
     const ms = this.#pauseMs(failed)
     const { message: why, course } = failed
     this.#waiting = { why, course, untilMs: clock.monotonicMs() + ms }
     journal.deliveryFailed(why, this.#failures, ms)
     this.#queue.changed.ring()
-    const hurried = (over: AbortSignal): Promise<void> => this.#hurry.waitBeyond(seen, ms, clock, over)
-    await firstOf([hurried, (over) => surroundings.changed(over)], signal)
+    const slept = (over: AbortSignal): Promise<void> => clock.sleep(ms, over)
+    const rung = (over: AbortSignal): Promise<void> => this.#anyRing(bells, seen, over)
+    await firstOf([slept, rung, (over) => surroundings.changed(over)], signal)
   }
 
   #pauseMs({ retryAfterMs, course, isCut }: Undelivered): number {
