@@ -8,7 +8,7 @@ import type { ChunkLimits } from './capture/chunker.ts'
 import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
 import { readOverrides, type Environment, type OverrideMap, type Overrides } from './config-overrides.ts'
 import { settingsSchema, type AgentConfig, type Settings } from './config.ts'
-import { serverKeyOf, udpAddressOf } from './delivery-settings.ts'
+import { isProxy, serverKeyOf, udpAddressOf } from './delivery-settings.ts'
 import { agentFault } from './faults.ts'
 import { countOf, sizeOf } from './setting-kinds.ts'
 import { schemaAt, type SchemaNode } from './settings.ts'
@@ -209,23 +209,23 @@ function toServer(server: Settings['server'], folder: string, env: Environment):
       clientCertificate === undefined || clientKey === undefined
         ? undefined
         : { certificate: pathOf(clientCertificate), key: pathOf(clientKey) },
-    proxy: toProxy(proxy, env),
+    proxy: toProxy(proxy, new URL(url), env),
   }
 }
 
-const proxyVariables = [
-  'HTTPS_PROXY',
-  'https_proxy',
-  'HTTP_PROXY',
-  'http_proxy',
-  'NO_PROXY',
-  'no_proxy',
-] as const
-
-function toProxy(proxy: string | undefined, env: Environment): ProxyEnv {
+/** As Node reads them: the first that is set counts. What it cannot use it would pass over, and go without a proxy. */
+function toProxy(proxy: string | undefined, server: URL, env: Environment): ProxyEnv {
   if (proxy === 'none') return {}
   if (proxy !== undefined) return { HTTPS_PROXY: proxy, HTTP_PROXY: proxy }
-  return Object.fromEntries(proxyVariables.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+  const found = firstSet(env, server.protocol === 'https:' ? 'https_proxy' : 'http_proxy')
+  if (!found) return {}
+  const [name, value] = found
+  if (!isProxy(value)) throw invalid([`${name}: expected http://HOST:PORT, found ${showFound(value)}`])
+  return Object.fromEntries([found, firstSet(env, 'no_proxy')].filter((entry) => entry !== undefined))
+}
+
+function firstSet(env: Environment, name: string): readonly [string, string] | undefined {
+  return [name, name.toUpperCase()].flatMap((each) => (env[each] ? [[each, env[each]] as const] : []))[0]
 }
 
 function toDelivery(delivery: Settings['delivery'], folder: string): AgentConfig['delivery'] {

@@ -1,7 +1,7 @@
-import { limits } from '../../protocol/contract.ts'
 import type { Batch } from '../queue/batch.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
 import type { RequestParts, Requests } from './requests.ts'
+import type { Terms } from './terms.ts'
 
 /** With a batch each. The connections are kept, so there are never many. */
 const maxRequests = 6
@@ -22,16 +22,21 @@ export class Dispatch {
   readonly #requests: Requests
   /** When a lane had nothing to give, by the rings of the queue. */
   readonly #emptyAt = new Map<Lane, number>()
-  maxRecords: number = limits.maxBatchRecords
+  readonly #terms: Pick<Terms, 'maxBatchRecords'>
 
-  constructor(parts: RequestParts, requests: Requests) {
+  constructor(parts: RequestParts, requests: Requests, terms: Pick<Terms, 'maxBatchRecords'>) {
     this.#parts = parts
     this.#requests = requests
+    this.#terms = terms
   }
 
-  /** While it is not known whether there is a link, one batch tries it out, and others follow when it is seen to leave. */
+  /**
+   * While it is not known whether there is a link, one request tries it out, and others follow when it is seen to leave. It
+   * is the question where there is one, so that what is held in doubt does not grow.
+   */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
+    if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0 && !this.#mayFollow) return undefined
     const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
@@ -63,7 +68,7 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const batch = await queue.take(size.next(model, this.#requests.count), this.maxRecords, lane)
+    const batch = await queue.take(size.next(model, this.#requests.count), this.#terms.maxBatchRecords, lane)
     if (!batch) this.#emptyAt.set(lane, rings)
     return batch
   }

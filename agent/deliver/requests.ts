@@ -36,6 +36,8 @@ type Failed = Extract<Meaning, { is: 'failed' }>
 export class Requests {
   /** Rings when one has ended. */
   readonly ended = new Doorbell()
+  /** Rings when a receipt has let something go. */
+  readonly receipted = new Doorbell()
   readonly doubts = new Doubts()
   readonly suspects = new Suspects()
   readonly #parts: RequestParts
@@ -160,6 +162,7 @@ export class Requests {
     for (const place of forked) world.journal.recordForked(place)
     if (taken.length > 0) await queue.forget(safe, withoutBody)
     this.#receipts++
+    if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
     const believed = this.#refusals.believe(refused)
     if (believed.length > 0) await queue.setAside(believed)

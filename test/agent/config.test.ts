@@ -432,6 +432,20 @@ describe('a variable or a flag', () => {
     expect(fromEnv.server.publicKeys.map((key) => base64url(key.bytes))).toEqual([otherKey, publicKey])
   })
 
+  test('is obeyed as the proxy of other programs is, but not where it is none that can be used', () => {
+    const proxyOf = (env: Record<string, string>) => configOf(valid, { env }).server.proxy
+    const usable = { HTTPS_PROXY: 'http://10.0.0.1:3128', NO_PROXY: 'localhost' }
+    expect(proxyOf({ ...usable, HTTP_PROXY: 'http://[' })).toEqual(usable)
+    expect(proxyOf({ NO_PROXY: 'localhost', HTTPS_PROXY: '' })).toEqual({})
+    for (const proxy of ['10.0.0.1:3128', 'socks5://10.0.0.1:3128', 'http://[']) {
+      expect(problemsOf(valid, { env: { ...usable, https_proxy: proxy } })).toEqual([
+        expect.stringMatching(/^https_proxy: expected http:\/\/HOST:PORT, found /),
+      ])
+    }
+    const secret = problemsOf(valid, { env: { HTTPS_PROXY: 'socks5://who:secret@10.0.0.1' } })
+    expect(secret.join()).not.toContain('secret')
+  })
+
   test('wins over the file, and the flag over the variable', () => {
     const file = withLine('shutdownGrace: 1s')
     const env = { LOGBOX_SHUTDOWN_GRACE: '2s' }
