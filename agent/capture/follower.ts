@@ -199,6 +199,17 @@ export class Follower {
     await this.openFiles.close(generation)
   }
 
+  /** Its file was found under another identity, where it is read on behind what is queued. False while that cannot be. */
+  async handOver(generation: Generation): Promise<boolean> {
+    if (generation.queuedTo < generation.cutTo || !this.turns.hold(generation)) return false
+    try {
+      await this.letGo(generation, false)
+      return true
+    } finally {
+      this.turns.release(generation)
+    }
+  }
+
   /** When nothing is read any more: queues what was, and remembers what was seen. */
   async windUp(): Promise<void> {
     const followed = [...this.#followed.values()]

@@ -48,12 +48,23 @@ export class Lookout {
     }
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
+    if (round.strangers.length > 0) await this.#noteVanished(round)
     await this.#lost.find(round.strangers, round, signal)
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     for (const generation of this.#follower.followed.values()) round.place(generation)
     await this.#queue.looked((stream) => this.#pathOf(stream))
     return { ...round.sight, unfollowed: this.#unfollowed(round) }
+  }
+
+  /** A file that was deleted is none of those that came, whatever they hold. */
+  async #noteVanished(round: Round): Promise<void> {
+    for (const generation of this.#follower.followed.values()) {
+      if (round.seen.has(generation.key) || round.isHidden(generation.path)) continue
+      const file = this.#follower.openFiles.peek(generation)
+      const facts = await file?.facts().catch(() => undefined)
+      if (facts?.links !== 0 && generation.resume.evidence.length > 0) round.vanished.add(generation.key)
+    }
   }
 
   async #notice(found: FoundFile, round: Round): Promise<void> {

@@ -43,6 +43,8 @@ export class Round implements Hearer {
   /** Strangers put off until every path that is known was looked at. */
   readonly later: Stranger[] = []
   isRenaming = false
+  /** Who is followed and was not seen: its file system may have come back under another number. By identity. */
+  readonly vanished = new Set<string>()
   readonly #folders = new Set<string>()
   readonly #troubled = new Map<string, string>()
   readonly #byPath = new Map<string, Generation>()
@@ -118,7 +120,7 @@ export class Round implements Hearer {
     this.#missing ??= new Set(
       [...queue.resumePoints.values()].filter(({ identity }) => {
         const key = identityKey(identity)
-        return !this.seen.has(key) && !followed.has(key)
+        return !this.seen.has(key) && (!followed.has(key) || this.vanished.has(key))
       }),
     )
     return this.#missing

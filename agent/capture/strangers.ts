@@ -122,6 +122,7 @@ export class Strangers {
     const known = round.pointsByKey(this.#queue).get(identityKey(identity))
     if (!known) {
       const point = await this.#resumeByContent(met, round)
+      if (point === 'nextLook') return undefined
       if (point || round.isRenaming || !round.mayBeRenamed(this.#queue, this.#follower.followed, identity))
         return point ?? this.#begin(met)
       round.later.push({ found: { path: met.path, source }, facts, key: identityKey(identity) })
@@ -132,7 +133,7 @@ export class Strangers {
     return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
   }
 
-  async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | undefined> {
+  async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | 'nextLook' | undefined> {
     const { file, facts, identity, place } = met
     const missing = round.missingPoints(this.#queue, this.#follower.followed)
     const point = await recogniseByContent(
@@ -144,7 +145,9 @@ export class Strangers {
     )
     if (!point) return undefined
     round.found(point)
-    return { ...point, identity, place }
+    const before = this.#follower.followed.get(identityKey(point.identity))
+    if (before && !(await this.#follower.handOver(before))) return 'nextLook'
+    return { ...(before?.resume ?? point), identity, place }
   }
 
   async #begin(met: Met): Promise<ResumePoint | undefined> {
