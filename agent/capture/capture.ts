@@ -1,4 +1,6 @@
 import type { SourceConfig } from '../source-config.ts'
+import type { Recall } from '../deliver/recall.ts'
+import { lanes, type Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
@@ -20,9 +22,11 @@ export interface CaptureOptions {
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   readonly rescanMs: number
   readonly maxOpenFiles: number
+  /** Asks the server what it has of files; without it nobody is asked. */
+  readonly recall?: Recall
 }
 
-/** Enough that one chunk is read and encoded while another is on its way to the disk. */
+/** For each lane: enough that one chunk is read and encoded while another is on its way to the disk. */
 const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
@@ -51,13 +55,14 @@ export class Capture {
     this.#world = world
     const { clock } = world
     const { chunks } = options
-    const buffers = new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
     const parts = { queue, clock, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
-    this.#lookout = new Lookout(search, this.#follower, queue, world, patience)
+    this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
     this.#troubles = new Troubles(world.journal)
@@ -69,6 +74,11 @@ export class Capture {
 
   get followed(): readonly Generation[] {
     return [...this.#follower.followed.values()]
+  }
+
+  /** What is configured for the file at this path. */
+  sourceOf(path: Uint8Array): SourceConfig | undefined {
+    return this.#search.sourceOf(path)
   }
 
   /** The generation that is followed in the file of this identity. */
@@ -97,10 +107,11 @@ export class Capture {
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop()
     await using _open = this.#openFiles
+    await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
-    this.#tasks.start((stop) => this.#finishForEver(stop))
+    for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
     {
-      using _watching = this.#watch
+      await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
     }
     signal.removeEventListener('abort', stop)
@@ -139,11 +150,11 @@ export class Capture {
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
 
-  async #finishForEver(signal: AbortSignal): Promise<void> {
+  async #finishForEver(lane: Lane, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const seen = this.#looked.rings
-      await this.#finishing.closeFinished(signal)
-      if (!signal.aborted) await this.#finishing.letGo()
+      await this.#finishing.closeFinished(lane, signal)
+      if (!signal.aborted) await this.#finishing.letGo(lane)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
     }
   }
@@ -165,7 +176,8 @@ export class Capture {
     const files = this.followed
     for (const generation of files) {
       this.hurry(generation, generation.size)
-      generation.isClosingAsked = generation.mayBeRewritten && !generation.isClosedAsItStands
+      const isClosed = !generation.mayBeRewritten || generation.isClosedAsItStands
+      generation.closing = isClosed ? 'none' : 'asked'
     }
     return files
   }
@@ -174,6 +186,11 @@ export class Capture {
   hurry(generation: Generation, size: number): void {
     generation.flushTo = size
     if (generation.queuedTo < size) this.#follower.turns.want(generation)
+  }
+
+  /** Has the files that are there read again from their beginnings: the server has lost what it signed for. */
+  beginAgain(): Promise<void> {
+    return this.#follower.beginAgain()
   }
 
   /** Has the files that a flush waits for closed, as far as they were read. */

@@ -1,14 +1,16 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 
-/** How large a chunk may become. */
+/** How large a chunk may become; the server may come to take less. */
 export interface ChunkLimits {
   readonly maxBytes: number
   /** Where that much waits to be read, a chunk may be as large as this: each costs the same, whatever its size. */
   readonly catchUpBytes: number
 }
 
-export interface ChunkRules extends ChunkLimits {
+export interface ChunkRules {
+  /** As they are at each look. */
+  readonly limits: ChunkLimits
   readonly maxAgeMs: number
   /** A chunk of text prefers to end at a newline, and never needs one. */
   readonly format: 'text' | 'binary'
@@ -35,8 +37,8 @@ export class Chunker implements Disposable {
   /** What is uncut while there is no buffer. */
   #rest: Uint8Array = new Uint8Array(0)
   #length = 0
-  /** Of the chunk that is being filled. */
-  #limit: number
+  /** Much waited when the chunk was begun. */
+  #isCatchingUp = false
   /** When the oldest uncut byte was read. */
   #sinceMs = 0
 
@@ -44,7 +46,6 @@ export class Chunker implements Disposable {
     this.#offset = offset
     this.#rules = rules
     this.#buffers = buffers
-    this.#limit = rules.maxBytes
   }
 
   get uncutBytes(): number {
@@ -66,14 +67,20 @@ export class Chunker implements Disposable {
    * before there is room.
    */
   async room(waiting: number, signal: AbortSignal): Promise<Uint8Array> {
-    if (!this.#buffer) this.#limit = this.#limitFor(waiting)
+    if (!this.#buffer) this.#isCatchingUp = this.#isMuch(waiting)
     this.#buffer ??= await this.#fillBuffer(signal)
-    return this.#buffer?.subarray(this.#length, this.#limit) ?? new Uint8Array(0)
+    return this.#buffer?.subarray(this.#length, this.#most) ?? new Uint8Array(0)
   }
 
-  #limitFor(waiting: number): number {
-    const { maxBytes, catchUpBytes } = this.#rules
-    return this.#length < maxBytes && this.#length + waiting < catchUpBytes ? maxBytes : catchUpBytes
+  #isMuch(waiting: number): boolean {
+    const { maxBytes, catchUpBytes } = this.#rules.limits
+    return this.#length >= maxBytes || this.#length + waiting >= catchUpBytes
+  }
+
+  /** Of the chunk that is being filled. */
+  get #most(): number {
+    const { maxBytes, catchUpBytes } = this.#rules.limits
+    return this.#isCatchingUp ? catchUpBytes : maxBytes
   }
 
   async #fillBuffer(signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -97,15 +104,17 @@ export class Chunker implements Disposable {
   /** The chunk that is due by size or age, or, with `all`, whatever there is; undefined when there is none. */
   cut(nowMs: number, all: boolean): Cut | undefined {
     if (this.#length === 0) return undefined
-    if (all) return this.#cutAt(this.#length, nowMs)
-    const isDue = this.#length >= this.#limit || this.dueInMs(nowMs) === 0
-    return isDue ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
+    // The server may have said meanwhile that it takes less than is here.
+    const isFull = this.#length >= this.#most
+    if (!isFull && all) return this.#cutAt(this.#length, nowMs)
+    return isFull || this.dueInMs(nowMs) === 0 ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
   }
 
   #preferredEnd(): number {
-    if (this.#rules.format === 'binary') return this.#length
-    const afterNewline = this.#uncut().lastIndexOf(newline) + 1
-    return afterNewline > 0 ? afterNewline : this.#length
+    const most = Math.min(this.#length, this.#most)
+    if (this.#rules.format === 'binary') return most
+    const afterNewline = this.#uncut().subarray(0, most).lastIndexOf(newline) + 1
+    return afterNewline > 0 ? afterNewline : most
   }
 
   #uncut(): Uint8Array {
@@ -119,7 +128,6 @@ export class Chunker implements Disposable {
     this.#rest = uncut.slice(end)
     this.#buffer = undefined
     this.#length = this.#rest.length
-    this.#limit = this.#rules.maxBytes
     this.#offset = (this.#offset + end) as ByteOffset
     this.#sinceMs = nowMs
     return cut

@@ -11,7 +11,8 @@ export interface Ended {
   readonly label: StreamLabel
   readonly lane: Lane
   readonly point: ResumePoint
-  readonly why: Extract<LossReason, 'truncated' | 'overwritten' | 'deleted'>
+  /** 'receiptsLost': all of it is read again in another stream. */
+  readonly why: Extract<LossReason, 'truncated' | 'overwritten' | 'deleted'> | 'receiptsLost'
 }
 
 /** Where its unread bytes are known to have stood: from the resume point to the largest size that was seen. */
@@ -31,7 +32,7 @@ export async function endStream(
 ): Promise<boolean> {
   const { position: offset, stream } = point
   const length = unreadBytes(point)
-  if (length === 0) await queue.endStream(stream)
+  if (why === 'receiptsLost' || length === 0) await queue.endStream(stream)
   else {
     // The wait for room may outlast this run.
     await queue.setResumePoint(point)

@@ -1,6 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { showLogPath } from '../../protocol/log-path.ts'
 import { Doorbell } from '../doorbell.ts'
+import { lanes } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
@@ -9,11 +10,11 @@ import { beginStream } from './begin-stream.ts'
 import { endStream } from './ending.ts'
 import { Generation } from './generation.ts'
 import type { OpenFiles } from './open-files.ts'
-import { shipAll, takeTurn, type CaptureParts, type TurnEnd } from './take-turn.ts'
+import { shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
-/** Each waits for the disk most of the time; what they read goes through a few shared buffers. */
+/** Of one lane. Each waits for the disk most of the time; what they read goes through a few shared buffers. */
 const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
@@ -35,6 +36,8 @@ export class Follower {
   /** By identity: the same file under two names is followed once. */
   readonly #followed = new Map<string, Generation>()
   readonly #ending = new Set<StreamId>()
+  /** Streams whose file is to be read again from its beginning, in a new one, when it has its turn. */
+  readonly #void = new Set<StreamId>()
 
   constructor(parts: CaptureParts, openFiles: OpenFiles, world: World, tasks: TaskGroup) {
     this.#parts = parts
@@ -42,8 +45,11 @@ export class Follower {
     this.#tasks = tasks
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
-    // A file that is read cannot be closed for another.
-    const turnsAtOnce = Math.min(mostTurnsAtOnce, Math.ceil(openFiles.most / 2))
+    // A file that is read cannot be closed for another: all lanes together leave some that can.
+    const turnsAtOnce = Math.min(
+      mostTurnsAtOnce,
+      Math.max(1, Math.floor(openFiles.most / (lanes.length + 1))),
+    )
     this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
@@ -66,6 +72,26 @@ export class Follower {
     this.turns.want(generation)
   }
 
+  /**
+   * Has every file of which anything is known, and which is there or comes back, read again as a new stream. Once this
+   * resolves, a restart changes nothing about it.
+   */
+  async beginAgain(): Promise<void> {
+    const { queue } = this.#parts
+    const streams = [...queue.resumePoints.keys()]
+    await queue.remember('void', JSON.stringify(streams))
+    for (const stream of streams) this.#void.add(stream)
+    for (const generation of this.#followed.values()) this.turns.want(generation)
+  }
+
+  /** What the last life was to begin again. The streams that it did end are in nobody's way: none is ever the same. */
+  async recallVoid(): Promise<void> {
+    const { queue } = this.#parts
+    const said = await queue.recall('void')
+    for (const stream of said === undefined ? [] : (JSON.parse(said) as StreamId[]))
+      if (queue.resumePoints.has(stream)) this.#void.add(stream)
+  }
+
   /** Has what was read cut when it is old enough. */
   watchAges(signal: AbortSignal): Promise<void> {
     return this.#aging.run(signal)
@@ -76,7 +102,11 @@ export class Follower {
     const before = generation.cutTo
     try {
       const file = await this.openFiles.borrow(generation)
-      return await this.#after(generation, await takeTurn(generation, file, this.#parts, signal))
+      const isVoid = file !== undefined && this.#void.delete(generation.label.stream)
+      const end: TurnEnd = isVoid
+        ? { is: 'over', why: 'receiptsLost' }
+        : await takeTurn(generation, file, this.#parts, signal)
+      return await this.#after(generation, end)
     } catch (cause) {
       // What is on its way arrives first. The next look, one rescan from now, gives it another turn.
       await generation.shipping?.done().catch(() => undefined)
@@ -97,7 +127,7 @@ export class Follower {
   }
 
   /** What stands in the file now is another generation. It is read at once, and shipped when the end of the old one is safe. */
-  async #renew(old: Generation, why: 'truncated' | 'overwritten'): Promise<void> {
+  async #renew(old: Generation, why: OverReason): Promise<void> {
     const { path, place, source, isListed, resume: ending } = old
     const file = this.openFiles.peek(old)
     if (!file) throw new Error('its file was closed while it was read')
@@ -119,7 +149,7 @@ export class Follower {
   }
 
   /** Ends the old stream and begins the new one, as often as the disk refuses; false when patience ends before. */
-  async #store(old: Generation, why: 'truncated' | 'overwritten', next: Generation): Promise<boolean> {
+  async #store(old: Generation, why: OverReason, next: Generation): Promise<boolean> {
     const { queue, patience, clock } = this.#parts
     let isEnded = false
     while (!patience.aborted) {
@@ -138,7 +168,7 @@ export class Follower {
     return false
   }
 
-  async #end(generation: Generation, why: 'truncated' | 'overwritten' | 'deleted'): Promise<boolean> {
+  async #end(generation: Generation, why: OverReason | 'deleted'): Promise<boolean> {
     const { label, source, resume } = generation
     const point = generation.pointAt(resume.position, resume.evidence)
     const { queue, patience } = this.#parts

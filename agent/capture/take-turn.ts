@@ -1,5 +1,6 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
+import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
@@ -11,11 +12,19 @@ import { Shipping } from './shipping.ts'
 export interface CaptureParts {
   readonly queue: Queue
   readonly clock: Clock
-  readonly buffers: ChunkBuffers
+  /** A chunk keeps its buffer until the queue has taken it: a lane that waits for room must not hold those of another. */
+  readonly buffers: Readonly<Record<Lane, ChunkBuffers>>
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   /** Fires when even what was read can no longer be queued. */
   readonly patience: AbortSignal
 }
+
+/** Why a stream ends whose file is read on in another one. */
+export type OverReason =
+  | 'truncated'
+  | 'overwritten'
+  /** The server has lost what it signed for, and gets all of the file again. */
+  | 'receiptsLost'
 
 /** How a turn ended. */
 export type TurnEnd =
@@ -25,13 +34,15 @@ export type TurnEnd =
   | { readonly is: 'more' }
   /** The queue takes nothing any more. */
   | { readonly is: 'notTaken' }
-  | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
+  | { readonly is: 'over'; readonly why: OverReason }
   | { readonly is: 'unreadable'; readonly cause: unknown }
 
 /** After so many chunks the next file with a backlog has its turn. */
 const chunksInTurn = 4
 /** How often in a row reading must fail before bytes are given up. */
 const believedFailures = 3
+/** Between two tries, by the monotonic clock: many in the time of one bus reset say no more than one. */
+const tryAgainMs = 1000
 /** Of unreadable bytes in one loss record. */
 const mostUnreadable = 1024 * 1024
 
@@ -45,23 +56,22 @@ export async function takeTurn(
   parts: CaptureParts,
   signal: AbortSignal,
 ): Promise<TurnEnd> {
-  const { clock, buffers, chunks } = parts
-  const rules = { ...chunks, format: generation.source.format }
-  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers)
+  const { buffers, chunks, clock } = parts
+  const { format, priority } = generation.source
+  const rules = { format, maxAgeMs: chunks.maxAgeMs, limits: chunks }
+  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers[priority])
   const chunker = generation.chunker
   // It goes on when the turn is over: while the disk is slow, reading is not.
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
   const { shipping } = generation
-  if (!file) return shipRest(generation, shipping, clock)
+  if (!file) return shipRest(generation, shipping, parts)
   try {
     for (let cuts = 0; cuts < chunksInTurn && !signal.aborted;) {
       const slice = await readOn(generation, file, chunker, clock, signal)
       const isLast = slice.is === 'over' || slice.is === 'unreadable'
-      const cut = chunker.cut(clock.monotonicMs(), isLast || isFlushed(generation))
-      if (cut) await shipping.ship(cut)
-      if (cut) cuts++
+      cuts += await shipDue(chunker, isLast || isFlushed(generation), shipping, parts)
       if (shipping.isRefused) return { is: 'notTaken' }
-      const end = await endOf(slice, generation, file, shipping)
+      const end = await endOf(slice, generation, file, shipping, clock.monotonicMs())
       if (end) return end
     }
     return { is: 'more' }
@@ -75,6 +85,7 @@ async function endOf(
   generation: Generation,
   file: OpenFile,
   shipping: Shipping,
+  nowMs: number,
 ): Promise<TurnEnd | undefined> {
   switch (slice.is) {
     case 'bytes':
@@ -84,21 +95,39 @@ async function endOf(
     case 'over':
       return slice
     case 'unreadable':
-      return (await passOver(generation, file, shipping)) ? undefined : slice
+      return (await passOver(generation, file, shipping, nowMs)) ? undefined : slice
   }
 }
 
 /** Everything that was read is in the queue, or on its way, before this resolves. */
 export async function shipAll(generation: Generation, parts: CaptureParts): Promise<void> {
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
-  await shipRest(generation, generation.shipping, parts.clock)
+  await shipRest(generation, generation.shipping, parts)
   await generation.shipping.done()
 }
 
-async function shipRest(generation: Generation, shipping: Shipping, clock: Clock): Promise<TurnEnd> {
-  const cut = generation.chunker?.cut(clock.monotonicMs(), true)
-  if (cut) await shipping.ship(cut)
+async function shipRest(
+  { chunker }: Generation,
+  shipping: Shipping,
+  parts: Pick<CaptureParts, 'clock' | 'chunks'>,
+): Promise<TurnEnd> {
+  if (chunker) await shipDue(chunker, true, shipping, parts)
   return { is: 'rested' }
+}
+
+/** Ships what is due: one chunk, or more where less goes into one than when it was read. Gives how many. */
+async function shipDue(
+  chunker: Chunker,
+  all: boolean,
+  shipping: Shipping,
+  { clock, chunks }: Pick<CaptureParts, 'clock' | 'chunks'>,
+): Promise<number> {
+  for (let cuts = 0; ; cuts++) {
+    const cut = chunker.cut(clock.monotonicMs(), all)
+    if (!cut) return cuts
+    await shipping.ship(cut)
+    if (!all && chunker.uncutBytes < chunks.maxBytes) return cuts + 1
+  }
 }
 
 /** Somebody waits for bytes that were read and are not yet in the queue, and they all are there. */
@@ -107,8 +136,15 @@ function isFlushed({ readTo, flushTo, queuedTo }: Generation): boolean {
 }
 
 /** Gives up the pages that cannot be read, once that was tried often enough; else false. */
-async function passOver(generation: Generation, file: OpenFile, shipping: Shipping): Promise<boolean> {
+async function passOver(
+  generation: Generation,
+  file: OpenFile,
+  shipping: Shipping,
+  nowMs: number,
+): Promise<boolean> {
+  if (nowMs - generation.failedMs < tryAgainMs) return false
   generation.failures++
+  generation.failedMs = nowMs
   const { size } = await file.facts()
   const from = generation.readTo
   if (generation.failures < believedFailures || size <= from) return false
@@ -119,5 +155,6 @@ async function passOver(generation: Generation, file: OpenFile, shipping: Shippi
   generation.took(to - from)
   // Of what follows it at once, one failure is enough.
   generation.failures = believedFailures - 1
+  generation.failedMs = -Infinity
   return true
 }

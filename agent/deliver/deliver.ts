@@ -31,7 +31,7 @@ export interface DeliveryOptions {
   /** Who may hold delivery back. */
   readonly gate?: Gate | undefined
   /** Called when the server has lost what it gave receipts for. */
-  readonly onReceiptsLost?: (() => void) | undefined
+  readonly onReceiptsLost?: (() => Promise<void>) | undefined
 }
 
 const longestRetryAfterMs = 10 * 60_000
@@ -80,7 +80,7 @@ export class Delivery {
     const parties = { pinned, device, fingerprint: base64url(sha256(signer.publicKey.bytes)) }
     const parts = { queue, link, world, model, size, pacer: this.#pacer, parties, signer }
     this.#requests = new Requests(parts)
-    this.#terms = new Terms(parts, () => options.onReceiptsLost?.())
+    this.#terms = new Terms(parts, async () => options.onReceiptsLost?.())
     this.#dispatch = new Dispatch(parts, this.#requests, this.#terms)
   }
 

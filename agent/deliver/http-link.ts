@@ -3,7 +3,7 @@ import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { openAgents, type Way } from './http-agents.ts'
-import { linkCodes, type Answer, type Link, type LinkRequest } from './link.ts'
+import { linkCodes, type Answer, type Answered, type Link, type LinkRequest } from './link.ts'
 import { StallWatch } from './stall-watch.ts'
 
 export interface HttpLinkOptions extends Way {
@@ -64,7 +64,8 @@ class Exchange {
       if (isStalled) this.#cut('stalled')
     })
     try {
-      return toAnswer(await this.#exchange(client, target))
+      const answer = toAnswer(await this.#exchange(client, target))
+      return { ...answer, hangUp: () => this.#watch.socket?.destroy() }
     } catch (cause) {
       if (!(cause instanceof RequestError)) throw cause
       return this.#failed(cause)
@@ -139,7 +140,7 @@ const reasons: Readonly<Record<keyof typeof linkCodes, string>> = {
   abandoned: 'given up',
 }
 
-function toAnswer(response: Response<Uint8Array>): Answer {
+function toAnswer(response: Response<Uint8Array>): Answered {
   const { statusCode, headers, body } = response
   const mediaType = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   return {

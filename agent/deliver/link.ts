@@ -23,16 +23,20 @@ export interface Sluice {
   left(bytes: number): void
 }
 
+export interface Answered {
+  readonly is: 'answered'
+  readonly status: number
+  readonly mediaType: string
+  readonly body: Uint8Array
+  /** As the server asked (Retry-After). */
+  readonly retryAfterMs: number | undefined
+  /** Ends the connection on which it came, where that is kept: the next may lead to another server. */
+  readonly hangUp?: () => void
+}
+
 /** What came back for a request. Whether it means anything is for the receipt to say. */
 export type Answer =
-  | {
-      readonly is: 'answered'
-      readonly status: number
-      readonly mediaType: string
-      readonly body: Uint8Array
-      /** As the server asked (Retry-After). */
-      readonly retryAfterMs: number | undefined
-    }
+  | Answered
   /** Nothing came back that could be read to its end. */
   | {
       readonly is: 'cut'

@@ -6,6 +6,7 @@ import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
 import { acceptedTypes, askForReceipts, maxAnswerBytes } from './asking.ts'
 import { Doubts } from './doubts.ts'
+import { hangUpOn } from './hang-up.ts'
 import type { LinkModel } from './link-model.ts'
 import { linkCodes, type Answer, type Link } from './link.ts'
 import type { Pacer, Passage } from './pacer.ts'
@@ -44,6 +45,7 @@ export class Requests {
   readonly #underWay = new Map<Batch, Passage>()
   #receipts = 0
   #isAsking = false
+  #wasCut = false
 
   constructor(parts: RequestParts) {
     this.#parts = parts
@@ -56,6 +58,16 @@ export class Requests {
 
   get isAsking(): boolean {
     return this.#isAsking
+  }
+
+  /** The last that failed had no answer. */
+  get wasCut(): boolean {
+    return this.#wasCut
+  }
+
+  /** A connection was made, and took something of a batch that is under way. */
+  get hasLeft(): boolean {
+    return [...this.#underWay].some(([{ bytes }, { restBytes }]) => restBytes < bytes.length)
   }
 
   /** Batches under way. */
@@ -133,8 +145,9 @@ export class Requests {
     const { model, size, world } = this.#parts
     const meaning = readAnswer(answer, batch.entries, this.#parts.parties)
     if (meaning.is === 'failed') {
+      hangUpOn(answer, meaning.course)
       model.abandoned(passage.upload, world.clock.monotonicMs())
-      return this.#fail(batch, answer, meaning)
+      return this.#fail(batch, passage, answer, meaning)
     }
     model.receipted(passage.upload, world.clock.monotonicMs())
     size.grow()
@@ -162,17 +175,20 @@ export class Requests {
     })
   }
 
-  async #fail(batch: Batch, answer: Answer, failed: Failed): Promise<void> {
-    const { size } = this.#parts
+  async #fail(batch: Batch, { upload }: Passage, answer: Answer, failed: Failed): Promise<void> {
+    const { size, model, world } = this.#parts
     const bytes = batch.bytes.length
     const isCut = answer.is === 'cut'
+    this.#wasCut = isCut
+    // Where the link is gone before anything could have come back, the size of what left is not to blame.
+    const isSudden = world.clock.monotonicMs() - upload.beganMs <= model.roundTripMs
     const isAlone = failed.course === 'smaller' && batch.entries.length === 1
     if (isAlone) await this.#suspect(batch, failed)
     else this.suspects.cleared(batch)
     if (failed.isInDoubt && !isAlone) this.doubts.add(batch)
     if (isCut && answer.code === linkCodes.abandoned) return
     if (answer.is === 'answered' && answer.status === 413) size.refusedAt(bytes)
-    else if (failed.course === 'smaller' || (isCut && failed.isInDoubt)) size.shrink(bytes)
+    else if (failed.course === 'smaller' || (isCut && failed.isInDoubt && !isSudden)) size.shrink(bytes)
     throw new Undelivered(failed.why, { course: failed.course, retryAfterMs: failed.retryAfterMs, isCut })
   }
 
@@ -210,6 +226,7 @@ export class Requests {
 
   #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed): void {
     const { course, why, retryAfterMs } = failed
+    hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
     // It answered: that it cannot be asked is no reason to wait.
     if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return

@@ -2,6 +2,7 @@ import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../..
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
+import { hangUpOn } from './hang-up.ts'
 import type { LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
 import type { RequestParts } from './requests.ts'
@@ -25,14 +26,14 @@ const question: LinkRequest = {
  */
 export class Terms {
   readonly #parts: RequestParts
-  readonly #onReceiptsLost: () => void
+  readonly #onReceiptsLost: () => Promise<void>
   #known: Pick<Capabilities, 'maxRecordBytes' | 'maxBatchBytes' | 'maxBatchRecords'> | undefined
   #stores: readonly string[] = []
   #askedMs = -Infinity
   #isDue = true
   #notice: string | undefined
 
-  constructor(parts: RequestParts, onReceiptsLost: () => void) {
+  constructor(parts: RequestParts, onReceiptsLost: () => Promise<void>) {
     this.#parts = parts
     this.#onReceiptsLost = onReceiptsLost
   }
@@ -78,6 +79,7 @@ export class Terms {
     const answer = await link.send(question, signal)
     const said = answer.is === 'answered' && answer.status === 200 ? readCapabilities(answer.body) : undefined
     if (!said?.ok || answer.is === 'cut') {
+      hangUpOn(answer, 'portal')
       this.#isDue = true
       return
     }
@@ -94,16 +96,20 @@ export class Terms {
 
   /** It is known from now on, whatever it has: two servers at one address that take turns are told of once. */
   async #meet(store: string, signal: AbortSignal): Promise<void> {
-    const { queue, world } = this.#parts
+    const { queue } = this.#parts
     const last = await queue.lastReceipted()
     const found = this.#stores.length === 0 || !last ? 'has it' : await this.#look(last, signal)
     if (found === 'no answer') return this.mayHaveChanged()
+    if (found === 'has it not') await this.#lost(store)
     this.#stores = [...this.#stores, store].slice(-maxStores)
     await queue.remember('stores', JSON.stringify(this.#stores))
-    if (found === 'has it') return
+  }
+
+  /** Who is cut off here asks the store again after the next start. */
+  async #lost(store: string): Promise<void> {
     this.#notice = 'the server does not have what it signed for'
-    world.journal.receiptsLost(store)
-    this.#onReceiptsLost()
+    this.#parts.world.journal.receiptsLost(store)
+    await this.#onReceiptsLost()
   }
 
   async #look(record: RecordName, signal: AbortSignal): Promise<Found> {

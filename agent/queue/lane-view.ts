@@ -8,6 +8,9 @@ export class LaneView {
   /** Whatever waits before this key is handed out. */
   #from: string
 
+  /** How many were ever given back. */
+  #givenBack = 0
+
   constructor(lane: Lane) {
     this.lane = lane
     this.#from = lanePrefixes[lane]
@@ -15,6 +18,10 @@ export class LaneView {
 
   get from(): string {
     return this.#from
+  }
+
+  get givenBack(): number {
+    return this.#givenBack
   }
 
   /** No record waits before this key, handed out or not. */
@@ -32,11 +39,19 @@ export class LaneView {
     return this.#handedOut.has(key)
   }
 
-  /** These, in their order, are the first that were not. */
-  handOut(entries: readonly IndexEntry[]): void {
+  /**
+   * These, in their order, were the first that were not when so many had been given back; those that were given back since
+   * then may stand before them.
+   */
+  handOut(entries: readonly IndexEntry[], givenBack: number): void {
     for (const entry of entries) this.#handedOut.add(recordKey(entry))
     const last = entries.at(-1)
-    if (last) this.#from = `${recordKey(last)}\0`
+    if (last && givenBack === this.#givenBack) this.#from = `${recordKey(last)}\0`
+  }
+
+  /** It is passed over, as if it were handed out. */
+  keepBack(entry: IndexEntry): void {
+    this.#handedOut.add(recordKey(entry))
   }
 
   /** They have left the lane. */
@@ -48,6 +63,7 @@ export class LaneView {
   takeBack(entries: readonly IndexEntry[]): void {
     for (const entry of entries) {
       const key = recordKey(entry)
+      this.#givenBack++
       if (this.#handedOut.delete(key) && key < this.#from) this.#from = key
     }
   }

@@ -11,8 +11,12 @@ import { noteKey } from './index-entry.ts'
 import { put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { parseObject } from './resume-point.ts'
 
-/** Small things that delivery wants to know again after a start. Losing one costs a question to the server. */
-export type NoteName = 'capabilities' | 'stores'
+/** Small things that are to be known again after a start. Losing one costs a question to the server. */
+export type NoteName =
+  | 'capabilities'
+  | 'stores'
+  /** Streams of which the server has lost what it signed for. */
+  | 'void'
 
 const lastReceiptedKey = noteKey('lastReceipted')
 

@@ -14,7 +14,9 @@ const rules: fc.Arbitrary<ChunkRules> = fc
     maxAgeMs: fc.integer({ min: 1, max: 50 }),
     format: fc.constantFrom('text', 'binary'),
   })
-  .map(({ more, ...rest }) => ({ ...rest, catchUpBytes: rest.maxBytes + more }))
+  .map(({ maxBytes, more, maxAgeMs, format }): ChunkRules => {
+    return { limits: { maxBytes, catchUpBytes: maxBytes + more }, maxAgeMs, format }
+  })
 
 /** What happens to one of several files that share the buffers. */
 type Step =
@@ -46,7 +48,7 @@ interface Piece {
 /** Runs the steps as captureFile does, and keeps what was cut of each file. */
 async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[][]> {
   const clock = new FakeClock()
-  const buffers = new ChunkBuffers(rules.catchUpBytes, 2, clock)
+  const buffers = new ChunkBuffers(rules.limits.catchUpBytes, 2, clock)
   const chunkers = Array.from({ length: files }, () => new Chunker(0 as ByteOffset, rules, buffers))
   const cuts: Piece[][] = chunkers.map(() => [])
   const keep = (index: number, cut: Cut | undefined, isFlushed: boolean): void => {
@@ -114,7 +116,7 @@ describe('for all that is written to files that share the buffers', () => {
           pieces.filter(({ bytes, isFlushed }, index) => {
             const isEarly = !isFlushed && index < pieces.length - 1
             const isTorn = rules.format === 'text' && bytes.includes(newline) && bytes.at(-1) !== newline
-            return bytes.length === 0 || bytes.length > rules.catchUpBytes || (isEarly && isTorn)
+            return bytes.length === 0 || bytes.length > rules.limits.catchUpBytes || (isEarly && isTorn)
           }),
         )
         expect(wrong).toEqual([])
@@ -130,7 +132,8 @@ async function filled(
 ): Promise<{ chunker: Chunker; clock: FakeClock }> {
   const clock = new FakeClock()
   const buffers = new ChunkBuffers(16, 1, clock)
-  const all: ChunkRules = { maxBytes: 16, catchUpBytes: 16, maxAgeMs: 100, format: 'text', ...rules }
+  const limits = { maxBytes: 16, catchUpBytes: 16 }
+  const all: ChunkRules = { limits, maxAgeMs: 100, format: 'text', ...rules }
   const chunker = new Chunker(0 as ByteOffset, all, buffers)
   const room = await chunker.room(text.length, never)
   room.set(Buffer.from(text))
@@ -153,7 +156,7 @@ describe('a chunk', () => {
       [7, 4],
       [8, 8],
     ] as const) {
-      const { chunker } = await filled('', limits)
+      const { chunker } = await filled('', { limits })
       chunker.rest()
       expect((await chunker.room(waiting, never)).length).toBe(room)
     }
@@ -171,6 +174,25 @@ describe('a chunk', () => {
   test('without a newline is cut all the same', async () => {
     const { chunker, clock } = await filled('0123456789abcdef')
     expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('0123456789abcdef')
+  })
+
+  test('is never larger than the server takes, even where it said so after the bytes were read', async () => {
+    let maxBytes = 16
+    const { chunker, clock } = await filled('one\ntwo\nthree45', {
+      limits: {
+        get maxBytes() {
+          return maxBytes
+        },
+        get catchUpBytes() {
+          return maxBytes
+        },
+      },
+    })
+    maxBytes = 6
+    expect(await chunker.room(1, never)).toHaveLength(0)
+    expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('one\n')
+    const cuts = Array.from({ length: 3 }, () => textOf(chunker.cut(clock.monotonicMs(), true)))
+    expect(cuts).toEqual(['two\n', 'three4', '5'])
   })
 
   test('of a binary file is cut where it is full, wherever newlines stand', async () => {

@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { httpLink } from '../../agent/deliver/http-link.ts'
+import { hangUpOn } from '../../agent/deliver/hang-up.ts'
 import { findSendQueue } from '../../agent/deliver/kernel-queue.ts'
 import type { LinkRequest } from '../../agent/deliver/link.ts'
 import { StallWatch } from '../../agent/deliver/stall-watch.ts'
@@ -164,6 +165,47 @@ describe('a request', () => {
     for (let times = 0; times < 3; times++) await link.send(post(1000), never)
     expect(relay.connections).toBe(1)
   })
+})
+
+test('a connection that is hung up on is not used again', async () => {
+  await using server = await serve(answering)
+  await using relay = await openLossyLink({ port: server.port })
+  await using link = linkTo(relay.port, 1000)
+  for (let times = 0; times < 3; times++) {
+    const answer = await link.send(post(1000), never)
+    if (answer.is === 'answered') answer.hangUp?.()
+  }
+  expect(relay.connections).toBe(3)
+})
+
+test.each([
+  ['a web page', 'text/html', 'portal', true],
+  ['a stranger who does not know this drone', 'application/problem+json', 'person', true],
+  ['a proxy whose server is away', 'text/html', 'retry', true],
+  ['a server that is busy', 'application/problem+json', 'retry', false],
+  ['a server for which it is too much at once', 'application/problem+json', 'smaller', false],
+] as const)('the connection to %s is kept or not', (_, mediaType, course, isEnded) => {
+  let isHungUp = false
+  const hangUp = (): boolean => (isHungUp = true)
+  const about = { body: new Uint8Array(0), retryAfterMs: undefined }
+  hangUpOn({ is: 'answered', status: 400, mediaType, ...about, hangUp }, course)
+  expect(isHungUp).toBe(isEnded)
+})
+
+test('through 30 stalls, each within the deadline, no request is abandoned and nothing is sent twice', async () => {
+  let arrivedBytes = 0
+  await using server = await serve((request, response) => {
+    request.on('data', ({ length }: Buffer) => (arrivedBytes += length))
+    request.on('end', () => response.end('got it'))
+  })
+  await using relay = await openLossyLink({ port: server.port, stallMs: 100, stallEveryMs: 20, seed: 30 })
+  await using link = linkTo(relay.port, 1000)
+  let sentBytes = 0
+  while (relay.stalls < 30) {
+    expect(await link.send(post(300_000), never)).toMatchObject({ is: 'answered', status: 200 })
+    sentBytes += 300_000
+  }
+  expect(arrivedBytes).toBe(sentBytes)
 })
 
 test('a request of which a byte moves within every deadline is sent to its end', async () => {

@@ -67,7 +67,7 @@ describe('a store that was never met before', () => {
   test('and does not have the last record that has a receipt: a person is told, and files are begun again, once', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     let lost = 0
-    const delivery = kit.run({ onReceiptsLost: () => lost++ })
+    const delivery = kit.run({ onReceiptsLost: async () => void lost++ })
     await kit.introduce(first)
     kit.store(await kit.chunks())
     await kit.emptied()
@@ -87,7 +87,7 @@ describe('a store that was never met before', () => {
 
   test('and has it is no loss', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
-    kit.run({ onReceiptsLost: () => expect.unreachable('nothing is lost') })
+    kit.run({ onReceiptsLost: async () => expect.unreachable('nothing is lost') })
     await kit.introduce(first)
     kit.store(await kit.chunks())
     await kit.emptied()
@@ -102,7 +102,7 @@ describe('a store that was never met before', () => {
   test('is known from then on: two servers at one address that take turns are told of once', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     let lost = 0
-    kit.run({ onReceiptsLost: () => lost++ })
+    kit.run({ onReceiptsLost: async () => void lost++ })
     await kit.introduce(first)
     kit.store(await kit.chunks())
     await kit.emptied()

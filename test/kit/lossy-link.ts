@@ -30,6 +30,8 @@ export class LossyLink implements AsyncDisposable {
   bytesToServer = 0
   bytesToClient = 0
   stalls = 0
+  /** Connections that died at the end of a lifetime. */
+  deaths = 0
   readonly #server: Server
   readonly #chance: () => number
   readonly #air: Air
@@ -40,7 +42,7 @@ export class LossyLink implements AsyncDisposable {
   #conditions: Conditions
   #isCut = false
   #lifetime: Lifetime | undefined
-  #deaths = 0
+  #deathsBefore = 0
   /** While it is pending, no byte passes. */
   #hole: PromiseWithResolvers<void> | undefined
   #stalledUntilMs = 0
@@ -92,7 +94,7 @@ export class LossyLink implements AsyncDisposable {
   /** Each connection dies at exactly that byte: of those that are open counted from now, of others from their start. */
   cutAfter(lifetime: Lifetime): void {
     this.#lifetime = lifetime
-    this.#deaths = 0
+    this.#deathsBefore = this.deaths
     for (const connection of this.#open) connection.mayPass(lifetime)
   }
 
@@ -174,8 +176,9 @@ export class LossyLink implements AsyncDisposable {
   }
 
   #died(): void {
-    this.#deaths++
-    if (this.#deaths >= (this.#lifetime?.times ?? Infinity)) this.restore()
+    this.deaths++
+    if (this.deaths - this.#deathsBefore >= (this.#lifetime?.times ?? Infinity)) this.restore()
+    this.#moved()
   }
 
   #closed(connection: Connection): void {

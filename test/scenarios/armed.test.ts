@@ -1,0 +1,55 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { MavLinkProtocolV2, minimal } from 'node-mavlink'
+import { expect, test } from 'vitest'
+import { Flight } from '../kit/flight.ts'
+import { Seeded } from '../kit/seeded.ts'
+
+test('from one second after the autopilot said that it is armed not a byte is sent, and capture goes on', async () => {
+  const port = await freePort()
+  await using flight = await Flight.start({
+    settings: { delivery: { retry: { min: '10ms', max: '100ms' }, gate: { mavlink: `127.0.0.1:${port}` } } },
+    link: { bytesPerSecond: 400_000 },
+  })
+  await flight.append('before.bin', new Seeded(1).bytes(2_000_000))
+  await flight.startAgent()
+  await flight.link.until(({ bytesToServer }) => bytesToServer > 200_000)
+  const second = sleep(1000)
+  await say(armed, port)
+  await second
+  const { bytesToServer } = flight.link
+  await flight.append('in the air.log', 'still captured\n')
+  const report = await flight.statusUntil(({ files }) => files.some(({ queuedBytes }) => queuedBytes === 15))
+  expect(report.link).toEqual({ is: 'held', why: 'the autopilot is armed' })
+  expect(report.totals.receiptedBytes).toBeLessThan(2_000_000)
+  expect(flight.link.bytesToServer).toBe(bytesToServer)
+  await say(disarmed, port)
+  await flight.land('60s')
+  await flight.expectWhole()
+})
+
+const armed = heartbeat(minimal.MavModeFlag.SAFETY_ARMED)
+const disarmed = heartbeat(0)
+
+function heartbeat(armedFlag: number): Buffer {
+  const message = new minimal.Heartbeat()
+  const [autopilot, baseMode] = [minimal.MavAutopilot.ARDUPILOTMEGA, armedFlag | 1]
+  Object.assign(message, { autopilot, baseMode, type: 2, systemStatus: 4, mavlinkVersion: 3, customMode: 0 })
+  return new MavLinkProtocolV2(1, 1).serialize(message, 0)
+}
+
+async function say(bytes: Buffer, port: number): Promise<void> {
+  const socket = createSocket('udp4')
+  await new Promise((resolve) => socket.send(bytes, port, '127.0.0.1', resolve))
+  socket.close()
+}
+
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address()
+  socket.close()
+  return port
+}
