@@ -31,8 +31,8 @@ export class Dispatch {
   }
 
   /**
-   * While it is not known whether there is a link, one request tries it out, and others follow when it is seen to leave. It
-   * is the question where there is one, so that what is held in doubt does not grow.
+   * While it is not known whether there is a link, one request tries it out: the question where there is one, so that what
+   * is held in doubt does not grow. Behind a batch others follow when it is seen to leave.
    */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
@@ -68,7 +68,8 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const batch = await queue.take(size.next(model, this.#requests.count), this.#terms.maxBatchRecords, lane)
+    const maxRecords = this.#terms.maxBatchRecords
+    const batch = await queue.take(size.next(model, this.#requests.count), maxRecords, lane)
     if (!batch) this.#emptyAt.set(lane, rings)
     return batch
   }
