@@ -23,6 +23,8 @@ interface Move {
 export class ResumeMoves {
   readonly #points: ReadonlyMap<StreamId, ResumePoint>
   readonly #moves = new Map<StreamId, Move>()
+  /** Of which `begun` was told. */
+  readonly #told = new Set<StreamId>()
 
   constructor(points: ReadonlyMap<StreamId, ResumePoint>) {
     this.#points = points
@@ -60,14 +62,26 @@ export class ResumeMoves {
   /** The points as they stand after all of it, with the evidence that the records hold. */
   async moved(segments: SegmentLog): Promise<ResumePoint[]> {
     const points: ResumePoint[] = []
-    for (const { point, first, last } of this.#moves.values()) {
-      let { evidence } = point
-      if (evidence.length === 0 && first) evidence = await evidenceOf(first, evidence, segments)
-      if (last) evidence = await evidenceOf(last, evidence, segments)
-      points.push({ ...point, evidence })
+    for (const move of this.#moves.values()) points.push(await pointAfter(move, segments))
+    return points
+  }
+
+  /** Those that have moved for the first time, as they stand now: an earlier position is safe, and no point at all is not. */
+  async begun(segments: SegmentLog): Promise<ResumePoint[]> {
+    const points: ResumePoint[] = []
+    for (const [stream, move] of this.#moves) {
+      if (!this.#told.has(stream)) points.push(await pointAfter(move, segments))
+      this.#told.add(stream)
     }
     return points
   }
+}
+
+async function pointAfter({ point, first, last }: Move, segments: SegmentLog): Promise<ResumePoint> {
+  let { evidence } = point
+  if (evidence.length === 0 && first) evidence = await evidenceOf(first, evidence, segments)
+  if (last) evidence = await evidenceOf(last, evidence, segments)
+  return { ...point, evidence }
 }
 
 function moved({ point, first, last }: Move, manifest: Manifest, extent: Extent): Move {

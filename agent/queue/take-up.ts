@@ -146,12 +146,11 @@ class Search {
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
     // With the entries, or a crash would have them known and their file not.
-    if (writes.length > 0) await this.#parts.index.write([...writes, ...(await this.#pointWrites())])
-  }
-
-  async #pointWrites(): Promise<IndexWrite[]> {
-    const points = await this.#moves.moved(this.#parts.segments)
-    return points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point)))
+    if (writes.length > 0)
+      await this.#parts.index.write([
+        ...writes,
+        ...pointWrites(await this.#moves.begun(this.#parts.segments)),
+      ])
   }
 
   /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
@@ -201,7 +200,7 @@ class Search {
     const writes = [
       ...behind.flatMap(entryWrites),
       ...[...this.#behindIn].map((segment) => put(segmentKey(segment), 'seen')),
-      ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
+      ...pointWrites(points),
       ...(head ? [put(keys.head, encodeHead({ head, at: this.#last }))] : []),
     ]
     if (this.#behindIn.size + points.length > 0) await index.write(writes)
@@ -263,6 +262,10 @@ function sealedMs({ time }: Manifest): number {
 function holderOf(manifest: Manifest, lane: Lane): Holder {
   const offset = manifest.kind === 'close' ? (manifest.length as ByteOffset) : manifest.offset
   return { lane, stream: manifest.stream, offset, sealedMs: sealedMs(manifest) }
+}
+
+function pointWrites(points: readonly ResumePoint[]): IndexWrite[] {
+  return points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point)))
 }
 
 function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
