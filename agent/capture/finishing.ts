@@ -5,7 +5,7 @@ import { sayCause } from '../say-cause.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
-import { isReadError } from './read-on.ts'
+import { isReadError } from './read-error.ts'
 import { reread } from './reread.ts'
 import type { CaptureParts } from './take-turn.ts'
 

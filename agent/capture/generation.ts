@@ -6,6 +6,7 @@ import type { FileFacts } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import { identityKey } from './identity.ts'
 import type { Shipping } from './shipping.ts'
+import { Witness } from './witness.ts'
 
 /** What `status` says of a file. */
 export type FileState =
@@ -65,6 +66,8 @@ export class Generation {
   failures = 0
   /** When the last of them was, by the monotonic clock. */
   failedMs = -Infinity
+  /** Owned by whoever looks whether it still is the file that was read. */
+  readonly witness = new Witness()
   turn: 'none' | 'waiting' | 'taken' = 'none'
   /** Somebody wants a turn for it while it has one. */
   isWanted = false
