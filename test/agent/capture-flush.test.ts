@@ -1,10 +1,10 @@
-import { appendFile, open, writeFile } from 'node:fs/promises'
+import { appendFile, open, truncate, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { flush } from '../../agent/control/flush.ts'
 import type { FlushReport } from '../../agent/control/report.ts'
 import { tellFiles, type Running } from '../../agent/control/tell-status.ts'
 import { decodeResumePoint, encodeResumePoint } from '../../agent/queue/resume-point.ts'
-import { realWorld } from '../../agent/world.ts'
+import { realWorld, type Files } from '../../agent/world.ts'
 import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
 import { openedAs } from '../kit/opened-as.ts'
 import { never, nextBatch } from '../kit/queue-kit.ts'
@@ -68,6 +68,25 @@ test('a flush ships what changed in place of a file that grows while it is read 
       expect(shipped).not.toContain('close')
     },
     { ...patient, files: growing },
+  )
+}, 30_000)
+
+test('a flush right after a truncation ships what stands in the file now', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  const deaf = (real: Files): Files => ({
+    ...real,
+    watch: () => Promise.reject(Object.assign(new Error('ENOSPC: no watches'), { code: 'ENOSPC' })),
+  })
+  await ground.watch(
+    async (watch) => {
+      await writeFile(path, 'x'.repeat(70))
+      await flushed(ground, watch)
+      await truncate(path, 0)
+      await writeFile(path, 'y'.repeat(65))
+      expect(await flushed(ground, watch)).toEqual(['y'.repeat(65)])
+    },
+    { options: { rescanMs: 3_600_000 }, files: deaf },
   )
 }, 30_000)
 
