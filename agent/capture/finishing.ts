@@ -36,7 +36,8 @@ export class Finishing {
     for (const generation of this.#followed(lane)) {
       if (signal.aborted) return
       if (this.#isFinished(generation, nowMs)) await this.#close(generation, signal)
-      if (generation.isClosedAsItStands || this.#isKnownUnclosable(generation)) generation.closing = 'none'
+      const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+      if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
   }
 
