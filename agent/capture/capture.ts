@@ -176,7 +176,9 @@ export class Capture {
     const files = this.followed
     for (const generation of files) {
       this.hurry(generation, generation.size)
-      const isClosed = !generation.mayBeRewritten || generation.isClosedAsItStands
+      // A turn that it waits for may find that it changed.
+      const isKnownClosed = generation.isClosedAsItStands && generation.turn === 'none'
+      const isClosed = !generation.mayBeRewritten || isKnownClosed
       generation.closing = isClosed ? 'none' : 'asked'
     }
     return files

@@ -5,7 +5,7 @@ import { sayCause } from '../say-cause.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
-import { isReadError } from './read-on.ts'
+import { isReadError } from './read-error.ts'
 import { reread } from './reread.ts'
 import type { CaptureParts } from './take-turn.ts'
 
@@ -36,7 +36,8 @@ export class Finishing {
     for (const generation of this.#followed(lane)) {
       if (signal.aborted) return
       if (this.#isFinished(generation, nowMs)) await this.#close(generation, signal)
-      if (generation.isClosedAsItStands || this.#isKnownUnclosable(generation)) generation.closing = 'none'
+      const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+      if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
   }
 

@@ -6,6 +6,7 @@ import type { FileFacts } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import { identityKey } from './identity.ts'
 import type { Shipping } from './shipping.ts'
+import { Witness } from './witness.ts'
 
 /** What `status` says of a file. */
 export type FileState =
@@ -65,7 +66,11 @@ export class Generation {
   failures = 0
   /** When the last of them was, by the monotonic clock. */
   failedMs = -Infinity
+  /** Owned by whoever looks whether it still is the file that was read. */
+  readonly witness = new Witness()
   turn: 'none' | 'waiting' | 'taken' = 'none'
+  /** So many turns it has had. */
+  turnsEnded = 0
   /** Somebody wants a turn for it while it has one. */
   isWanted = false
 
@@ -92,6 +97,12 @@ export class Generation {
   /** Cut up to here; what follows is in the chunker. */
   get cutTo(): number {
     return this.readTo - (this.chunker?.uncutBytes ?? 0)
+  }
+
+  /** After so many turns everything is seen that now gives it one. */
+  get turnsToSettle(): number {
+    if (this.turn === 'none') return this.turnsEnded
+    return this.turnsEnded + (this.turn === 'taken' && this.isWanted ? 2 : 1)
   }
 
   /** In the queue, or beyond it, up to here. */

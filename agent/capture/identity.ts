@@ -1,8 +1,8 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import { stillHolds } from '../queue/evidence.ts'
 import { isIdentityKnown, type FileIdentity, type ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
+import type { Witness } from './witness.ts'
 
 export function identityOf({ device, inode, birthNs }: FileFacts): FileIdentity {
   return { device: String(device), inode: String(inode), birthNs: String(birthNs) }
@@ -26,19 +26,20 @@ export type Recognition = 'same' | 'truncated' | 'overwritten'
 /**
  * Whether this still is the generation that was read, now that its identity fits. Text only grows, so its bytes must be
  * where they were. A binary file may be written to in place, so that an inode with a time of birth is proof enough;
- * without one the last bytes that were read must still be there.
+ * without one the last bytes that were read must still be there. What the disk cannot read says nothing against it.
  */
 export async function recognise(
   point: ResumePoint,
   file: OpenFile,
   facts: FileFacts,
   format: 'text' | 'binary',
+  witness: Witness,
 ): Promise<Recognition> {
   if (facts.size < point.position) return 'truncated'
   if (isClosedAs(point, facts)) return 'same'
   if (format === 'binary' && facts.birthNs !== 0n) return 'same'
   const evidence = format === 'binary' ? point.evidence.slice(-1) : point.evidence
-  if (await stillHolds(file, evidence)) return 'same'
+  if ((await witness.says(file, evidence)) !== 'differs') return 'same'
   return facts.size < (point.seenBytes ?? 0) ? 'truncated' : 'overwritten'
 }
 
@@ -58,13 +59,14 @@ export async function recogniseByContent(
   file: OpenFile,
   facts: FileFacts,
   isRenamed: boolean,
+  witness: Witness,
 ): Promise<ResumePoint | undefined> {
   const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
   const here = possible.filter((point) => isAt(point, found.path) && isProvable(point))
   const elsewhere = possible.filter((point) => !isAt(point, found.path) && point.evidence.length > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)
   for (const point of isRenamed ? byLength : here) {
-    if (point.position <= facts.size && (await stillHolds(file, point.evidence))) return point
+    if (point.position <= facts.size && (await witness.says(file, point.evidence)) === 'holds') return point
   }
   return undefined
 }

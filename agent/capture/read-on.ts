@@ -1,9 +1,11 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
-import { stillHolds } from '../queue/evidence.ts'
+import type { Evidence } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import type { Generation } from './generation.ts'
+import { isReadError } from './read-error.ts'
+import type { Witness } from './witness.ts'
 
 /** What a look at a growing file found. */
 export type Slice =
@@ -69,11 +71,6 @@ async function readSome(file: OpenFile, into: Uint8Array, at: number): Promise<R
   return { ok: true, count: 0 }
 }
 
-/** The disk has the bytes and cannot give them. */
-export function isReadError(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'EIO'
-}
-
 /** Where, from `from` on, the file can be read again; looks no further than `most` bytes. */
 export async function endOfUnreadable(
   file: OpenFile,
@@ -98,14 +95,27 @@ async function isContinued(generation: Generation, file: OpenFile, sizeBefore: n
   return isIntact
 }
 
-/** Whether the last bytes that were read of the file are in it. */
+/** Whether the last bytes that were read of the file are in it, as far as the disk can tell. */
 export async function hasLastBytes(generation: Generation, file: OpenFile): Promise<boolean> {
-  const { chunker, readTo, evidence } = generation
+  const { chunker, readTo, evidence, witness } = generation
   const last = chunker?.lastBytes(proofBytes) ?? new Uint8Array(0)
-  if (last.length < proofBytes && !(await stillHolds(file, evidence.slice(-1)))) return false
+  if (last.length < proofBytes && !(await hasLastShipped(witness, file, evidence))) return false
   const now = new Uint8Array(last.length)
-  const count = await file.read(now, readTo - last.length)
-  return count === last.length && equalBytes(now, last)
+  const holds = await witness.ask(async () => {
+    const count = await file.read(now, readTo - last.length)
+    return count === last.length && equalBytes(now, last)
+  })
+  return holds ?? true
+}
+
+/** Where its last bytes cannot be read, its head has to do. */
+async function hasLastShipped(
+  witness: Witness,
+  file: OpenFile,
+  evidence: readonly Evidence[],
+): Promise<boolean> {
+  const says = await witness.says(file, evidence.slice(-1))
+  return (says === 'silent' ? await witness.says(file, evidence) : says) !== 'differs'
 }
 
 function overOf(generation: Generation, facts: FileFacts): Slice {
@@ -166,6 +176,6 @@ function isUnexplained({ facts: before, readTo }: Generation, now: FileFacts): b
 async function isStillIt(generation: Generation, file: OpenFile, facts: FileFacts): Promise<boolean> {
   if (facts.modifiedNs !== generation.facts.modifiedNs) generation.isSuspect = true
   if (!generation.isText) return true
-  const holds = await stillHolds(file, generation.evidence)
-  return holds && (await hasLastBytes(generation, file))
+  const says = await generation.witness.says(file, generation.evidence)
+  return says !== 'differs' && (await hasLastBytes(generation, file))
 }

@@ -9,6 +9,7 @@ import { Generation } from './generation.ts'
 import { identityKey, identityOf, recognise, recogniseByContent } from './identity.ts'
 import { placeOf } from './places.ts'
 import type { Round, Stranger } from './round.ts'
+import { Witness } from './witness.ts'
 
 /** A file that nobody follows yet, opened. */
 interface Met {
@@ -18,6 +19,7 @@ interface Met {
   readonly facts: FileFacts
   readonly identity: FileIdentity
   readonly place: FilePlace
+  readonly witness: Witness
 }
 
 const nsPerMs = 1_000_000
@@ -32,6 +34,8 @@ export class Strangers {
   readonly #patience: AbortSignal
   /** Files that are too old, and when they were written to; by identity. */
   readonly #ignored = new Map<string, bigint>()
+  /** Of files that could not be recognised, because of the disk; by identity. */
+  readonly #witnesses = new Map<string, Witness>()
   /** The agent knows of no file yet: those that are there were there before it. */
   #isFirstLook: boolean
 
@@ -108,7 +112,11 @@ export class Strangers {
     const place = await placeOf(this.#world.files, path, (folder) =>
       round.deviceOf(folder, this.#world.files),
     )
-    const resume = await this.#resume({ path, source, file, facts, identity, place }, round)
+    const known = identityKey(identity)
+    const witness = this.#witnesses.get(known) ?? new Witness()
+    this.#witnesses.set(known, witness)
+    const resume = await this.#resume({ path, source, file, facts, identity, place, witness }, round)
+    this.#witnesses.delete(known)
     if (!resume) return undefined
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(resume, source, { path, place, facts }, nowMs)
@@ -118,7 +126,7 @@ export class Strangers {
 
   /** From where it is to be read; undefined where it is to be left alone. */
   async #resume(met: Met, round: Round): Promise<ResumePoint | undefined> {
-    const { file, facts, identity, source } = met
+    const { file, facts, identity, source, witness } = met
     const known = round.pointsByKey(this.#queue).get(identityKey(identity))
     if (!known) {
       const point = await this.#resumeByContent(met, round)
@@ -128,7 +136,7 @@ export class Strangers {
       round.later.push({ found: { path: met.path, source }, facts, key: identityKey(identity) })
       return undefined
     }
-    const is = await recognise(known, file, facts, source.format)
+    const is = await recognise(known, file, facts, source.format, witness)
     if (is === 'same') return known
     return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
   }
@@ -142,6 +150,7 @@ export class Strangers {
       file,
       facts,
       round.isRenaming,
+      met.witness,
     )
     if (!point) return undefined
     round.found(point)

@@ -81,6 +81,7 @@ export class Turns {
 
   release(generation: Generation): void {
     generation.turn = 'none'
+    generation.turnsEnded++
     if (generation.isWanted) this.want(generation)
     this.#ended.ring()
   }

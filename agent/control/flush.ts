@@ -10,6 +10,8 @@ import { tellFiles, totalsOf, type Running } from './tell-status.ts'
 interface Target {
   generation: Generation
   size: number
+  /** After so many turns it is known whether what stands there is still this generation. */
+  settledAfter: number
 }
 
 const reportEveryMs = 200
@@ -28,7 +30,7 @@ export async function* flush(
   const { capture, queue, delivery } = running
   const deadlineMs = clock.monotonicMs() + timeoutMs
   await capture.look()
-  const targets = capture.cutNow().map((generation) => ({ generation, size: generation.flushTo }))
+  const targets = capture.cutNow().map(targetOf)
   delivery.hurry()
   const first = tellFlush(running, targets)
   const targetBytes = first.receiptedBytes + first.queuedBytes + first.unreadBytes
@@ -54,6 +56,10 @@ export async function* flush(
   }
 }
 
+function targetOf(generation: Generation): Target {
+  return { generation, size: generation.flushTo, settledAfter: generation.turnsToSettle }
+}
+
 /** What stood in a file that turned out to be truncated belongs to the generation that follows. */
 function aimAgain(targets: readonly Target[], capture: Capture): void {
   for (const target of targets) {
@@ -61,13 +67,16 @@ function aimAgain(targets: readonly Target[], capture: Capture): void {
     if (!next) continue
     target.generation = next
     target.size = next.size
+    target.settledAfter = next.turnsToSettle
     capture.hurry(next, next.size)
   }
 }
 
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
-function isTaken({ generation, size }: Target): boolean {
-  return (generation.queuedTo >= size && generation.stored === undefined) || generation.isOver
+function isTaken({ generation, size, settledAfter }: Target): boolean {
+  if (generation.isOver) return true
+  const isSettled = generation.turnsEnded >= settledAfter
+  return isSettled && generation.queuedTo >= size && generation.stored === undefined
 }
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */

@@ -1,4 +1,4 @@
-import { appendFile, open, writeFile } from 'node:fs/promises'
+import { appendFile, open, truncate, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { flush } from '../../agent/control/flush.ts'
 import type { FlushReport } from '../../agent/control/report.ts'
@@ -11,6 +11,15 @@ import { never, nextBatch } from '../kit/queue-kit.ts'
 
 /** A binary file is not closed before its time unless somebody asks. */
 const patient: Life = { source: { format: 'binary', closeAfterMs: 3_600_000 } }
+
+/** Nothing is told, and nobody looks, but for the flush. */
+const deaf: Life = {
+  options: { rescanMs: 3_600_000 },
+  files: (real) => ({
+    ...real,
+    watch: () => Promise.reject(Object.assign(new Error('ENOSPC: no watches'), { code: 'ENOSPC' })),
+  }),
+}
 
 function runningOf({ capture, queue }: Watch): Running {
   const delivery = { hurry: () => undefined, report: { is: 'idle' } } as unknown as Running['delivery']
@@ -31,18 +40,25 @@ async function flushed(ground: Ground, watch: Watch): Promise<string[]> {
   throw new Error('the flush was not done')
 }
 
-test('a flush ships what changed in place, and waits for it', async () => {
-  await using ground = await Ground.start()
-  await writeFile(ground.path('a.log'), 'header, log')
-  await ground.watch(async (watch) => {
-    await queued(watch, 11)
-    expect(await flushed(ground, watch)).toEqual(['header, log', 'close'])
-    await using file = await open(ground.path('a.log'), 'r+')
-    await file.write(Buffer.from('HEADER'), 0, 6, 0)
-    expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
-    expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
-  }, patient)
-}, 30_000)
+test.each([
+  ['', patient],
+  [', of which only the flush hears', { ...deaf, ...patient }],
+])(
+  'a flush ships what changed in place%s, and waits for it',
+  async (_, life) => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'header, log')
+    await ground.watch(async (watch) => {
+      await queued(watch, 11)
+      expect(await flushed(ground, watch)).toEqual(['header, log', 'close'])
+      await using file = await open(ground.path('a.log'), 'r+')
+      await file.write(Buffer.from('HEADER'), 0, 6, 0)
+      expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
+      expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
+    }, life)
+  },
+  30_000,
+)
 
 test('a flush ships what changed in place of a file that grows while it is read once more', async () => {
   await using ground = await Ground.start()
@@ -69,6 +85,18 @@ test('a flush ships what changed in place of a file that grows while it is read 
     },
     { ...patient, files: growing },
   )
+}, 30_000)
+
+test('a flush right after a truncation ships what stands in the file now', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  await ground.watch(async (watch) => {
+    await writeFile(path, 'x'.repeat(70))
+    await flushed(ground, watch)
+    await truncate(path, 0)
+    await writeFile(path, 'y'.repeat(65))
+    expect(await flushed(ground, watch)).toEqual(['y'.repeat(65)])
+  }, deaf)
 }, 30_000)
 
 test('a flush that could not read a file once more is not done, and names it', async () => {
