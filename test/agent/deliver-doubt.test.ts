@@ -96,6 +96,31 @@ describe('a record that brings down its request, alone', () => {
     expect(kit.queue.ledger.records).toBe(1)
   })
 
+  test.each([400, 413])(
+    'blocks nothing behind it, even where the next is answered %i as well',
+    async (status) => {
+      await using kit = await DeliveryKit.start(['bad\n', 'bad\n', 'good\n', 'good\n', 'good\n', 'good\n'])
+      kit.run({ requestMaxBytes: 1 })
+      const order: number[] = []
+      for (let time = 1, failures = 0; kit.queue.ledger.records > kit.queue.aside.length; time++) {
+        const sent = await kit.chunks(time)
+        const [seq = 0] = seqsOf(sent)
+        order.push(seq)
+        if (seq > 1) {
+          kit.store(sent)
+          await kit.world.told.told('forgotten', time - failures)
+          continue
+        }
+        sent.answer(answered(status))
+        await kit.world.told.told('deliveryFailed', ++failures)
+        await kit.world.clock.skip()
+      }
+      // One of them is tried again with each receipt, in turn.
+      expect(order).toEqual([0, 1, 2, 0, 3, 1, 4, 0, 5, 1])
+      expect(kit.queue.aside.map(({ seq }) => Number(seq)).toSorted()).toEqual([0, 1])
+    },
+  )
+
   test('is kept where nothing else gets through either: then it is not the record', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     kit.run()
