@@ -432,6 +432,15 @@ describe('a variable or a flag', () => {
     expect(fromEnv.server.publicKeys.map((key) => base64url(key.bytes))).toEqual([otherKey, publicKey])
   })
 
+  test.each(['127.0.0.1', 'localhost', '[::1]'])('of a proxy counts, but not for http:// to %s', (host) => {
+    const env = { HTTP_PROXY: 'http://proxy.example.org:3128' }
+    expect(configOf(valid, { env }).server.proxy).toEqual(env)
+    const here = withChange('https://logs.example.org', `http://${host}:8443`)
+    expect(configOf(here, { env }).server.proxy).toEqual({})
+    const there = withChange('https://logs.example.org', `https://${host}:8443`)
+    expect(configOf(there, { env }).server.proxy).toEqual(env)
+  })
+
   test('wins over the file, and the flag over the variable', () => {
     const file = withLine('shutdownGrace: 1s')
     const env = { LOGBOX_SHUTDOWN_GRACE: '2s' }
