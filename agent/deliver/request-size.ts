@@ -6,6 +6,9 @@ const leastAimedBytes = 48 * 1024
 /** Before anything is known of the link. */
 const firstBytes = 48 * 1024
 const stepBytes = 128 * 1024
+/** What was found too large is approached slowly: each time it is reached costs a request. */
+const leastCautiousStepBytes = 1024
+const cautiousStep = 1 / 128
 
 /**
  * How much the next request carries: additive increase with every receipt, multiplicative decrease with every cut and
@@ -13,8 +16,11 @@ const stepBytes = 128 * 1024
  */
 export class RequestSize {
   readonly #configured: number
+  /** By configuration, and by what the server says of itself. */
   #allowed: number
   #limit: number
+  /** What was answered 413, whatever the server says that it takes: there may be a proxy in front. */
+  #refused = Infinity
 
   constructor(maxBytes: number) {
     this.#configured = maxBytes
@@ -25,11 +31,12 @@ export class RequestSize {
   /** In bytes; a record that is larger travels alone. */
   next({ rate }: LinkModel): number {
     const aimed = rate === undefined ? firstBytes : Math.max(leastAimedBytes, rate * aimedMs)
-    return Math.max(1, Math.floor(Math.min(aimed, this.#limit, this.#allowed)))
+    return Math.max(1, Math.floor(Math.min(aimed, this.#limit, this.#allowed, this.#refused)))
   }
 
   grow(): void {
     this.#limit = Math.min(this.#configured, this.#limit + stepBytes)
+    this.#refused += Math.max(leastCautiousStepBytes, this.#refused * cautiousStep)
   }
 
   /** A request of so many bytes came to nothing. */
@@ -37,9 +44,9 @@ export class RequestSize {
     this.#limit = Math.max(1, Math.floor(Math.min(this.#limit, bytes) / 2))
   }
 
-  /** The server found so many bytes too large: no request is as large again until it says what it takes. */
+  /** So many bytes were too large, for the server or for a proxy: half of it is tried, and then slowly more. */
   refusedAt(bytes: number): void {
-    this.#allowed = Math.max(1, Math.floor(Math.min(this.#allowed, bytes) / 2))
+    this.#refused = Math.max(1, Math.min(this.#refused, bytes) / 2)
   }
 
   /** What the server takes. */
