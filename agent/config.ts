@@ -4,7 +4,7 @@ import { limits } from '../protocol/contract.ts'
 import type { PublicKey } from '../protocol/ed25519-policy.ts'
 import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { deliverySettings, serverSettings, type GateConfig } from './delivery-settings.ts'
-import { count, duration, filePath, group, oneOf, size, strict, text } from './setting-kinds.ts'
+import { count, duration, filePath, group, oneOf, optionalSize, size, strict, text } from './setting-kinds.ts'
 import { sourceSchema, type SourceConfig } from './source-config.ts'
 import { showSize } from './units.ts'
 
@@ -24,7 +24,12 @@ export interface AgentConfig {
   readonly stateDirectory: string
   readonly controlSocket: string
   readonly sources: readonly SourceConfig[]
-  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly chunks: {
+    readonly maxBytes: number
+    /** Where that much waits in a file, a chunk may be as large. */
+    readonly catchUpBytes: number
+    readonly maxAgeMs: number
+  }
   readonly capture: { readonly maxOpenFiles: number }
   readonly queue: {
     readonly maxBytes: number
@@ -63,11 +68,11 @@ export const settingsSchema = Type.Object(
     sources: Type.Array(sourceSchema, { expected: 'a list of at least one source', minItems: 1 }),
     chunks: Type.Object(
       {
-        maxBytes: size('A chunk is cut when it holds this much.', {
-          from: '4KiB',
-          to: showSize(limits.maxChunkBytes),
-          default: '1MiB',
-        }),
+        maxBytes: optionalSize(
+          'A chunk is cut when it holds this much. Without it that is 1MiB, and 2MiB where so much waits in a file: each ' +
+            'chunk costs the processor the same, whatever its size.',
+          { from: '4KiB', to: showSize(limits.maxChunkBytes) },
+        ),
         maxAge: duration('A chunk is cut when its first byte was read this long ago.', {
           from: '10ms',
           to: '1d',

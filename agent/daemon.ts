@@ -26,10 +26,11 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     capture: { maxOpenFiles },
   } = config
   const signer = loadSigner(config.keyFile)
-  await using queue = await Queue.open({ device, stateDirectory, ...bounds }, signer, world)
+  const kept = { device, stateDirectory, ...bounds, isLookComing: true }
+  await using queue = await Queue.open(kept, signer, world)
   const onReceiptsLost = (): Promise<void> => capture.beginAgain()
   await using sender = await openDelivery(config, queue, signer, world, onReceiptsLost)
-  const { delivery } = sender
+  const { delivery, recall } = sender
   const patience = new AbortController()
   const cut = {
     maxAgeMs: chunks.maxAgeMs,
@@ -37,8 +38,11 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     get maxBytes() {
       return Math.min(chunks.maxBytes, delivery.maxChunkBytes)
     },
+    get catchUpBytes() {
+      return Math.min(chunks.catchUpBytes, delivery.maxChunkBytes)
+    },
   }
-  const options = { sources, chunks: cut, rescanMs, maxOpenFiles }
+  const options = { sources, chunks: cut, rescanMs, maxOpenFiles, recall }
   const capture = new Capture(options, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)
@@ -47,7 +51,8 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
   await using tasks = new TaskGroup()
   tasks.start((signal) => delivery.run(signal))
   tasks.start(async (signal) => {
-    await mendHoles(queue, world.files, AbortSignal.any([stopping, signal]))
+    const sourceOf = (path: Uint8Array) => capture.sourceOf(path)
+    await mendHoles(queue, world.files, sourceOf, AbortSignal.any([stopping, signal]))
     await capture.run(AbortSignal.any([stopping, signal]))
     await drained(queue, world.clock, AbortSignal.any([patience.signal, signal]))
     tasks.stop()

@@ -35,7 +35,8 @@ export function udpAddressOf(text: string): UdpAddress | undefined {
   return isIP(host) !== 0 && port >= 1 && port <= 65_535 ? { host, port } : undefined
 }
 
-function isProxy(value: string): boolean {
+/** "http://10.0.0.1:3128", or "none". */
+export function isProxy(value: string): boolean {
   const url = URL.parse(value)
   return value === 'none' || (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '')
 }

@@ -16,6 +16,10 @@ export interface Journal {
   agentStarted(device: string, epoch: number, records: number): void
   agentStopped(queuedRecords: number): void
   streamStarted(path: string, stream: string, offset: number): void
+  /** The queue was lost, and the server has so much of the file. */
+  streamRecalled(path: string, stream: string, offset: number): void
+  /** The queue is new, and what the server has of the files cannot be learned. */
+  streamsUnknown(why: string): void
   streamEnded(path: string, stream: string, why: string): void
   bytesLost(path: string, stream: string, offset: number, length: number, why: string): void
   fileClosed(path: string, stream: string, bytes: number): void
@@ -59,6 +63,8 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     agentStarted: (device, epoch, records) => tell('agentStarted', { device, epoch, records }),
     agentStopped: (queuedRecords) => tell('agentStopped', { queuedRecords }),
     streamStarted: (path, stream, offset) => tell('streamStarted', { path, stream, offset }),
+    streamRecalled: (path, stream, offset) => tell('streamRecalled', { path, stream, offset }),
+    streamsUnknown: (why) => tell('streamsUnknown', { why }),
     streamEnded: (path, stream, why) => tell('streamEnded', { path, stream, why }),
     bytesLost: (path, stream, offset, length, why) =>
       tell('bytesLost', { path, stream, offset, length, why }),

@@ -4,10 +4,11 @@ import { Settings as LibrarySettings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import { parseDeviceId, type DeviceId } from '../protocol/ids.ts'
 import { showText } from '../protocol/show-text.ts'
+import type { ChunkLimits } from './capture/chunker.ts'
 import { invalid, readConfigFile, showFound, type ConfigFile } from './config-file.ts'
 import { readOverrides, type Environment, type OverrideMap, type Overrides } from './config-overrides.ts'
 import { settingsSchema, type AgentConfig, type Settings } from './config.ts'
-import { serverKeyOf, udpAddressOf } from './delivery-settings.ts'
+import { isProxy, serverKeyOf, udpAddressOf } from './delivery-settings.ts'
 import { agentFault } from './faults.ts'
 import { countOf, sizeOf } from './setting-kinds.ts'
 import { schemaAt, type SchemaNode } from './settings.ts'
@@ -132,7 +133,7 @@ const rules: readonly Rule[] = [
   },
   {
     path: ['queue', 'maxBytes'],
-    isMet: ({ queue, chunks }) => bytesOf(queue.maxBytes) >= 2 * bytesOf(chunks.maxBytes),
+    isMet: ({ queue, chunks }) => bytesOf(queue.maxBytes) >= 2 * chunkLimits(chunks.maxBytes).maxBytes,
     expected: 'at least twice chunks.maxBytes',
   },
   {
@@ -189,7 +190,7 @@ function toConfig(checked: Settings, folder: string, env: Environment): AgentCon
     stateDirectory: resolve(folder, checked.state),
     controlSocket: resolve(folder, checked.control),
     sources: checked.sources.map(toSource),
-    chunks: { maxBytes: bytesOf(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
+    chunks: { ...chunkLimits(chunks.maxBytes), maxAgeMs: msOf(chunks.maxAge) },
     capture: { maxOpenFiles: sure(countOf(capture.maxOpenFiles)) },
     queue: {
       maxBytes: bytesOf(queue.maxBytes),
@@ -213,23 +214,23 @@ function toServer(server: Settings['server'], folder: string, env: Environment):
       clientCertificate === undefined || clientKey === undefined
         ? undefined
         : { certificate: pathOf(clientCertificate), key: pathOf(clientKey) },
-    proxy: staysHere(new URL(url)) ? {} : toProxy(proxy, env),
+    proxy: staysHere(new URL(url)) ? {} : toProxy(proxy, new URL(url), env),
   }
 }
 
-const proxyVariables = [
-  'HTTPS_PROXY',
-  'https_proxy',
-  'HTTP_PROXY',
-  'http_proxy',
-  'NO_PROXY',
-  'no_proxy',
-] as const
-
-function toProxy(proxy: string | undefined, env: Environment): ProxyEnv {
+/** As Node reads them: the first that is set counts. What it cannot use it would pass over, and go without a proxy. */
+function toProxy(proxy: string | undefined, server: URL, env: Environment): ProxyEnv {
   if (proxy === 'none') return {}
   if (proxy !== undefined) return { HTTPS_PROXY: proxy, HTTP_PROXY: proxy }
-  return Object.fromEntries(proxyVariables.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+  const found = firstSet(env, server.protocol === 'https:' ? 'https_proxy' : 'http_proxy')
+  if (!found) return {}
+  const [name, value] = found
+  if (!isProxy(value)) throw invalid([`${name}: expected http://HOST:PORT, found ${showFound(value)}`])
+  return Object.fromEntries([found, firstSet(env, 'no_proxy')].filter((entry) => entry !== undefined))
+}
+
+function firstSet(env: Environment, name: string): readonly [string, string] | undefined {
+  return [name, name.toUpperCase()].flatMap((each) => (env[each] ? [[each, env[each]] as const] : []))[0]
 }
 
 function toDelivery(delivery: Settings['delivery'], folder: string): AgentConfig['delivery'] {
@@ -252,6 +253,13 @@ function toSource(source: Settings['sources'][number]): SourceConfig {
   const ignoreOlderMs = ignoreOlder === 'never' ? undefined : msOf(ignoreOlder)
   const times = { ignoreOlderMs, closeAfterMs: msOf(closeAfter) }
   return { paths, exclude, format, tags: new Map(Object.entries(tags)), priority, startAt, ...times }
+}
+
+const mebibyte = 1024 * 1024
+
+function chunkLimits(maxBytes: string | number | undefined): ChunkLimits {
+  if (maxBytes === undefined) return { maxBytes: mebibyte, catchUpBytes: 2 * mebibyte }
+  return { maxBytes: bytesOf(maxBytes), catchUpBytes: bytesOf(maxBytes) }
 }
 
 const deviceOf = (text: string): DeviceId => sure(parseDeviceId(text))

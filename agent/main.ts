@@ -1,6 +1,9 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeSync } from 'node:fs'
 import { isSea } from 'node:sea'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { exits } from '../protocol/fault.ts'
 import { errorText, exitStatusOf } from './cli/exit-status.ts'
 import type { Terminal } from './cli/terminal.ts'
@@ -8,8 +11,8 @@ import { agentFault } from './faults.ts'
 import { unpackConfig } from './hand-over.ts'
 
 const isCapable = process.env['TERM'] !== 'dumb'
-/** Tells a process of this program that another one waits for the configuration, and at which descriptor. */
-const handOverVariable = 'LOGBOX_HAND_OVER'
+/** What a process of this program is called that hands the configuration over: nobody else starts one by this name. */
+const checkName = 'logbox-agent-check'
 const handOverDescriptor = 3
 /** Set where this program cannot start itself, as under an emulator. */
 const hereVariable = 'LOGBOX_ONE_PROCESS'
@@ -31,7 +34,7 @@ const terminal: Terminal = {
  */
 async function runAgent(args: readonly string[]): Promise<number> {
   const stopping = untilStopped()
-  const { status, config } = checkElsewhere(args) ?? (await checkHere(args))
+  const { status, config } = (await checkElsewhere(args, stopping)) ?? (await checkHere(args))
   // A configuration that is wrong, or a call for help.
   if (config === '') return status
   const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
@@ -44,24 +47,29 @@ interface Checked {
   readonly config: string
 }
 
-/** Undefined where no second process is to be had. */
-function checkElsewhere(args: readonly string[]): Checked | undefined {
+const stopped: Checked = { status: exits.done, config: '' }
+
+/** Undefined where no second process is to be had, or to be had any longer. Ends at once when the signal fires. */
+async function checkElsewhere(args: readonly string[], signal: AbortSignal): Promise<Checked | undefined> {
   if (process.env[hereVariable] !== undefined) return undefined
   const [, script = ''] = process.argv
-  const { status, signal, output, error } = spawnSync(
-    process.execPath,
-    isSea() ? [...args] : [...process.execArgv, script, ...args],
-    {
-      env: { ...process.env, [handOverVariable]: String(handOverDescriptor) },
-      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-      encoding: 'utf8',
-    },
-  )
-  if (error) return undefined
-  if (status !== null) return { status, config: output[handOverDescriptor] ?? '' }
-  // Ctrl-C goes to both.
-  if (signal === 'SIGINT' || signal === 'SIGTERM') return { status: exits.done, config: '' }
-  throw new Error(`what checks the configuration was ended by ${signal}`)
+  const child = spawn(process.execPath, isSea() ? args : [...process.execArgv, script, ...args], {
+    argv0: checkName,
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    signal,
+    killSignal: 'SIGKILL',
+  })
+  try {
+    const [config, [status, killedBy]] = await Promise.all([
+      text(child.stdio[handOverDescriptor] as Readable),
+      once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>,
+    ])
+    if (status !== null) return { status, config }
+    // Ctrl-C goes to both. Who is killed otherwise, as where memory is short, leaves the work to this process alone.
+    return killedBy === 'SIGINT' || killedBy === 'SIGTERM' ? stopped : undefined
+  } catch {
+    return signal.aborted ? stopped : undefined
+  }
 }
 
 async function checkHere(args: readonly string[]): Promise<Checked> {
@@ -109,7 +117,7 @@ process.stderr.on('error', () => undefined)
 
 const args = process.argv.slice(2)
 // Wherever the word stands: what turns out to be another command is done by the second process.
-const isAgent = args.includes('run') && process.env[handOverVariable] === undefined
+const isAgent = args.includes('run') && process.argv0 !== checkName
 const work = isAgent ? runAgent(args) : runCommand(args)
 work.then((status) => {
   process.exitCode = status

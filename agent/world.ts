@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { constants, readFileSync, watch, type BigIntStats } from 'node:fs'
+import { constants, readFileSync, type BigIntStats } from 'node:fs'
 import {
   access,
   mkdir,
@@ -19,6 +19,7 @@ import type { ClockState } from '../protocol/manifest.ts'
 import type { Clock } from './clock.ts'
 import { logfmtJournal, type Journal } from './journal.ts'
 import { watchedSurroundings, type Surroundings } from './surroundings.ts'
+import { watchFolder, type Hearing } from './watch-folder.ts'
 
 export interface Chance {
   bytes(count: number): Uint8Array
@@ -48,16 +49,6 @@ export interface DirectoryEntry {
   readonly is: 'directory' | 'other'
 }
 
-/** What the kernel says of the things in a folder. It may leave things out. */
-export interface Hearing {
-  /** The file's bytes, or what is known of it, changed. */
-  changed(name: Uint8Array): void
-  /** Something came, went, or was renamed. */
-  rearranged(name: Uint8Array): void
-  /** Nothing more is heard. */
-  failed(cause: unknown): void
-}
-
 export interface OpenFile extends AsyncDisposable {
   facts(): Promise<FileFacts>
   /** Reads up to `into.length` bytes from `position`; 0 at the end. */
@@ -80,8 +71,8 @@ export interface Files {
   /** Where a path leads once every symbolic link is followed. */
   realPath(path: Path): Promise<Uint8Array>
   entries(directory: Path): AsyncIterable<DirectoryEntry>
-  /** Tells at once what happens in a folder, until it is disposed of. Throws where the kernel refuses. */
-  watch(directory: Path, heard: Hearing): Disposable
+  /** Tells at once what happens in a folder, from when it resolves until it is disposed of. Throws where the kernel refuses. */
+  watch(directory: Uint8Array, heard: Hearing): Promise<AsyncDisposable>
   readWhole(path: Path): Promise<Uint8Array | undefined>
   makeDirectory(path: Path): Promise<void>
   remove(path: Path): Promise<void>
@@ -236,15 +227,6 @@ class RealFile implements OpenFile {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#handle.close()
   }
-}
-
-function watchFolder(directory: Path, heard: Hearing): Disposable {
-  const watcher = watch(toFsPath(directory), { encoding: 'buffer' }, (event, name) => {
-    if (event === 'change') heard.changed(name ?? new Uint8Array(0))
-    else heard.rearranged(name ?? new Uint8Array(0))
-  })
-  watcher.on('error', (cause) => heard.failed(cause))
-  return { [Symbol.dispose]: () => watcher.close() }
 }
 
 async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {

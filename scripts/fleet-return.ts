@@ -1,9 +1,11 @@
 /**
- * What a server sees when it comes back to a fleet: simulated time, and the agent's own pauses (agent/deliver/backoff.ts).
+ * What a server sees when it comes back to a fleet: simulated time, and the agent's own pauses (agent/deliver/backoff.ts)
+ * and sizes of requests (agent/deliver/request-size.ts).
  * `node scripts/fleet-return.ts [--agents N] [--seed N]` prints it; test/scenarios/fleet-returns.test.ts holds it.
  */
 import { parseArgs } from 'node:util'
 import { outagePauseMs, type RetryPolicy } from '../agent/deliver/backoff.ts'
+import { RequestSize, type KnownLink } from '../agent/deliver/request-size.ts'
 import type { Chance } from '../agent/world.ts'
 import { mulberry32 } from '../test/kit/lossy-link-radio.ts'
 
@@ -17,8 +19,9 @@ export interface Fleet {
   readonly recordEveryMs: number
   /** How long one record is on the link; requests follow each other without a gap while records wait. */
   readonly recordMs: number
-  /** How long a request is on the link at most: what agent/deliver/request-size.ts aims at. */
-  readonly requestMs: number
+  readonly recordBytes: number
+  /** How long a request is on the link; without it, as agent/deliver/request-size.ts says. */
+  readonly requestMs?: number
   /** What an agent asks once there is a link again: capabilities, and which records the server has. */
   readonly questions: number
 }
@@ -39,7 +42,7 @@ export const flying: Fleet = {
   retry: { minMs: 500, maxMs: 60_000 },
   recordEveryMs: 5000,
   recordMs: 112,
-  requestMs: 2000,
+  recordBytes: 14_000,
   questions: 2,
 }
 
@@ -70,7 +73,7 @@ function count(perSecond: number[], atMs: number): void {
 
 /** When one agent is heard, in milliseconds after the server's return. It failed first with its first record. */
 function* requestsOf(fleet: Fleet, chance: Chance): Generator<number> {
-  const { outageMs, retry, recordEveryMs, recordMs, requestMs, watchedMs } = fleet
+  const { outageMs, retry, recordEveryMs, recordMs, watchedMs } = fleet
   const firstMs = chance.below(Math.min(recordEveryMs, 5000))
   const sealedBy = (ms: number): number => 1 + Math.floor((ms - firstMs) / recordEveryMs)
   let nowMs = firstMs
@@ -78,11 +81,24 @@ function* requestsOf(fleet: Fleet, chance: Chance): Generator<number> {
     nowMs += outagePauseMs(attempt, nowMs - firstMs, retry, chance)
   for (let question = 0; question < fleet.questions; question++) yield nowMs - outageMs
   let delivered = 0
+  const next = sizesOf(fleet)
   while (nowMs < outageMs + watchedMs) {
-    const records = Math.min(Math.ceil(requestMs / recordMs), sealedBy(nowMs) - delivered)
+    const records = Math.min(next(), sealedBy(nowMs) - delivered)
     if (records > 0) yield nowMs - outageMs
     delivered += records
     nowMs = records > 0 ? nowMs + records * recordMs : firstMs + delivered * recordEveryMs
+  }
+}
+
+/** How many records the next request may hold, by an agent that knew its link before the outage. */
+function sizesOf({ requestMs, recordMs, recordBytes }: Fleet): () => number {
+  if (requestMs !== undefined) return () => Math.ceil(requestMs / recordMs)
+  const size = new RequestSize(4 << 20)
+  const link: KnownLink = { rate: recordBytes / recordMs, isGrowing: false, pipeBytes: 0 }
+  return () => {
+    const records = Math.max(1, Math.floor(size.next(link, 1) / recordBytes))
+    size.grow()
+    return records
   }
 }
 
@@ -102,7 +118,7 @@ function main(): void {
   console.log(`${agents} agents, an outage of an hour, requests in the 10 minutes after it:`)
   const fast = { recordMs: 11 }
   const brief = { requestMs: 400 }
-  print('flying: a record every 5 s, requests of 2 s', { ...flying, agents }, seed)
+  print('flying: a record every 5 s, requests as they grow', { ...flying, agents }, seed)
   print('the same at 10 Mbit/s', { ...flying, ...fast, agents }, seed)
   print('flying, requests of 0.4 s', { ...flying, ...brief, agents }, seed)
   print('the same at 10 Mbit/s', { ...flying, ...brief, ...fast, agents }, seed)

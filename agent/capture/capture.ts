@@ -1,9 +1,12 @@
 import type { SourceConfig } from '../source-config.ts'
+import type { Recall } from '../deliver/recall.ts'
+import { lanes, type Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
+import type { ChunkLimits } from './chunker.ts'
 import { Departed } from './departed.ts'
 import { FileSearch, pathKey } from './find-files.ts'
 import { Finishing } from './finishing.ts'
@@ -16,13 +19,15 @@ import { FolderWatch } from './watch.ts'
 
 export interface CaptureOptions {
   readonly sources: readonly SourceConfig[]
-  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   readonly rescanMs: number
   readonly maxOpenFiles: number
+  /** Asks the server what it has of files; without it nobody is asked. */
+  readonly recall?: Recall
 }
 
-/** Enough that one chunk is read while another is encoded and a third is on its way to the disk. */
-const bufferCount = 3
+/** For each lane: enough that one chunk is read and encoded while another is on its way to the disk. */
+const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
 
@@ -50,13 +55,14 @@ export class Capture {
     this.#world = world
     const { clock } = world
     const { chunks } = options
-    const buffers = new ChunkBuffers(chunks.maxBytes, bufferCount, clock)
+    const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
     const parts = { queue, clock, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
-    this.#lookout = new Lookout(search, this.#follower, queue, world, patience)
+    this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
     this.#troubles = new Troubles(world.journal)
@@ -68,6 +74,11 @@ export class Capture {
 
   get followed(): readonly Generation[] {
     return [...this.#follower.followed.values()]
+  }
+
+  /** What is configured for the file at this path. */
+  sourceOf(path: Uint8Array): SourceConfig | undefined {
+    return this.#search.sourceOf(path)
   }
 
   /** The generation that is followed in the file of this identity. */
@@ -98,9 +109,9 @@ export class Capture {
     await using _open = this.#openFiles
     await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
-    this.#tasks.start((stop) => this.#finishForEver(stop))
+    for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
     {
-      using _watching = this.#watch
+      await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
     }
     signal.removeEventListener('abort', stop)
@@ -139,11 +150,11 @@ export class Capture {
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
 
-  async #finishForEver(signal: AbortSignal): Promise<void> {
+  async #finishForEver(lane: Lane, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const seen = this.#looked.rings
-      await this.#finishing.closeFinished(signal)
-      if (!signal.aborted) await this.#finishing.letGo()
+      await this.#finishing.closeFinished(lane, signal)
+      if (!signal.aborted) await this.#finishing.letGo(lane)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
     }
   }
@@ -165,7 +176,8 @@ export class Capture {
     const files = this.followed
     for (const generation of files) {
       this.hurry(generation, generation.size)
-      generation.isClosingAsked = generation.mayBeRewritten && !generation.isClosedAsItStands
+      const isClosed = !generation.mayBeRewritten || generation.isClosedAsItStands
+      generation.closing = isClosed ? 'none' : 'asked'
     }
     return files
   }

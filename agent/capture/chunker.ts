@@ -1,9 +1,16 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 
+/** How large a chunk may become; the server may come to take less. */
+export interface ChunkLimits {
+  readonly maxBytes: number
+  /** Where that much waits to be read, a chunk may be as large as this: each costs the same, whatever its size. */
+  readonly catchUpBytes: number
+}
+
 export interface ChunkRules {
-  /** It may become less while bytes are uncut. */
-  readonly maxBytes: () => number
+  /** As they are at each look. */
+  readonly limits: ChunkLimits
   readonly maxAgeMs: number
   /** A chunk of text prefers to end at a newline, and never needs one. */
   readonly format: 'text' | 'binary'
@@ -30,6 +37,8 @@ export class Chunker implements Disposable {
   /** What is uncut while there is no buffer. */
   #rest: Uint8Array = new Uint8Array(0)
   #length = 0
+  /** Much waited when the chunk was begun. */
+  #isCatchingUp = false
   /** When the oldest uncut byte was read. */
   #sinceMs = 0
 
@@ -53,10 +62,25 @@ export class Chunker implements Disposable {
     this.#offset = offset as ByteOffset
   }
 
-  /** Where the next bytes are to be read into; empty when the signal fires before there is room, or a chunk is full. */
-  async room(signal: AbortSignal): Promise<Uint8Array> {
+  /**
+   * Where the next of the `waiting` bytes are to be read into; empty when a chunk is to be cut first, or the signal fires
+   * before there is room.
+   */
+  async room(waiting: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (!this.#buffer) this.#isCatchingUp = this.#isMuch(waiting)
     this.#buffer ??= await this.#fillBuffer(signal)
-    return this.#buffer?.subarray(this.#length, this.#rules.maxBytes()) ?? new Uint8Array(0)
+    return this.#buffer?.subarray(this.#length, this.#most) ?? new Uint8Array(0)
+  }
+
+  #isMuch(waiting: number): boolean {
+    const { maxBytes, catchUpBytes } = this.#rules.limits
+    return this.#length >= maxBytes || this.#length + waiting >= catchUpBytes
+  }
+
+  /** Of the chunk that is being filled. */
+  get #most(): number {
+    const { maxBytes, catchUpBytes } = this.#rules.limits
+    return this.#isCatchingUp ? catchUpBytes : maxBytes
   }
 
   async #fillBuffer(signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -81,13 +105,13 @@ export class Chunker implements Disposable {
   cut(nowMs: number, all: boolean): Cut | undefined {
     if (this.#length === 0) return undefined
     // The server may have said meanwhile that it takes less than is here.
-    const isFull = this.#length >= this.#rules.maxBytes()
+    const isFull = this.#length >= this.#most
     if (!isFull && all) return this.#cutAt(this.#length, nowMs)
     return isFull || this.dueInMs(nowMs) === 0 ? this.#cutAt(this.#preferredEnd(), nowMs) : undefined
   }
 
   #preferredEnd(): number {
-    const most = Math.min(this.#length, this.#rules.maxBytes())
+    const most = Math.min(this.#length, this.#most)
     if (this.#rules.format === 'binary') return most
     const afterNewline = this.#uncut().subarray(0, most).lastIndexOf(newline) + 1
     return afterNewline > 0 ? afterNewline : most

@@ -43,6 +43,7 @@ export class Departed {
 
   /** `unfollowed` are the resume points whose file this look did not find. */
   async look(unfollowed: readonly ResumePoint[]): Promise<void> {
+    this.#forgetAllBut(new Set(unfollowed.map(({ stream }) => stream)))
     const from = this.#turn < unfollowed.length ? this.#turn : 0
     this.#turn = from + mostAtOnce
     for (const point of unfollowed.slice(from, from + mostAtOnce)) {
@@ -50,6 +51,13 @@ export class Departed {
       if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
       // A disk that refuses is tried again at the next look.
       else if (this.#isMissingForLong(point)) await this.#end(point).catch(() => undefined)
+    }
+  }
+
+  /** What came back has all its time again when it goes once more. */
+  #forgetAllBut(unfollowed: ReadonlySet<StreamId>): void {
+    for (const stream of this.#missingSinceMs.keys()) {
+      if (!unfollowed.has(stream)) this.#missingSinceMs.delete(stream)
     }
   }
 

@@ -1,5 +1,6 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import { logPathToBytes, showLogPath } from '../../protocol/log-path.ts'
+import type { Lane } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Follower } from './follower.ts'
@@ -13,7 +14,9 @@ const settleMs = 1000
 /** How long reading once more waits, before each piece, for files that grow. */
 const yieldMs = 100
 
-/** Finds out which files are finished, reads those once more, one at a time, and lets go of what nothing leads to. */
+/**
+ * Finds out which files are finished, reads those once more, of each lane one at a time, and lets go of what nothing leads to.
+ */
 export class Finishing {
   readonly #follower: Follower
   readonly #parts: CaptureParts
@@ -28,36 +31,53 @@ export class Finishing {
   }
 
   /** Reads once more what is finished now. */
-  async closeFinished(signal: AbortSignal): Promise<void> {
+  async closeFinished(lane: Lane, signal: AbortSignal): Promise<void> {
     const nowMs = this.#world.clock.monotonicMs()
-    for (const generation of this.#follower.followed.values()) {
+    for (const generation of this.#followed(lane)) {
       if (signal.aborted) return
-      const isTried = this.#isFinished(generation, nowMs) && (await this.#close(generation, signal))
-      if (isTried || generation.isClosedAsItStands || this.#isKnownUnclosable(generation))
-        generation.isClosingAsked = false
+      if (this.#isFinished(generation, nowMs)) await this.#close(generation, signal)
+      if (generation.isClosedAsItStands || this.#isKnownUnclosable(generation)) generation.closing = 'none'
+    }
+  }
+
+  /** A lane that waits for room in the queue holds up no other. */
+  *#followed(lane: Lane): Generator<Generation> {
+    for (const generation of this.#follower.followed.values()) {
+      if (generation.source.priority === lane) yield generation
     }
   }
 
   #isFinished(generation: Generation, nowMs: number): boolean {
     const { readTo, size, queuedTo } = generation
-    if (queuedTo === 0 || readTo < size || queuedTo < readTo || generation.isClosedAsItStands) return false
-    return !this.#isKnownUnclosable(generation) && nowMs - generation.quietSinceMs >= quietMs(generation)
+    if (queuedTo === 0 || generation.isClosedAsItStands || this.#isKnownUnclosable(generation)) return false
+    if (isWaitedFor(generation)) return true
+    if (readTo < size || queuedTo < readTo) return false
+    return nowMs - generation.quietSinceMs >= quietMs(generation)
+  }
+
+  /** Somebody else may have had its turn when it was to be closed. */
+  #isToBeClosed(generation: Generation): boolean {
+    const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+    return generation.queuedTo > 0 && !isDone
   }
 
   #isKnownUnclosable(generation: Generation): boolean {
     return this.#unclosable.get(generation) === generation.facts.changedNs
   }
 
-  /** False where others have the file's turn. */
-  async #close(generation: Generation, signal: AbortSignal): Promise<boolean> {
+  /** Does nothing where others have the file's turn. */
+  async #close(generation: Generation, signal: AbortSignal): Promise<void> {
     const { turns, openFiles } = this.#follower
-    if (!turns.hold(generation)) return false
+    if (!turns.hold(generation)) return
+    const isWaited = isWaitedFor(generation)
+    if (isWaited) generation.closing = 'underWay'
     try {
       const file = await openFiles.borrow(generation)
       const pause = (stop: AbortSignal): Promise<void> => turns.quiet(yieldMs, this.#world.clock, stop)
-      const result = file && (await reread(generation, file, this.#parts, pause, signal))
+      const result = file && (await reread(generation, file, isWaited, this.#parts, pause, signal))
       const { path, stream } = generation.label
       if (result === 'closed') this.#world.journal.fileClosed(showLogPath(path), stream, generation.readTo)
+      if (result === 'compared') doneFor(generation)
       if (result === 'neverShipped') this.#unclosable.set(generation, generation.facts.changedNs)
     } catch (cause) {
       if (isReadError(cause)) this.#unclosable.set(generation, generation.facts.changedNs)
@@ -65,12 +85,11 @@ export class Finishing {
     } finally {
       turns.release(generation)
     }
-    return true
   }
 
   /** Lets go of the files that no glob leads to, once they stood still for long enough. */
-  async letGo(): Promise<void> {
-    for (const generation of this.#follower.followed.values()) {
+  async letGo(lane: Lane): Promise<void> {
+    for (const generation of this.#followed(lane)) {
       if (!generation.isListed) await this.#tend(generation).catch(() => undefined)
     }
   }
@@ -82,7 +101,7 @@ export class Finishing {
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
     if (generation.queuedTo < generation.readTo) return turns.want(generation)
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
-    if (facts && quietForMs < generation.source.closeAfterMs) return
+    if (facts && (quietForMs < generation.source.closeAfterMs || this.#isToBeClosed(generation))) return
     if (!turns.hold(generation)) return
     try {
       await this.#follower.letGo(generation, facts?.links === 0)
@@ -96,11 +115,20 @@ function hasChanged({ facts: before, readTo }: Generation, now: FileFacts): bool
   return now.size !== readTo || now.modifiedNs !== before.modifiedNs
 }
 
+/** Somebody waits for it to be read once more, and what stood in it then is queued. */
+function isWaitedFor({ closing, mayBeRewritten, queuedTo, flushTo }: Generation): boolean {
+  return closing !== 'none' && mayBeRewritten && queuedTo >= flushTo
+}
+
+/** Who asked meanwhile waits for another pass. */
+function doneFor(generation: Generation): void {
+  if (generation.closing === 'underWay') generation.closing = 'none'
+}
+
 /** For how long it must have stood still to count as finished. */
 function quietMs(generation: Generation): number {
-  const { source, facts, isListed, isText, isSuspect, mayBeRewritten } = generation
+  const { source, facts, isListed, isText, isSuspect } = generation
   const isDone = isReadOnly(facts) || !isListed || isMoved(generation)
-  if (generation.isClosingAsked && mayBeRewritten) return 0
   if (isDone) return Math.min(settleMs, source.closeAfterMs)
   return isText && !isSuspect ? Infinity : source.closeAfterMs
 }

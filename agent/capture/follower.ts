@@ -1,6 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { showLogPath } from '../../protocol/log-path.ts'
 import { Doorbell } from '../doorbell.ts'
+import { lanes } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
@@ -13,7 +14,7 @@ import { shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } f
 import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
-/** Each waits for the disk most of the time; what they read goes through a few shared buffers. */
+/** Of one lane. Each waits for the disk most of the time; what they read goes through a few shared buffers. */
 const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
@@ -44,8 +45,11 @@ export class Follower {
     this.#tasks = tasks
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
-    // A file that is read cannot be closed for another.
-    const turnsAtOnce = Math.min(mostTurnsAtOnce, Math.ceil(openFiles.most / 2))
+    // A file that is read cannot be closed for another: all lanes together leave some that can.
+    const turnsAtOnce = Math.min(
+      mostTurnsAtOnce,
+      Math.max(1, Math.floor(openFiles.most / (lanes.length + 1))),
+    )
     this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)

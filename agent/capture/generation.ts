@@ -49,18 +49,22 @@ export class Generation {
   isListed = true
   /** It has another name since its facts were settled. */
   isRenamed = false
-  /** It was truncated, and what is left of it is being read. */
-  isShrunk = false
+  /** It was cut short there, and what is left of it is being read; Infinity while it may grow. */
+  endsAt = Infinity
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
-  /** A flush waits for it to be read once more. */
-  isClosingAsked = false
+  /** A flush waits for it to be read once more, from its beginning. */
+  closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */
   isOver = false
+  /** What was seen before may have been of the generation before it. By the monotonic clock. */
+  readonly beganMs: number
   /** When its size or its bytes last changed, by the monotonic clock. */
   quietSinceMs: number
   /** Reads in a row that failed at `readTo`. */
   failures = 0
+  /** When the last of them was, by the monotonic clock. */
+  failedMs = -Infinity
   turn: 'none' | 'waiting' | 'taken' = 'none'
   /** Somebody wants a turn for it while it has one. */
   isWanted = false
@@ -81,6 +85,7 @@ export class Generation {
     this.readTo = resume.position
     this.seenBytes = Math.max(resume.seenBytes ?? 0, resume.position, found.facts.size)
     this.size = this.seenBytes
+    this.beganMs = nowMs
     this.quietSinceMs = nowMs
   }
 
@@ -92,6 +97,11 @@ export class Generation {
   /** In the queue, or beyond it, up to here. */
   get queuedTo(): number {
     return this.resume.position
+  }
+
+  /** What proves that the file still has what was read of it, but for what is in the chunker. */
+  get evidence(): readonly Evidence[] {
+    return this.shipping?.evidence ?? this.resume.evidence
   }
 
   get isText(): boolean {
@@ -132,11 +142,12 @@ export class Generation {
     this.size = Math.max(this.size, this.readTo)
     this.seenBytes = Math.max(this.seenBytes, this.readTo)
     this.failures = 0
+    this.failedMs = -Infinity
   }
 
-  /** Its bytes are still in place, so every size that was seen before was its own. */
-  proved(): void {
-    this.seenBytes = Math.max(this.seenBytes, this.size)
+  /** Its bytes were still in place after it was seen with this size, which therefore was its own. */
+  proved(size: number): void {
+    this.seenBytes = Math.max(this.seenBytes, size)
   }
 
   /** Takes what was seen for explained. */

@@ -1,4 +1,6 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, World } from '../world.ts'
@@ -6,6 +8,7 @@ import { pathKey, type FileSearch, type FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
+import { LostStreams } from './lost-streams.ts'
 import { placeOf } from './places.ts'
 import { hasLastBytes, isOnlyTouched } from './read-on.ts'
 import { Round, type Seen, type Sight } from './round.ts'
@@ -17,13 +20,22 @@ export class Lookout {
   readonly #follower: Follower
   readonly #queue: Queue
   readonly #world: World
+  readonly #lost: LostStreams
   readonly #strangers: Strangers
 
-  constructor(search: FileSearch, follower: Follower, queue: Queue, world: World, patience: AbortSignal) {
+  constructor(
+    search: FileSearch,
+    follower: Follower,
+    queue: Queue,
+    world: World,
+    patience: AbortSignal,
+    recall?: Recall,
+  ) {
     this.#search = search
     this.#follower = follower
     this.#queue = queue
     this.#world = world
+    this.#lost = new LostStreams(queue, world, recall)
     this.#strangers = new Strangers(follower, queue, world, patience)
   }
 
@@ -36,20 +48,24 @@ export class Lookout {
     }
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
+    await this.#lost.find(round.strangers, round, signal)
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     for (const generation of this.#follower.followed.values()) round.place(generation)
+    await this.#queue.looked((stream) => this.#pathOf(stream))
     return { ...round.sight, unfollowed: this.#unfollowed(round) }
   }
 
   async #notice(found: FoundFile, round: Round): Promise<void> {
+    const askedMs = this.#world.clock.monotonicMs()
     const facts = await this.#world.files.facts(found.path)
     if (!facts.isFile) return
     const key = identityKey(identityOf(facts))
     const generation = this.#follower.followed.get(key)
     const isKnown = round.saw(key, found, facts)
     if (isKnown) return
-    if (generation) await this.#noticeAgain(generation, facts)
+    if (generation && generation.beganMs >= askedMs) this.#follower.turns.want(generation)
+    else if (generation) await this.#noticeAgain(generation, facts)
     else round.strangers.push({ found, facts, key })
   }
 
@@ -66,8 +82,9 @@ export class Lookout {
   /** A file whose reading is held up may be truncated before it is read: then it matters how large it was. */
   async #prove(generation: Generation): Promise<void> {
     const file = this.#follower.openFiles.peek(generation)
+    const { size } = generation
     const isIntact = file && (await hasLastBytes(generation, file).catch(() => false))
-    if (isIntact) generation.proved()
+    if (isIntact) generation.proved(size)
   }
 
   /** Where the file lies now, or that no glob leads to it any more. */
@@ -105,10 +122,17 @@ export class Lookout {
     generation.isListed = false
   }
 
+  #pathOf(stream: StreamId): Uint8Array | undefined {
+    const files = [...this.#follower.followed.values()]
+    return files.find(({ label }) => label.stream === stream)?.path
+  }
+
   #unfollowed(round: Round): ResumePoint[] {
     const followed = new Set([...this.#follower.followed.values()].map(({ label }) => label.stream))
-    return [...this.#queue.resumePoints.values()].filter(({ stream, place, path }) => {
+    return [...this.#queue.resumePoints.values()].filter(({ stream, place, path, identity }) => {
       if (followed.has(stream) || this.#follower.isEnding(stream)) return false
+      // It is there under another name, and could not be opened, or its point not be stored.
+      if (round.seen.has(identityKey(identity))) return false
       return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }

@@ -84,8 +84,8 @@ export class OpenFiles implements AsyncDisposable {
   }
 }
 
-function canBeOpenedAgain({ isListed, isShrunk, turn }: Generation): boolean {
-  return isListed && !isShrunk && turn !== 'taken'
+function canBeOpenedAgain({ isListed, endsAt, turn }: Generation): boolean {
+  return isListed && endsAt === Infinity && turn !== 'taken'
 }
 
 function isAtEnd({ readTo, size }: Generation): boolean {

@@ -9,7 +9,7 @@ import type { Generation } from './generation.ts'
 export type Slice =
   /** Bytes were read into the chunker; `isEnd`: they were the last. */
   | { readonly is: 'bytes'; readonly isEnd: boolean }
-  /** Everything there was has been read. */
+  /** Everything that can be had has been read. */
   | { readonly is: 'end' }
   /** What was read is no longer there: this generation is over. */
   | { readonly is: 'over'; readonly why: 'truncated' | 'overwritten' }
@@ -30,23 +30,27 @@ export async function readOn(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Slice> {
-  const into = await chunker.room(signal)
-  if (into.length === 0) return signal.aborted ? { is: 'end' } : { is: 'bytes', isEnd: false }
+  const room = await chunker.room(generation.size - generation.readTo, signal)
+  if (room.length === 0) return signal.aborted ? { is: 'end' } : { is: 'bytes', isEnd: false }
+  const into = room.subarray(0, Math.max(0, generation.endsAt - generation.readTo))
+  if (into.length === 0) return { is: 'over', why: 'truncated' }
   const read = await readSome(file, into, generation.readTo)
   if (!read.ok) return { is: 'unreadable', cause: read.cause }
   const { count } = read
-  // Looked at after the read: a truncation before it would have taken the last bytes along.
-  if (count > 0 && !(await isContinued(generation, file))) return overOf(generation, await file.facts())
+  const { size, endsAt } = generation
+  // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
+  const facts = await factsOf(generation, file, clock, signal)
+  if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
+  if (count > 0 && !(await isContinued(generation, file, size))) return overOf(generation, await file.facts())
   chunker.took(count, clock.monotonicMs())
   generation.took(count)
   if (count === into.length) return { is: 'bytes', isEnd: false }
-  if (generation.isShrunk) return count > 0 ? { is: 'bytes', isEnd: false } : { is: 'over', why: 'truncated' }
-  return (await lookAt(generation, file, count, clock, signal)) ?? sliceOf(generation, count)
+  return (await explain(generation, file, facts, count, clock)) ?? sliceOf(generation, count)
 }
 
-function sliceOf(generation: Generation, count: number): Slice {
-  const isEnd = generation.readTo >= generation.size
-  return count === 0 && isEnd ? { is: 'end' } : { is: 'bytes', isEnd }
+/** A size may promise more than can be read (sysfs, FUSE, a stale one on NFS): the next look gives it another turn. */
+function sliceOf({ readTo, size }: Generation, count: number): Slice {
+  return count === 0 ? { is: 'end' } : { is: 'bytes', isEnd: readTo >= size }
 }
 
 type Read = { readonly ok: true; readonly count: number } | { readonly ok: false; readonly cause: unknown }
@@ -87,18 +91,18 @@ export async function endOfUnreadable(
 }
 
 /** Whether text that was read still stands before what comes next. A binary file may be written to in place. */
-async function isContinued(generation: Generation, file: OpenFile): Promise<boolean> {
+async function isContinued(generation: Generation, file: OpenFile, sizeBefore: number): Promise<boolean> {
   if (!generation.isText) return true
   const isIntact = await hasLastBytes(generation, file)
-  if (isIntact) generation.proved()
+  if (isIntact) generation.proved(sizeBefore)
   return isIntact
 }
 
 /** Whether the last bytes that were read of the file are in it. */
 export async function hasLastBytes(generation: Generation, file: OpenFile): Promise<boolean> {
-  const { chunker, readTo, resume } = generation
+  const { chunker, readTo, evidence } = generation
   const last = chunker?.lastBytes(proofBytes) ?? new Uint8Array(0)
-  if (last.length === 0) return stillHolds(file, resume.evidence.slice(-1))
+  if (last.length < proofBytes && !(await stillHolds(file, evidence.slice(-1)))) return false
   const now = new Uint8Array(last.length)
   const count = await file.read(now, readTo - last.length)
   return count === last.length && equalBytes(now, last)
@@ -108,20 +112,27 @@ function overOf(generation: Generation, facts: FileFacts): Slice {
   return { is: 'over', why: facts.size < generation.size ? 'truncated' : 'overwritten' }
 }
 
-/** At the end of the file: whether it is the same file still. undefined: it is. */
-async function lookAt(
+/** A size that is smaller than it was counts once it was told twice. */
+async function factsOf(
   generation: Generation,
   file: OpenFile,
-  count: number,
   clock: Clock,
   signal: AbortSignal,
+): Promise<FileFacts> {
+  const facts = await file.facts()
+  if (facts.size >= generation.size) return facts
+  await clock.sleep(secondLookMs, signal)
+  return file.facts()
+}
+
+/** At the end of the file: whether it is the same file still. undefined: it is. */
+async function explain(
+  generation: Generation,
+  file: OpenFile,
+  facts: FileFacts,
+  count: number,
+  clock: Clock,
 ): Promise<Slice | undefined> {
-  let facts = await file.facts()
-  if (facts.size < generation.size) {
-    await clock.sleep(secondLookMs, signal)
-    facts = await file.facts()
-    if (facts.size < generation.size) return shrunk(generation, file, facts)
-  }
   if (count === 0 && isUnexplained(generation, facts) && !(await isStillIt(generation, file, facts)))
     return { is: 'over', why: 'overwritten' }
   // Why nothing but the time of change moved, the next look knows: a new name, mode or link.
@@ -129,11 +140,15 @@ async function lookAt(
   return undefined
 }
 
-/** What was cut off behind what was read is gone; what is left before it is read first. */
-async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice | undefined> {
-  if (facts.size <= generation.readTo || !(await hasLastBytes(generation, file)))
+/**
+ * What was cut off behind what was read is gone; what is left before it is read first, and nothing that comes there later.
+ * Of a file of which nothing was read, nobody can say that what stands in it was there before.
+ */
+async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice> {
+  const { readTo } = generation
+  if (readTo === 0 || facts.size <= readTo || !(await hasLastBytes(generation, file)))
     return { is: 'over', why: 'truncated' }
-  generation.isShrunk = true
+  generation.endsAt = facts.size
   return { is: 'bytes', isEnd: false }
 }
 
@@ -151,6 +166,6 @@ function isUnexplained({ facts: before, readTo }: Generation, now: FileFacts): b
 async function isStillIt(generation: Generation, file: OpenFile, facts: FileFacts): Promise<boolean> {
   if (facts.modifiedNs !== generation.facts.modifiedNs) generation.isSuspect = true
   if (!generation.isText) return true
-  const holds = await stillHolds(file, generation.resume.evidence)
+  const holds = await stillHolds(file, generation.evidence)
   return holds && (await hasLastBytes(generation, file))
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { equalBytes, type Digest, type StreamId } from '../../protocol/ids.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
 import type { Generation } from './generation.ts'
 import { Shipping } from './shipping.ts'
 import type { CaptureParts } from './take-turn.ts'
@@ -11,33 +12,41 @@ export type Pause = (signal: AbortSignal) => Promise<void>
 
 export type Reread =
   | 'closed'
+  /** What was queued of it when it was asked for; it grew, or changed, meanwhile. */
+  | 'compared'
   /** It changed meanwhile, or somebody wants a turn for it. */
   | 'notFinished'
   /** There is nothing to compare it with. */
   | 'neverShipped'
 
 /**
- * Reads a finished file once more as a whole. What is not as it was shipped is shipped again, and length and hash of the
- * whole end it for now.
+ * Reads a file once more as a whole. What is not as it was shipped is shipped again; of a file that stands still, length and
+ * hash of the whole end it for now. With `isWaitedFor` one that grows is compared, too, as far as it is queued.
  */
 export async function reread(
   generation: Generation,
   file: OpenFile,
+  isWaitedFor: boolean,
   parts: CaptureParts,
   pause: Pause,
   signal: AbortSignal,
 ): Promise<Reread> {
+  await generation.shipping?.done()
   const before = await file.facts()
-  if (before.size !== generation.readTo || before.size !== generation.queuedTo) return 'notFinished'
+  const { queuedTo, readTo } = generation
+  const isWhole = before.size === queuedTo && queuedTo === readTo
+  if (before.size < queuedTo || (!isWhole && !isWaitedFor)) return 'notFinished'
   const shipping = new Shipping(generation, parts.queue, parts.patience)
-  const pass = new Pass(generation, file, parts, shipping)
-  for await (const range of rangesOf(parts.queue, generation.label.stream, before.size)) {
+  const isStopped = (): boolean => signal.aborted || (generation.isWanted && !isWaitedFor)
+  const buffers = parts.buffers[generation.source.priority]
+  const pass = new Pass(file, buffers, parts.chunks.catchUpBytes, shipping, isStopped)
+  for await (const range of rangesOf(parts.queue, generation.label.stream, queuedTo)) {
     await pause(signal)
-    if (signal.aborted || generation.isWanted) return 'notFinished'
-    if (!(await pass.compare(range, signal))) return 'notFinished'
+    if (isStopped() || !(await pass.compare(range, signal))) return 'notFinished'
   }
   const after = await file.facts()
-  if (!isUnchanged(before, after)) return 'notFinished'
+  if (shipping.isRefused || after.size < queuedTo) return 'notFinished'
+  if (!isWhole || !isUnchanged(before, after)) return isWaitedFor ? 'compared' : 'notFinished'
   generation.isSuspect = false
   if (!pass.isCompared) return 'neverShipped'
   generation.facts = after
@@ -78,28 +87,36 @@ async function* rangesOf(queue: Queue, stream: StreamId, size: number): AsyncGen
 
 /** One pass over the file, in pieces that fit into a shared buffer. */
 class Pass {
-  readonly #generation: Generation
   readonly #file: OpenFile
-  readonly #parts: CaptureParts
+  readonly #buffers: ChunkBuffers
+  readonly #pieceBytes: number
   readonly #shipping: Shipping
+  readonly #isStopped: () => boolean
   readonly #whole = createHash('sha256')
   /** The whole is hashed up to here. */
   #hashedTo = 0
   /** Some of it was shipped. */
   isCompared = false
 
-  constructor(generation: Generation, file: OpenFile, parts: CaptureParts, shipping: Shipping) {
-    this.#generation = generation
+  constructor(
+    file: OpenFile,
+    buffers: ChunkBuffers,
+    pieceBytes: number,
+    shipping: Shipping,
+    isStopped: () => boolean,
+  ) {
     this.#file = file
-    this.#parts = parts
+    this.#buffers = buffers
+    this.#pieceBytes = pieceBytes
     this.#shipping = shipping
+    this.#isStopped = isStopped
   }
 
   get digest(): Digest {
     return this.#whole.digest() as Uint8Array as Digest
   }
 
-  /** Ships the range again unless it holds what it must. False where the file ends in it, or the signal fires. */
+  /** Ships the range again unless it holds what it must. False where the file ends in it, or it has to stop. */
   async compare(range: Range, signal: AbortSignal): Promise<boolean> {
     if (range.holds !== 'believed') this.isCompared = true
     const hash = createHash('sha256')
@@ -112,10 +129,6 @@ class Pass {
     })
     if (!isRead || range.length <= this.#pieceBytes || !differs(range, hash.digest())) return isRead
     return this.#eachPiece(range, signal, (offset, bytes) => this.#shipping.shipAgain(offset, bytes))
-  }
-
-  get #pieceBytes(): number {
-    return this.#parts.chunks.maxBytes
   }
 
   /** Where shipped ranges overlap, a byte counts once. */
@@ -131,7 +144,7 @@ class Pass {
     take: (offset: number, bytes: Uint8Array) => Promise<void>,
   ): Promise<boolean> {
     for (let done = 0; done < length;) {
-      const buffer = await this.#parts.buffers.take(signal)
+      const buffer = await this.#buffers.take(signal)
       if (!buffer) return false
       try {
         const piece = buffer.subarray(0, Math.min(this.#pieceBytes, length - done))
@@ -139,9 +152,9 @@ class Pass {
         await take(offset + done, piece)
         done += piece.length
       } finally {
-        this.#parts.buffers.giveBack(buffer)
+        this.#buffers.giveBack(buffer)
       }
-      if (this.#generation.isWanted || signal.aborted) return false
+      if (this.#isStopped()) return false
     }
     return true
   }

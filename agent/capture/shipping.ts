@@ -28,6 +28,8 @@ export class Shipping {
   readonly #queue: Queue
   readonly #patience: AbortSignal
   readonly #conveyor = new Conveyor()
+  /** Of what is on its way; undefined once all of it arrived. */
+  #evidence: readonly Evidence[] | undefined
   /** The queue was closed, or patience ended, before it took one; then it takes none after it either. */
   isRefused = false
 
@@ -37,22 +39,29 @@ export class Shipping {
     this.#patience = patience
   }
 
+  /** What proves that the file still has what was shipped of it, and what is on its way. */
+  get evidence(): readonly Evidence[] {
+    return this.#evidence ?? this.#generation.resume.evidence
+  }
+
   /** Ships what comes next in the file. */
   async ship(cut: Cut): Promise<void> {
     try {
+      const evidence = evidenceAfter(this.evidence, cut.offset, cut.bytes)
+      this.#evidence = evidence
       const body = await encodeBody(cut.bytes)
-      await this.#conveyor.put(() => this.#take(cut, body))
+      await this.#conveyor.put(() => this.#take(cut, body, evidence))
     } catch (cause) {
       cut.release()
       throw cause
     }
   }
 
-  async #take(cut: Cut, body: EncodedBody): Promise<void> {
+  async #take(cut: Cut, body: EncodedBody, evidence: readonly Evidence[]): Promise<void> {
     try {
-      const evidence = evidenceAfter(this.#generation.resume.evidence, cut.offset, cut.bytes)
       const resume = this.#generation.pointAt(cut.offset + cut.bytes.length, evidence)
       await this.#append({ kind: 'data', offset: cut.offset, body }, resume)
+      if (this.#evidence === evidence && !this.isRefused) this.#evidence = undefined
     } finally {
       cut.release()
     }

@@ -1,9 +1,10 @@
 import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
+import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
-import { Chunker } from './chunker.ts'
+import { Chunker, type ChunkLimits } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { endOfUnreadable, readOn, type Slice } from './read-on.ts'
 import { Shipping } from './shipping.ts'
@@ -11,8 +12,9 @@ import { Shipping } from './shipping.ts'
 export interface CaptureParts {
   readonly queue: Queue
   readonly clock: Clock
-  readonly buffers: ChunkBuffers
-  readonly chunks: { readonly maxBytes: number; readonly maxAgeMs: number }
+  /** A chunk keeps its buffer until the queue has taken it: a lane that waits for room must not hold those of another. */
+  readonly buffers: Readonly<Record<Lane, ChunkBuffers>>
+  readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   /** Fires when even what was read can no longer be queued. */
   readonly patience: AbortSignal
 }
@@ -39,6 +41,8 @@ export type TurnEnd =
 const chunksInTurn = 4
 /** How often in a row reading must fail before bytes are given up. */
 const believedFailures = 3
+/** Between two tries, by the monotonic clock: many in the time of one bus reset say no more than one. */
+const tryAgainMs = 1000
 /** Of unreadable bytes in one loss record. */
 const mostUnreadable = 1024 * 1024
 
@@ -53,11 +57,9 @@ export async function takeTurn(
   signal: AbortSignal,
 ): Promise<TurnEnd> {
   const { buffers, chunks, clock } = parts
-  const { format } = generation.source
-  const { maxAgeMs } = chunks
-  // As it is at each cut: the server may come to take less.
-  const rules = { format, maxAgeMs, maxBytes: () => chunks.maxBytes }
-  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers)
+  const { format, priority } = generation.source
+  const rules = { format, maxAgeMs: chunks.maxAgeMs, limits: chunks }
+  generation.chunker ??= new Chunker(generation.readTo as ByteOffset, rules, buffers[priority])
   const chunker = generation.chunker
   // It goes on when the turn is over: while the disk is slow, reading is not.
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
@@ -69,7 +71,7 @@ export async function takeTurn(
       const isLast = slice.is === 'over' || slice.is === 'unreadable'
       cuts += await shipDue(chunker, isLast || isFlushed(generation), shipping, parts)
       if (shipping.isRefused) return { is: 'notTaken' }
-      const end = await endOf(slice, generation, file, shipping)
+      const end = await endOf(slice, generation, file, shipping, clock.monotonicMs())
       if (end) return end
     }
     return { is: 'more' }
@@ -83,6 +85,7 @@ async function endOf(
   generation: Generation,
   file: OpenFile,
   shipping: Shipping,
+  nowMs: number,
 ): Promise<TurnEnd | undefined> {
   switch (slice.is) {
     case 'bytes':
@@ -92,7 +95,7 @@ async function endOf(
     case 'over':
       return slice
     case 'unreadable':
-      return (await passOver(generation, file, shipping)) ? undefined : slice
+      return (await passOver(generation, file, shipping, nowMs)) ? undefined : slice
   }
 }
 
@@ -133,8 +136,15 @@ function isFlushed({ readTo, flushTo, queuedTo }: Generation): boolean {
 }
 
 /** Gives up the pages that cannot be read, once that was tried often enough; else false. */
-async function passOver(generation: Generation, file: OpenFile, shipping: Shipping): Promise<boolean> {
+async function passOver(
+  generation: Generation,
+  file: OpenFile,
+  shipping: Shipping,
+  nowMs: number,
+): Promise<boolean> {
+  if (nowMs - generation.failedMs < tryAgainMs) return false
   generation.failures++
+  generation.failedMs = nowMs
   const { size } = await file.facts()
   const from = generation.readTo
   if (generation.failures < believedFailures || size <= from) return false
@@ -145,5 +155,6 @@ async function passOver(generation: Generation, file: OpenFile, shipping: Shippi
   generation.took(to - from)
   // Of what follows it at once, one failure is enough.
   generation.failures = believedFailures - 1
+  generation.failedMs = -Infinity
   return true
 }

@@ -1,17 +1,28 @@
 import type { Clock } from '../clock.ts'
 import { Doorbell } from '../doorbell.ts'
+import { lanes, type Lane } from '../queue/lane.ts'
 import type { TaskGroup } from '../task-group.ts'
 import type { Generation } from './generation.ts'
 
-/** Lets files take turns, in the order in which they asked, a few at once; each file has one turn at a time. */
+/** Who waits for a turn, and how many have one. */
+interface Line {
+  readonly waiting: Set<Generation>
+  taken: number
+}
+
+const emptyLine = (): Line => ({ waiting: new Set(), taken: 0 })
+
+/**
+ * Lets files take turns, in the order in which they asked, of each lane a few at once: a lane that waits for room in the
+ * queue holds up no other. Each file has one turn at a time.
+ */
 export class Turns {
   readonly #most: number
   readonly #tasks: TaskGroup
   /** Gives whether the file goes on with its next turn. */
   readonly #take: (generation: Generation, signal: AbortSignal) => Promise<boolean>
-  readonly #line = new Set<Generation>()
+  readonly #lines: Readonly<Record<Lane, Line>> = { high: emptyLine(), normal: emptyLine(), low: emptyLine() }
   readonly #ended = new Doorbell()
-  #taken = 0
 
   constructor(
     most: number,
@@ -29,30 +40,31 @@ export class Turns {
     if (generation.turn === 'taken') generation.isWanted = true
     if (generation.turn !== 'none') return
     generation.turn = 'waiting'
-    this.#line.add(generation)
-    this.#letIn()
+    const line = this.#lines[generation.source.priority]
+    line.waiting.add(generation)
+    this.#letIn(line)
   }
 
-  #letIn(): void {
-    for (const generation of this.#line) {
-      if (this.#taken >= this.#most || this.#tasks.signal.aborted) return
-      this.#line.delete(generation)
-      this.#taken++
+  #letIn(line: Line): void {
+    for (const generation of line.waiting) {
+      if (line.taken >= this.#most || this.#tasks.signal.aborted) return
+      line.waiting.delete(generation)
+      line.taken++
       this.#begin(generation)
-      this.#tasks.start((signal) => this.#run(generation, signal))
+      this.#tasks.start((signal) => this.#run(generation, line, signal))
     }
   }
 
-  async #run(generation: Generation, signal: AbortSignal): Promise<void> {
+  async #run(generation: Generation, line: Line, signal: AbortSignal): Promise<void> {
     let isMore = false
     try {
       isMore = await this.#take(generation, signal)
     } finally {
-      this.#taken--
+      line.taken--
       this.release(generation)
     }
     if (isMore) this.want(generation)
-    this.#letIn()
+    this.#letIn(line)
   }
 
   /** Takes the file's turn for something else, which must release it. False where it has one. */
@@ -73,10 +85,14 @@ export class Turns {
     this.#ended.ring()
   }
 
+  get #isAwaited(): boolean {
+    return lanes.some((lane) => this.#lines[lane].waiting.size > 0)
+  }
+
   /** Resolves when no file waits for a turn, after `maxMs`, or when the signal fires. */
   async quiet(maxMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
     const untilMs = clock.monotonicMs() + maxMs
-    for (let leftMs = maxMs; leftMs > 0 && this.#line.size > 0; leftMs = untilMs - clock.monotonicMs()) {
+    for (let leftMs = maxMs; leftMs > 0 && this.#isAwaited; leftMs = untilMs - clock.monotonicMs()) {
       await this.#ended.waitBeyond(this.#ended.rings, leftMs, clock, signal)
       if (signal.aborted) return
     }

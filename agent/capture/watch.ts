@@ -13,18 +13,20 @@ export interface WatchEvents {
 
 interface Watch {
   readonly identity: string
-  readonly hearing: Disposable
+  readonly hearing: AsyncDisposable
 }
 
 /**
  * Tells at once, by inotify, what the slow look would find later: one watch a folder, however many files are in it. It may
  * miss things, and nothing depends on it.
  */
-export class FolderWatch implements Disposable {
+export class FolderWatch implements AsyncDisposable {
   readonly #world: Pick<World, 'files' | 'journal'>
   readonly #events: WatchEvents
   /** By pathKey. */
   readonly #watches = new Map<string, Watch>()
+  /** Of which nothing more is heard; they are watched anew. */
+  readonly #failed = new Set<string>()
   #trouble: string | undefined
 
   constructor(world: World, events: WatchEvents) {
@@ -39,7 +41,8 @@ export class FolderWatch implements Disposable {
 
   /** Watches these folders and no others. True where one is new: what happened in it before was not heard. */
   async keep(folders: ReadonlySet<string>): Promise<boolean> {
-    for (const [key, watch] of this.#watches) if (!folders.has(key)) this.#drop(key, watch)
+    for (const [key, watch] of this.#watches)
+      if (!folders.has(key) || this.#failed.has(key)) await this.#drop(key, watch)
     let isNew = false
     let trouble: string | undefined
     for (const key of folders) {
@@ -58,9 +61,9 @@ export class FolderWatch implements Disposable {
     const identity = identityKey(identityOf(await this.#world.files.facts(path)))
     const before = this.#watches.get(key)
     if (before?.identity === identity) return false
-    if (before) this.#drop(key, before)
+    if (before) await this.#drop(key, before)
     const at = (name: Uint8Array): Uint8Array => Buffer.concat([path, Buffer.from('/'), name])
-    const hearing = this.#world.files.watch(path, {
+    const hearing = await this.#world.files.watch(path, {
       changed: (name) => this.#events.changed(at(name)),
       rearranged: (name) => this.#events.rearranged(at(name)),
       failed: (cause) => this.#fail(key, cause),
@@ -70,8 +73,7 @@ export class FolderWatch implements Disposable {
   }
 
   #fail(key: string, cause: unknown): void {
-    const watch = this.#watches.get(key)
-    if (watch) this.#drop(key, watch)
+    if (this.#watches.has(key)) this.#failed.add(key)
     this.#tell(explain(cause))
   }
 
@@ -80,13 +82,14 @@ export class FolderWatch implements Disposable {
     this.#trouble = trouble
   }
 
-  #drop(key: string, watch: Watch): void {
+  async #drop(key: string, watch: Watch): Promise<void> {
     this.#watches.delete(key)
-    watch.hearing[Symbol.dispose]()
+    this.#failed.delete(key)
+    await watch.hearing[Symbol.asyncDispose]()
   }
 
-  [Symbol.dispose](): void {
-    for (const [key, watch] of this.#watches) this.#drop(key, watch)
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const [key, watch] of this.#watches) await this.#drop(key, watch)
   }
 }
 

@@ -13,6 +13,7 @@ interface Target {
 }
 
 const reportEveryMs = 200
+const notReadOnceMore = 'it may have been changed in place, and was not yet read once more'
 
 /**
  * Has everything that stands in the watched files read, cut and delivered. Yields how far it is about five times a second;
@@ -71,7 +72,7 @@ function isTaken({ generation, size }: Target): boolean {
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */
 function isWaitingToBeClosed({ generation }: Target): boolean {
-  return generation.isClosingAsked && !generation.isOver
+  return generation.closing !== 'none' && !generation.isOver
 }
 
 function placeOfNext(queue: Queue): Place {
@@ -95,8 +96,11 @@ function tellRemaining(running: Running, targets: readonly Target[]): readonly R
   const unread = new Map(
     targets.map((target) => [target.generation.label.stream as string, unqueuedBytes(target)]),
   )
+  const unclosed = new Set(
+    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream as string),
+  )
   const files = tellFiles(running).map((file): RemainingFile => {
-    const { path, queuedBytes, trouble = '' } = file
+    const { path, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
     return { path, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
   })
   return files.filter(

@@ -80,8 +80,8 @@ export class Delivery {
     const parties = { pinned, device, fingerprint: base64url(sha256(signer.publicKey.bytes)) }
     const parts = { queue, link, world, model, size, pacer: this.#pacer, parties, signer }
     this.#requests = new Requests(parts)
-    this.#dispatch = new Dispatch(parts, this.#requests)
     this.#terms = new Terms(parts, async () => options.onReceiptsLost?.())
+    this.#dispatch = new Dispatch(parts, this.#requests, this.#terms)
   }
 
   get report(): LinkReport {
@@ -225,8 +225,11 @@ export class Delivery {
   /** Only asked where there is something to send: a gate is not looked at for nothing. */
   async #isHeld(): Promise<boolean> {
     const { gate } = this.#options
-    if (!gate || this.#queue.ledger.records <= this.#queue.aside.length) return false
-    this.#heldBy = await gate.closedBy(this.#abandoning.signal)
+    const { signal } = this.#abandoning
+    const isIdle = this.#queue.ledger.records <= this.#queue.aside.length
+    const why = isIdle ? undefined : await gate?.closedBy(signal)
+    // When it is given up meanwhile, who does that has said why.
+    if (isIdle || !signal.aborted) this.#heldBy = why
     return this.#heldBy !== undefined
   }
 
@@ -245,12 +248,16 @@ export class Delivery {
   async #watchGate(gate: Gate): Promise<void> {
     const { signal } = this.#abandoning
     this.#isWatching = true
-    while (!signal.aborted && (this.#requests.count > 0 || this.#requests.isAsking)) {
+    while (!signal.aborted && this.#isUnderWay) {
       await this.#world.clock.sleep(gate.everyMs, signal)
       const why = await gate.closedBy(signal)
-      if (why !== undefined && !signal.aborted) this.#abandon(why)
+      if (why !== undefined && this.#isUnderWay) this.#abandon(why)
     }
     this.#isWatching = false
+  }
+
+  get #isUnderWay(): boolean {
+    return this.#requests.count > 0 || this.#requests.isAsking
   }
 
   #abandon(why: string): void {
@@ -264,15 +271,18 @@ export class Delivery {
   async #pause(error: Error, signal: AbortSignal): Promise<void> {
     const { clock, journal, surroundings } = this.#world
     this.#failures++
-    const seen = this.#hurry.rings
+    // What failed was another request's, where a receipt comes: there is a server, and it takes what it is sent.
+    const bells = [this.#hurry, this.#requests.receipted]
+    const seen = bells.map((bell) => bell.rings)
     const failed = error instanceof Undelivered ? error : new Undelivered(sayCause(error))
     const ms = this.#pauseMs(failed)
     const { message: why, course } = failed
     this.#waiting = { why, course, untilMs: clock.monotonicMs() + ms }
     journal.deliveryFailed(why, this.#failures, ms)
     this.#queue.changed.ring()
-    const hurried = (over: AbortSignal): Promise<void> => this.#hurry.waitBeyond(seen, ms, clock, over)
-    await firstOf([hurried, (over) => surroundings.changed(over)], signal)
+    const slept = (over: AbortSignal): Promise<void> => clock.sleep(ms, over)
+    const rung = (over: AbortSignal): Promise<void> => this.#anyRing(bells, seen, over)
+    await firstOf([slept, rung, (over) => surroundings.changed(over)], signal)
   }
 
   #pauseMs({ retryAfterMs, course, isCut }: Undelivered): number {

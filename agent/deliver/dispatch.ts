@@ -1,12 +1,13 @@
-import { limits } from '../../protocol/contract.ts'
 import type { Batch } from '../queue/batch.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
 import type { RequestParts, Requests } from './requests.ts'
+import type { Terms } from './terms.ts'
 
 /** With a batch each. The connections are kept, so there are never many. */
 const maxRequests = 6
-/** Before anything is known of the link: the second leaves while the receipt of the first is on its way. */
-const maxUnknown = 2
+/** Before anything is known of the link, or again: the others leave while the receipt of the first is on its way. */
+const maxUnknown = 3
+const leastLeadMs = 100
 /** Besides, for what is urgent. */
 const maxUrgent = 2
 
@@ -21,20 +22,31 @@ export class Dispatch {
   readonly #requests: Requests
   /** When a lane had nothing to give, by the rings of the queue. */
   readonly #emptyAt = new Map<Lane, number>()
-  maxRecords: number = limits.maxBatchRecords
+  readonly #terms: Pick<Terms, 'maxBatchRecords'>
 
-  constructor(parts: RequestParts, requests: Requests) {
+  constructor(parts: RequestParts, requests: Requests, terms: Pick<Terms, 'maxBatchRecords'>) {
     this.#parts = parts
     this.#requests = requests
+    this.#terms = terms
   }
 
-  /** While it is not known whether there is a link, one batch tries it out. */
+  /**
+   * While it is not known whether there is a link, one request tries it out: the question where there is one, so that what
+   * is held in doubt does not grow. Behind a batch others follow when it is seen to leave.
+   */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
+    if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
-    if (isTrial && count > 0) return undefined
+    if (isTrial && count > 0 && !this.#mayFollow) return undefined
     const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
     return batch && { is: 'batch', batch }
+  }
+
+  /** After an answer that was no receipt the trial is over with a receipt only. */
+  get #mayFollow(): boolean {
+    const { count, doubts, wasCut, hasLeft } = this.#requests
+    return wasCut && hasLeft && count < maxUnknown && doubts.size <= maxRequests
   }
 
   #suspect(isAlone: boolean): Batch | undefined {
@@ -56,9 +68,16 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const batch = await queue.take(size.next(model), this.maxRecords, lane)
+    const maxRecords = this.#terms.maxBatchRecords
+    const batch = await queue.take(size.next(model, this.#requests.count), maxRecords, lane)
     if (!batch) this.#emptyAt.set(lane, rings)
     return batch
+  }
+
+  /** What of the requests before it has not left when the next is begun: its connection may have to be made. */
+  get #leadBytes(): number {
+    const { rate, pipeBytes } = this.#parts.model
+    return rate === undefined ? Infinity : Math.max(pipeBytes, rate * leastLeadMs)
   }
 
   #admits(lane: Lane): boolean {
@@ -66,8 +85,8 @@ export class Dispatch {
     const { count, awaitedBytes } = this.#requests
     const isUrgent = lane === 'high'
     if (count >= maxRequests + (isUrgent ? maxUrgent : 0)) return false
-    const bytes = size.next(model)
-    if (count > 0 && pacer.restBytes(lane) > bytes) return false
+    const bytes = size.next(model, count)
+    if (count > 0 && pacer.restBytes(lane) > Math.min(bytes, this.#leadBytes)) return false
     if (isUrgent || count === 0) return true
     // Until the first receipt nothing is known of the link; after it, what waits for receipts fills it.
     return model.rate === undefined ? count < maxUnknown : awaitedBytes <= 2 * model.pipeBytes + bytes

@@ -1,7 +1,10 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { kill } from 'node:process'
 import type { GateConfig } from '../delivery-settings.ts'
 import type { Clock } from '../clock.ts'
+import { sayCause } from '../say-cause.ts'
 import type { Files } from '../world.ts'
+import { firstOf } from './first-of.ts'
 import { Gate, type GateKeeper } from './gate.ts'
 
 const fileEveryMs = 400
@@ -15,7 +18,7 @@ export async function openGate(
 ): Promise<Gate | undefined> {
   const keepers: GateKeeper[] = []
   if (file !== undefined) keepers.push(fileKeeper(file, world.files))
-  if (command !== undefined) keepers.push(commandKeeper(command))
+  if (command !== undefined) keepers.push(commandKeeper(command, world.clock))
   if (mavlink !== undefined) {
     // Its tables of messages are large: only who wants them loads them.
     const { listenForHeartbeats } = await import('./mavlink-keeper.ts')
@@ -41,23 +44,64 @@ export function fileKeeper(path: string, files: Pick<Files, 'facts'>): GateKeepe
   }
 }
 
-/** Closed unless the command ends with status 0 in time. */
-export function commandKeeper(command: string, timeoutMs = commandTimeoutMs): GateKeeper {
+/**
+ * Closed unless the command ends with status 0 in time. What takes longer is killed, with all that it started and did not
+ * take away from its process group; the next is not begun before it is gone.
+ */
+export function commandKeeper(command: string, clock: Clock, timeoutMs = commandTimeoutMs): GateKeeper {
+  const late = `"${command}" did not end in time`
+  let last: Run | undefined
   return {
     everyMs: commandEveryMs,
-    closedBy: (signal) =>
-      new Promise((resolve) => {
-        const options = { timeout: timeoutMs, killSignal: 'SIGKILL', signal } as const
-        execFile('/bin/sh', ['-c', command], options, (error) =>
-          resolve(error ? sayEnd(command, error) : undefined),
-        )
-      }),
-    [Symbol.asyncDispose]: async () => undefined,
+    closedBy: async (signal) => {
+      if (last?.isAlive) return late
+      const run = (last = startCommand(command))
+      let end: string | undefined = late
+      const ended = async (): Promise<void> => {
+        end = await run.ended
+      }
+      await firstOf([ended, (over) => clock.sleep(timeoutMs, over)], signal)
+      run.kill()
+      return end
+    },
+    [Symbol.asyncDispose]: async () => last?.kill(),
   }
 }
 
-function sayEnd(command: string, error: Error): string {
-  const { code, killed } = error as Error & { readonly code?: unknown; readonly killed?: boolean }
-  const end = killed === true ? 'did not end in time' : `ended with ${String(code)}`
-  return `"${command}" ${end}`
+/** A command in a process group of its own. */
+interface Run {
+  readonly isAlive: boolean
+  /** Why the gate is closed by it. Never rejects. */
+  readonly ended: Promise<string | undefined>
+  kill(): void
+}
+
+function startCommand(command: string): Run {
+  const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: 'ignore' })
+  const { promise: ended, resolve } = Promise.withResolvers<string | undefined>()
+  let isAlive = true
+  const end = (how: string | undefined): void => {
+    isAlive = false
+    resolve(how === undefined ? undefined : `"${command}" ${how}`)
+  }
+  child.once('error', (cause) => end(`cannot be started (${sayCause(cause)})`))
+  child.once('exit', (status, signal) => end(status === 0 ? undefined : `ended with ${status ?? signal}`))
+  return {
+    get isAlive() {
+      return isAlive
+    },
+    ended,
+    kill: () => {
+      // Its number is its own until its end was heard of.
+      if (isAlive && child.pid !== undefined) killGroup(child.pid)
+    },
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    kill(-leader, 'SIGKILL')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause
+  }
 }

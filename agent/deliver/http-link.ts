@@ -85,7 +85,7 @@ class Exchange {
     const asking = client(target, { method, headers: { accept }, signal: this.#ending.signal, ...about })
     void asking.on('request', (request) => this.#follow(request))
     void asking.on('downloadProgress', ({ transferred }) => {
-      this.#watch.moved()
+      this.#watch.answered(transferred)
       if (transferred > maxAnswerBytes) this.#cut('tooLong')
     })
     return asking as unknown as Promise<Response<Uint8Array>>

@@ -8,22 +8,20 @@ import { sayCause } from '../say-cause.ts'
 import type { GateKeeper } from './gate.ts'
 
 const lookEveryMs = 200
+/** An autopilot says once a second whether it is armed: so long nothing is known after the start. */
+const firstHeartbeatMs = 2000
 /**
  * An autopilot that was armed and is silent may be flying behind a broken telemetry line: for so long it counts as armed.
  * After that it is taken for switched off.
  */
 const believedMs = 5 * 60_000
 
-/** Closed while the autopilot that is heard on this address is armed. Throws GATE_UNUSABLE. */
+/** Closed while an autopilot that is heard on this address is armed. Throws GATE_UNUSABLE. */
 export async function listenForHeartbeats({ host, port }: UdpAddress, clock: Clock): Promise<GateKeeper> {
-  const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', reuseAddr: true })
-  const splitter = new MavLinkPacketSplitter()
-  let armedMs: number | undefined
-  splitter.pipe(new MavLinkPacketParser()).on('data', (packet: MavLinkPacket) => {
-    const isArmed = armedBy(packet)
-    if (isArmed !== undefined) armedMs = isArmed ? clock.monotonicMs() : undefined
-  })
-  socket.on('message', (datagram) => splitter.write(datagram))
+  // Without `reuseAddr`: a later program that listens there too would silently take all that arrives.
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
+  const autopilots = new Autopilots(clock)
+  socket.on('message', (datagram) => autopilots.hear(datagram))
   try {
     socket.bind(port, host)
     await once(socket, 'listening')
@@ -34,15 +32,49 @@ export async function listenForHeartbeats({ host, port }: UdpAddress, clock: Clo
   socket.on('error', () => undefined)
   return {
     everyMs: lookEveryMs,
-    closedBy: async () => {
-      const isArmed = armedMs !== undefined && clock.monotonicMs() - armedMs < believedMs
-      return isArmed ? 'the autopilot is armed' : undefined
-    },
+    closedBy: async () => autopilots.closedBy(),
     [Symbol.asyncDispose]: async () => {
       const closed = once(socket, 'close')
       socket.close()
       await closed
     },
+  }
+}
+
+/** Those that are armed, each by itself: another vehicle that is heard and disarmed opens nothing. */
+class Autopilots {
+  readonly #clock: Clock
+  readonly #beganMs: number
+  #isHeard = false
+  /** When each was last said to be armed. */
+  readonly #armedMs = new Map<string, number>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#beganMs = clock.monotonicMs()
+  }
+
+  /** A frame ends within its datagram: half of one takes nothing of the next with it. */
+  hear(datagram: Uint8Array): void {
+    const splitter = new MavLinkPacketSplitter()
+    splitter.pipe(new MavLinkPacketParser()).on('data', (packet: MavLinkPacket) => this.#note(packet))
+    splitter.end(datagram)
+  }
+
+  #note(packet: MavLinkPacket): void {
+    const isArmed = armedBy(packet)
+    if (isArmed === undefined) return
+    const { sysid, compid } = packet.header
+    this.#isHeard = true
+    if (isArmed) this.#armedMs.set(`${sysid}/${compid}`, this.#clock.monotonicMs())
+    else this.#armedMs.delete(`${sysid}/${compid}`)
+  }
+
+  closedBy(): string | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    if ([...this.#armedMs.values()].some((ms) => nowMs - ms < believedMs)) return 'the autopilot is armed'
+    if (this.#isHeard || nowMs - this.#beganMs >= firstHeartbeatMs) return undefined
+    return 'no heartbeat of the autopilot yet'
   }
 }
 

@@ -8,10 +8,14 @@ import type { World } from '../world.ts'
 import { Delivery } from './deliver.ts'
 import { openGate } from './gate-keepers.ts'
 import { contextOf, type Trust } from './http-agents.ts'
+import { askForStreams } from './asking.ts'
 import { httpLink } from './http-link.ts'
+import { recall, type Recall } from './recall.ts'
 
 export interface OpenedDelivery extends AsyncDisposable {
   readonly delivery: Delivery
+  /** Asks the server, unless the gate is closed. */
+  readonly recall: Recall
 }
 
 /**
@@ -34,8 +38,14 @@ export async function openDelivery(
   const bounds = { requestMaxBytes, retry, rateLimit, gate }
   const options = { ...bounds, signer, pinned: server.publicKeys, onReceiptsLost }
   const delivery = new Delivery(queue, link, world, options)
+  const parts = { device: queue.head.device, signer, pinned: server.publicKeys, chance: world.chance }
+  const ask = askForStreams(link, gate)
   const opened = disposal.move()
-  return { delivery, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+  return {
+    delivery,
+    recall: (names, signal) => recall(names, { ...parts, ask }, signal),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
 }
 
 /** Read once, at the start: what does not parse is found then, and not on the first flight. */

@@ -27,12 +27,15 @@ export interface Recalled {
 }
 
 export type Recollection =
-  /** Of each path the newest first; none where the server has none. */
-  | { readonly is: 'told'; readonly generations: readonly Recalled[] }
+  /** Of each path the newest first; none where the server has none. With the server's wall clock, 0 if nothing was asked. */
+  | { readonly is: 'told'; readonly generations: readonly Recalled[]; readonly timeMs: number }
   /** The server answers, and not this question: what is in the files is to be sent anew. */
   | { readonly is: 'cannot'; readonly why: string }
   /** Nothing is known: ask again later. */
   | { readonly is: 'untold'; readonly why: string }
+
+/** Asks about the files at these paths. */
+export type Recall = (paths: readonly LogPath[], signal: AbortSignal) => Promise<Recollection>
 
 /** Who asks, and whom he believes. */
 export interface RecallParts {
@@ -56,12 +59,14 @@ export async function recall(
   signal: AbortSignal,
 ): Promise<Recollection> {
   const generations: Recalled[] = []
+  let timeMs = 0
   for (let start = 0; start < paths.length; start += limits.maxQueryPaths) {
     const told = await recallSome(paths.slice(start, start + limits.maxQueryPaths), parts, signal)
     if (told.is !== 'told') return told
     generations.push(...told.generations)
+    timeMs = told.timeMs
   }
-  return { is: 'told', generations }
+  return { is: 'told', generations, timeMs }
 }
 
 /** No more paths than one query may have. */
@@ -79,7 +84,8 @@ async function recallSome(
   if (answer.status !== 200) return { is: 'untold', why: sayStatus(answer.status) }
   const held = verifyStreams(answer.body, pinned, { device, digest: query.digest, paths: paths.length })
   if (!held.ok) return { is: 'untold', why: 'not our server: status 200 without a list by the pinned key' }
-  return { is: 'told', generations: held.value.streams.flatMap((stream) => recalled(stream, paths)) }
+  const { streams, timeMs } = held.value
+  return { is: 'told', generations: streams.flatMap((stream) => recalled(stream, paths)), timeMs }
 }
 
 /** What an older server, or one that is not ours, says to an address that it does not have. */

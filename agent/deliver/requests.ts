@@ -36,6 +36,8 @@ type Failed = Extract<Meaning, { is: 'failed' }>
 export class Requests {
   /** Rings when one has ended. */
   readonly ended = new Doorbell()
+  /** Rings when a receipt has let something go. */
+  readonly receipted = new Doorbell()
   readonly doubts = new Doubts()
   readonly suspects = new Suspects()
   readonly #parts: RequestParts
@@ -43,6 +45,7 @@ export class Requests {
   readonly #underWay = new Map<Batch, Passage>()
   #receipts = 0
   #isAsking = false
+  #wasCut = false
 
   constructor(parts: RequestParts) {
     this.#parts = parts
@@ -55,6 +58,16 @@ export class Requests {
 
   get isAsking(): boolean {
     return this.#isAsking
+  }
+
+  /** The last that failed had no answer. */
+  get wasCut(): boolean {
+    return this.#wasCut
+  }
+
+  /** A connection was made, and took something of a batch that is under way. */
+  get hasLeft(): boolean {
+    return [...this.#underWay].some(([{ bytes }, { restBytes }]) => restBytes < bytes.length)
   }
 
   /** Batches under way. */
@@ -134,7 +147,7 @@ export class Requests {
     if (meaning.is === 'failed') {
       hangUpOn(answer, meaning.course)
       model.abandoned(passage.upload, world.clock.monotonicMs())
-      return this.#fail(batch, answer, meaning)
+      return this.#fail(batch, passage, answer, meaning)
     }
     model.receipted(passage.upload, world.clock.monotonicMs())
     size.grow()
@@ -149,6 +162,7 @@ export class Requests {
     for (const place of forked) world.journal.recordForked(place)
     if (taken.length > 0) await queue.forget(safe, withoutBody)
     this.#receipts++
+    if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
     const believed = this.#refusals.believe(refused)
     if (believed.length > 0) await queue.setAside(believed)
@@ -161,17 +175,20 @@ export class Requests {
     })
   }
 
-  async #fail(batch: Batch, answer: Answer, failed: Failed): Promise<void> {
-    const { size } = this.#parts
+  async #fail(batch: Batch, { upload }: Passage, answer: Answer, failed: Failed): Promise<void> {
+    const { size, model, world } = this.#parts
     const bytes = batch.bytes.length
     const isCut = answer.is === 'cut'
+    this.#wasCut = isCut
+    // Where the link is gone before anything could have come back, the size of what left is not to blame.
+    const isSudden = world.clock.monotonicMs() - upload.beganMs <= model.roundTripMs
     const isAlone = failed.course === 'smaller' && batch.entries.length === 1
     if (isAlone) await this.#suspect(batch, failed)
     else this.suspects.cleared(batch)
     if (failed.isInDoubt && !isAlone) this.doubts.add(batch)
     if (isCut && answer.code === linkCodes.abandoned) return
     if (answer.is === 'answered' && answer.status === 413) size.refusedAt(bytes)
-    else if (failed.course === 'smaller' || (isCut && failed.isInDoubt)) size.shrink(bytes)
+    else if (failed.course === 'smaller' || (isCut && failed.isInDoubt && !isSudden)) size.shrink(bytes)
     throw new Undelivered(failed.why, { course: failed.course, retryAfterMs: failed.retryAfterMs, isCut })
   }
 

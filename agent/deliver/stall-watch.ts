@@ -5,13 +5,16 @@ import { kernelQueueBytes } from './kernel-queue.ts'
 
 /** How often within `stallMs` it is looked whether something moved. */
 const looks = 4
+/** An answer that comes more slowly than 1 KiB/s, once its head is there, is nobody's who wants to answer. */
+const slowestBytesPerMs = 1.024
 /** However long an upload took, its answer gets no longer than this beyond `stallMs`. */
 const longestPatienceMs = 10 * 60_000
 
 /**
  * The deadline of a request: on progress, never on the whole of it. A request that moves, in Node's buffers or in the
  * kernel's, is not late. Once all of it has left this drone its answer is given as much more time as it took to leave, or
- * as the sender thinks that it takes: what stands between here and the server (a proxy) may still be passing it on.
+ * as the sender thinks that it takes: what stands between here and the server (a proxy) may still be passing it on. Only an
+ * answer has to be whole in time.
  */
 export class StallWatch {
   readonly #stallMs: number
@@ -23,6 +26,7 @@ export class StallWatch {
   #isHeld = false
   #isWhole = false
   #onItsWayMs = 0
+  #answer: { readonly beganMs: number; readonly bytes: number } | undefined
   socket: Socket | undefined
 
   constructor(stallMs: number, clock: Clock, files: Pick<Files, 'readWhole'>) {
@@ -36,6 +40,13 @@ export class StallWatch {
   moved(): void {
     this.#movedMs = this.#clock.monotonicMs()
     this.#firstMs ??= this.#movedMs
+  }
+
+  /** So many bytes of the answer's body are there, 0 with its head. They have to come at some pace: each alone is no progress. */
+  answered(bytes: number): void {
+    const beganMs = this.#answer?.beganMs ?? this.#clock.monotonicMs()
+    this.#answer = { beganMs, bytes }
+    this.moved()
   }
 
   /** All of the body has left; it may be on its way for so long. */
@@ -56,9 +67,19 @@ export class StallWatch {
     while (!signal.aborted) {
       await this.#clock.sleep(this.#stallMs / looks, signal)
       if (this.#isHeld || (await this.#kernelMoved())) this.moved()
-      if (!signal.aborted && this.#clock.monotonicMs() - this.#movedMs >= this.#patienceMs) return true
+      if (!signal.aborted && (this.#trickles || this.#standsStill)) return true
     }
     return false
+  }
+
+  get #standsStill(): boolean {
+    return this.#clock.monotonicMs() - this.#movedMs >= this.#patienceMs
+  }
+
+  get #trickles(): boolean {
+    if (!this.#answer) return false
+    const { beganMs, bytes } = this.#answer
+    return this.#clock.monotonicMs() - beganMs >= this.#stallMs + bytes / slowestBytesPerMs
   }
 
   get #patienceMs(): number {

@@ -11,14 +11,22 @@ const randomValues = 2 ** 20
 export async function newEpoch(
   stateDirectory: string,
   { files, clock, chance }: Pick<World, 'files' | 'clock' | 'chance'>,
-  newestFound: Epoch | undefined,
+  {
+    newestFound,
+    wallMs = clock.wallMs(),
+  }: { readonly newestFound?: Epoch | undefined; wallMs?: number } = {},
 ): Promise<Epoch> {
   const remembered = (await rememberedEpoch(stateDirectory, files)) ?? -1
   const last = Math.max(remembered, newestFound ?? -1)
-  const byClock = Math.floor(clock.wallMs() / 1000) * randomValues + chance.below(randomValues)
+  const byClock = firstEpochAt(wallMs) + chance.below(randomValues)
   const epoch = Math.max(byClock, last + 1) as Epoch
   await replaceFile(stateDirectory, 'epoch', `${epoch}\n`, files)
   return epoch
+}
+
+/** The smallest that a chain gets which begins at this time of the wall clock. */
+export function firstEpochAt(wallMs: number): number {
+  return Math.floor(wallMs / 1000) * randomValues
 }
 
 /** The number of the newest chain that was begun here; undefined where that is not remembered. */

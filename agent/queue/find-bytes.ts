@@ -10,18 +10,32 @@ import type { FileIdentity, ResumePoint } from './resume-point.ts'
 /** Where a file was found that had been renamed, so that a folder is not searched for each record. */
 const rememberedPaths = 64
 
+/** Where the files of streams are, as far as they have been looked for. */
+export interface Whereabouts {
+  /** Nobody has looked yet: a file that is not where it was may be found elsewhere. */
+  isUnknown: boolean
+  pathOf: (stream: StreamId) => Path | undefined
+}
+
 /**
- * Finds the bytes of a record where they came from: where its file was last seen, at the path under which its stream began, or
- * beside that, told by the identity.
- * Whatever the file is by now, only bytes of the signed hash are given.
+ * Finds the bytes of a record where they came from: where its file is, or was last seen, at the path under which its stream
+ * began, or beside that, told by the identity. Whatever the file is by now, only bytes of the signed hash are given.
  */
-export function bytesInFiles(files: Files, resumePoints: ReadonlyMap<StreamId, ResumePoint>): FindBytes {
+export function bytesInFiles(
+  files: Files,
+  resumePoints: ReadonlyMap<StreamId, ResumePoint>,
+  whereabouts: Pick<Whereabouts, 'pathOf'>,
+): FindBytes {
   const renamed = new Map<StreamId, Path | undefined>()
   return async (manifest) => {
     const { stream } = manifest
     const point = resumePoints.get(stream)
     const path = logPathToBytes(manifest.path)
-    for (const known of [point?.place && logPathToBytes(point.place.path), path]) {
+    for (const known of [
+      whereabouts.pathOf(stream),
+      point?.place && logPathToBytes(point.place.path),
+      path,
+    ]) {
       const bytes = known && (await readRange(files, known, manifest))
       if (bytes) return bytes
     }

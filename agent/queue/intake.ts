@@ -11,6 +11,7 @@ import { lanes } from './lane.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { QueueState } from './queue-state.ts'
 import { sizeOfRecord, type Room } from './room.ts'
+import { restartChain } from './start-chain.ts'
 import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
 import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
 
@@ -91,6 +92,20 @@ export class Intake {
     const rank = rankOf(waiting)
     const before = this.#waiting.findLastIndex((other) => rankOf(other) <= rank)
     this.#waiting.splice(before + 1, 0, waiting)
+  }
+
+  /** As Queue.outdo. What arrives meanwhile is sealed in the chain that is current then. */
+  async outdo(wallMs: number): Promise<void> {
+    if (this.#isWriting) return
+    this.#isWriting = true
+    const { device } = this.#head
+    const parts = { device, stateDirectory: this.#stateDirectory, signer: this.#signer, world: this.#world }
+    try {
+      const chain = { ...parts, index: this.#opened.index }
+      this.#head = (await restartChain(chain, this.#head, wallMs)) ?? this.#head
+    } finally {
+      this.#writing = this.#writeWaiting()
+    }
   }
 
   /** Gives up what could not be stored: its bytes are still in their files. */

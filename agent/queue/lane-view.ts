@@ -5,10 +5,11 @@ import { laneKey, lanePrefixes, recordKey, type IndexEntry, type Place } from '.
 export class LaneView {
   readonly lane: Lane
   readonly #handedOut = new Set<string>()
-  /** How often any were taken back. */
-  takenBack = 0
   /** Whatever waits before this key is handed out. */
   #from: string
+
+  /** How many were ever given back. */
+  #givenBack = 0
 
   constructor(lane: Lane) {
     this.lane = lane
@@ -17,6 +18,10 @@ export class LaneView {
 
   get from(): string {
     return this.#from
+  }
+
+  get givenBack(): number {
+    return this.#givenBack
   }
 
   /** No record waits before this key, handed out or not. */
@@ -34,12 +39,19 @@ export class LaneView {
     return this.#handedOut.has(key)
   }
 
-  /** These, in their order, were the first that were not, when so many had been taken back. */
-  handOut(entries: readonly IndexEntry[], takenBack: number): void {
+  /**
+   * These, in their order, were the first that were not when so many had been given back; those that were given back since
+   * then may stand before them.
+   */
+  handOut(entries: readonly IndexEntry[], givenBack: number): void {
     for (const entry of entries) this.#handedOut.add(recordKey(entry))
     const last = entries.at(-1)
-    // What came back while these were read may stand before them.
-    if (last && takenBack === this.takenBack) this.#from = `${recordKey(last)}\0`
+    if (last && givenBack === this.#givenBack) this.#from = `${recordKey(last)}\0`
+  }
+
+  /** It is passed over, as if it were handed out. */
+  keepBack(entry: IndexEntry): void {
+    this.#handedOut.add(recordKey(entry))
   }
 
   /** They have left the lane. */
@@ -49,9 +61,9 @@ export class LaneView {
 
   /** Those of them that have not left the lane can be handed out again. */
   takeBack(entries: readonly IndexEntry[]): void {
-    this.takenBack++
     for (const entry of entries) {
       const key = recordKey(entry)
+      this.#givenBack++
       if (this.#handedOut.delete(key) && key < this.#from) this.#from = key
     }
   }

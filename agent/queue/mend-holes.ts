@@ -2,6 +2,7 @@ import { encodeBody } from '../../protocol/body.ts'
 import { limits } from '../../protocol/contract.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { SourceConfig } from '../source-config.ts'
 import type { Files, OpenFile } from '../world.ts'
 import type { Arrival } from './arrival.ts'
 import { stillHolds } from './evidence.ts'
@@ -15,36 +16,51 @@ const pieceBytes = Math.min(1024 * 1024, limits.maxChunkBytes)
  * Where records are gone from index and segments alike, what they held is read again from its file, if that still is the one
  * that was read, and shipped as new records; else a signed loss record says what is gone. To be run before capture is.
  */
-export async function mendHoles(queue: Queue, files: Files, signal: AbortSignal): Promise<void> {
+export async function mendHoles(
+  queue: Queue,
+  files: Files,
+  sourceOf: SourceOf,
+  signal: AbortSignal,
+): Promise<void> {
   for (const hole of queue.holes) {
     const point = queue.resumePoints.get(hole.stream)
-    if (point) await mendHole(hole, point, queue, files, signal)
+    if (point) await mendHole(hole, labelled(point, sourceOf), queue, files, signal)
   }
   if (!signal.aborted) await queue.holesMended()
 }
 
+/** What the configuration says of the file at a path; undefined where no source is about it any more. */
+type SourceOf = (path: Uint8Array) => Pick<SourceConfig, 'tags' | 'priority'> | undefined
+
+type Labelled = Pick<Arrival, 'label' | 'lane'> & { readonly resume: ResumePoint }
+
+function labelled(resume: ResumePoint, sourceOf: SourceOf): Labelled {
+  const { stream, path, place } = resume
+  const source = sourceOf(logPathToBytes(place?.path ?? path)) ?? sourceOf(logPathToBytes(path))
+  return {
+    label: { stream, path, tags: source?.tags ?? new Map() },
+    lane: source?.priority ?? 'normal',
+    resume,
+  }
+}
+
 async function mendHole(
   hole: Hole,
-  point: ResumePoint,
+  labels: Labelled,
   queue: Queue,
   files: Files,
   signal: AbortSignal,
 ): Promise<void> {
   const end = hole.offset + hole.length
   let from = hole.offset
-  for await (const bytes of readAgain(hole, point, files)) {
+  for await (const bytes of readAgain(hole, labels.resume, files)) {
     const arrival = { kind: 'data', offset: from as ByteOffset, body: await encodeBody(bytes) } as const
-    if (!(await queue.append({ ...arrival, ...common(point) }, signal))) return
+    if (!(await queue.append({ ...arrival, ...labels }, signal))) return
     from += bytes.length
   }
   if (from === end) return
   const loss = { kind: 'loss', offset: from as ByteOffset, length: end - from, reason: 'unreadable' } as const
-  await queue.append({ ...loss, ...common(point) }, signal)
-}
-
-/** Its tags are the configuration's, which nobody asks here; the stream and its path say whose the bytes are. */
-function common(point: ResumePoint): Pick<Arrival, 'label' | 'lane' | 'resume'> {
-  return { label: { stream: point.stream, path: point.path, tags: new Map() }, lane: 'normal', resume: point }
+  await queue.append({ ...loss, ...labels }, signal)
 }
 
 /** The bytes of a hole, in pieces, as far as the file still has them where it was last seen. */

@@ -1,15 +1,13 @@
 import { dirname } from 'node:path'
-import { newChain, type ChainHead } from '../../protocol/chain.ts'
+import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import { base64url, parseStreamId, type DeviceId, type Epoch, type StreamId } from '../../protocol/ids.ts'
+import { parseStreamId, type DeviceId, type StreamId } from '../../protocol/ids.ts'
 import { agentFault } from '../faults.ts'
 import type { World } from '../world.ts'
-import { newEpoch } from './epoch.ts'
 import {
   decodeAside,
   decodeEntry,
   decodeHead,
-  encodeHead,
   keys,
   lanePrefixes,
   segmentKey,
@@ -23,10 +21,13 @@ import { openIndex } from './open-index.ts'
 import { noteHighWater, provenHead } from './high-water.ts'
 import { ownKeys } from './own-keys.ts'
 import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { bytesInFiles } from './find-bytes.ts'
 import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
 import type { FindBytes } from './record-reader.ts'
+import { removeHalfWritten } from './replace-file.ts'
 import { SegmentLog } from './segment-log.ts'
+import { ownerOf, startChain } from './start-chain.ts'
 import { surveyIndex, type Survey } from './survey.ts'
 import { takeUp, type TakenUp } from './take-up.ts'
 
@@ -41,6 +42,8 @@ export interface QueueOptions {
   readonly whenFull?: 'pause' | 'evict'
   /** Finds the bytes of a record that is damaged or was evicted; usually in their file. */
   readonly findBytes?: FindBytes
+  /** Such a record waits until `looked` was called, if its bytes are not where they were. */
+  readonly isLookComing?: boolean
 }
 
 /** What a queue consists of once it was found, or made, on the disk. */
@@ -70,6 +73,7 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   await using disposal = new AsyncDisposableStack()
   const { index, movedAside } = await openIndex(stateDirectory, world)
   disposal.use(index)
+  await removeHalfWritten(stateDirectory, ['epoch', 'head'], world.files)
   const segmentBytes = Math.min(largestSegmentBytes, Math.ceil(options.maxBytes / segmentsInBound))
   const segments = disposal.use(
     await SegmentLog.open(`${stateDirectory}/segments`, world.files, segmentBytes),
@@ -83,11 +87,13 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
   const survey = await surveyIndex(index, stored, proven, segments.segments)
   for (const segment of survey.seen) segments.numberBehind(segment)
   const own = ownKeys(options.device, signer)
-  const found = await takeUp(survey, { index, segments, own, resumePoints })
+  const findBytes = options.findBytes ?? bytesInFiles(world.files, resumePoints, { pathOf: () => undefined })
+  const found = await takeUp(survey, { index, segments, own, resumePoints, findBytes })
   if (found.isForeign)
     throw agentFault('STATE_FOREIGN', `${stateDirectory} has only records of another device or key`)
   for (const point of found.points) resumePoints.set(point.stream, point)
-  const head = found.head ?? (await startChain(options, signer, index, world, found.newestEpoch))
+  const chain = { device: options.device, stateDirectory, signer, index, world }
+  const head = found.head ?? (await startChain(chain, { newestFound: found.newestEpoch }))
   const ledger = new Ledger()
   await countRecords(index, segments, ledger)
   const aside = await readAside(index, segments, ledger)
@@ -141,25 +147,6 @@ async function readHead(
     'STATE_FOREIGN',
     `${options.stateDirectory} is the queue of device ${device} with key id ${key}`,
   )
-}
-
-function ownerOf(device: DeviceId, signer: Signer): string {
-  return `${device} ${base64url(signer.publicKey.id)}`
-}
-
-async function startChain(
-  options: QueueOptions,
-  signer: Signer,
-  index: IndexStore,
-  world: World,
-  newestEpoch: Epoch | undefined,
-): Promise<ChainHead> {
-  const head = newChain(options.device, await newEpoch(options.stateDirectory, world, newestEpoch))
-  await index.write([
-    put(keys.owner, ownerOf(options.device, signer)),
-    put(keys.head, encodeHead({ head, at: null })),
-  ])
-  return head
 }
 
 async function countRecords(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<void> {

@@ -38,6 +38,8 @@ export class Outflow {
   readonly #buffers = new BatchBuffers()
   /** The batches that are handed out, each with its memory. */
   readonly #batches = new Map<Batch, Uint8Array>()
+  /** Kept back until their files were looked for. */
+  #awaited: IndexEntry[] = []
   /** How many records were taken out of the index since it was opened. */
   #removed = 0
 
@@ -75,16 +77,16 @@ export class Outflow {
     end: Place,
   ): Promise<Batch | undefined> {
     for (;;) {
-      const { takenBack } = view
+      const { givenBack } = view
       const entries = await this.#firstEntries(view, maxBytes, maxRecords, end)
       if (entries.length === 0) return undefined
       const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
       const buffer = this.#buffers.take(total, maxBytes)
-      const batch = await this.#readInto(buffer, view.lane, entries).catch((cause: unknown) => {
+      const batch = await this.#readInto(buffer, view, entries).catch((cause: unknown) => {
         this.#buffers.giveBack(buffer)
         throw cause
       })
-      view.handOut(batch.entries, takenBack)
+      view.handOut(batch.entries, givenBack)
       this.#batches.set(batch, buffer)
       if (batch.entries.length > 0) return batch
       this.#release(batch)
@@ -110,7 +112,7 @@ export class Outflow {
   }
 
   /** One of which nothing is left that could be sent is set aside and named. */
-  async #readInto(buffer: Uint8Array, lane: Lane, entries: readonly IndexEntry[]): Promise<Batch> {
+  async #readInto(buffer: Uint8Array, view: LaneView, entries: readonly IndexEntry[]): Promise<Batch> {
     const read: BatchEntry[] = []
     let end = 0
     for (const entry of entries) {
@@ -119,11 +121,16 @@ export class Outflow {
         await this.#setAside([{ ...entry, why: `damaged in the queue: ${record.why}` }])
         continue
       }
+      if (record.is === 'awaited') {
+        view.keepBack(entry)
+        this.#awaited.push(entry)
+        continue
+      }
       if (record.bytes.buffer !== buffer.buffer) buffer.set(record.bytes, end)
       read.push({ ...entry, isWithheld: record.is === 'withheld' })
       end += record.bytes.length
     }
-    return { lane, entries: read, bytes: buffer.subarray(0, end) }
+    return { lane: view.lane, entries: read, bytes: buffer.subarray(0, end) }
   }
 
   /** As Queue.giveBack. */
@@ -132,6 +139,16 @@ export class Outflow {
     this.#views[batch.lane].takeBack(batch.entries)
     this.#release(batch)
     this.#changed.ring()
+  }
+
+  /** Hands out what waited for files to be looked for. */
+  looked(): Promise<void> {
+    return this.#writes.take(async () => {
+      for (const lane of lanes)
+        this.#views[lane].takeBack(this.#awaited.filter((entry) => entry.lane === lane))
+      this.#awaited = []
+      this.#changed.ring()
+    })
   }
 
   #release(batch: Batch): void {

@@ -14,7 +14,7 @@ import {
   type IndexEntry,
   type Place,
 } from './index-entry.ts'
-import { bytesInFiles } from './find-bytes.ts'
+import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
@@ -41,6 +41,7 @@ export class Queue implements AsyncDisposable {
   readonly changed: Doorbell
   readonly maxBytes: number
   readonly #opened: OpenedQueue
+  readonly #whereabouts: Whereabouts
   readonly #intake: Intake
   readonly #outflow: Outflow
 
@@ -49,11 +50,10 @@ export class Queue implements AsyncDisposable {
     this.maxBytes = options.maxBytes
     this.#opened = opened
     const own = ownKeys(options.device, signer)
-    const reader = new RecordReader(
-      opened.segments,
-      own,
-      options.findBytes ?? bytesInFiles(world.files, opened.resumePoints),
-    )
+    const whereabouts = { isUnknown: options.isLookComing ?? false, pathOf: () => undefined }
+    this.#whereabouts = whereabouts
+    const findBytes = options.findBytes ?? bytesInFiles(world.files, opened.resumePoints, this.#whereabouts)
+    const reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
@@ -72,6 +72,14 @@ export class Queue implements AsyncDisposable {
   /** Where the chain ends, as it stands on the disk. */
   get head(): ChainHead {
     return this.#intake.head
+  }
+
+  /**
+   * Has the chain numbered as one that begins at this time, where nothing is sealed in it yet and its number is of an
+   * earlier time, as by a clock that is not set: what it brings then comes after all that this drone ever sent.
+   */
+  outdo(wallMs: number): Promise<void> {
+    return this.#intake.outdo(wallMs)
   }
 
   get ledger(): Ledger {
@@ -146,6 +154,13 @@ export class Queue implements AsyncDisposable {
   /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
   shipped(stream: StreamId): AsyncIterable<ShippedRange> {
     return shippedRanges(this.#opened.index, stream)
+  }
+
+  /** Files were looked for: what is not found at `pathOf`, or where it was, is not there. */
+  async looked(pathOf: Whereabouts['pathOf']): Promise<void> {
+    const wasUnknown = this.#whereabouts.isUnknown
+    Object.assign(this.#whereabouts, { isUnknown: false, pathOf })
+    if (wasUnknown) await this.#outflow.looked()
   }
 
   /**

@@ -16,6 +16,8 @@ export type ReadRecord =
   | { readonly is: 'whole'; readonly bytes: Uint8Array }
   /** Its body is gone: the signed envelope alone says what was lost. */
   | { readonly is: 'withheld'; readonly bytes: Uint8Array }
+  /** The same, and its file is still looked for. */
+  | { readonly is: 'awaited' }
   /** Not even that is left of it. */
   | { readonly is: 'damaged'; readonly why: string }
 
@@ -27,12 +29,20 @@ export class RecordReader {
   readonly #segments: Pick<SegmentLog, 'read'>
   readonly #own: KeyRing
   readonly #findBytes: FindBytes
+  readonly #isAwaited: () => boolean
   readonly #unreadable = new Map<string, number>()
 
-  constructor(segments: Pick<SegmentLog, 'read'>, own: KeyRing, findBytes: FindBytes) {
+  /** While `isAwaited`, bytes that are not found may still be. */
+  constructor(
+    segments: Pick<SegmentLog, 'read'>,
+    own: KeyRing,
+    findBytes: FindBytes,
+    isAwaited: () => boolean,
+  ) {
     this.#segments = segments
     this.#own = own
     this.#findBytes = findBytes
+    this.#isAwaited = isAwaited
   }
 
   /** Reads the record into `into`, or makes it again. Throws where the disk fails, and that is not yet believed. */
@@ -43,8 +53,11 @@ export class RecordReader {
     if (!kept.ok) return { is: 'damaged', why: stored.refusal }
     const { manifest } = kept.value
     if (manifest.kind !== 'data') return { is: 'whole', bytes: kept.value.frame.bytes }
+    // Asked before, so that a look that ends meanwhile is not missed.
+    const isAwaited = this.#isAwaited()
     const made = await this.#makeAgain(manifest, entry)
-    return made ? { is: 'whole', bytes: made } : { is: 'withheld', bytes: kept.value.frame.bytes }
+    if (made) return { is: 'whole', bytes: made }
+    return isAwaited ? { is: 'awaited' } : { is: 'withheld', bytes: kept.value.frame.bytes }
   }
 
   /** The envelope of a record whose entry an older agent wrote; undefined where it is damaged. */

@@ -8,10 +8,8 @@ export async function replaceFile(
   files: Files,
 ): Promise<void> {
   const path = `${directory}/${name}`
-  const next = `${path}.new`
-  await files.remove(next).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'ENOENT') throw cause
-  })
+  const next = nextOf(directory, name)
+  await removeIfThere(next, files)
   {
     await using file = await files.create(next)
     await file.write([Buffer.from(content)], 0)
@@ -19,4 +17,21 @@ export async function replaceFile(
   }
   await files.rename(next, path)
   await files.syncDirectory(directory)
+}
+
+/** Removes what a crash left of files that were to be replaced. Where the disk refuses, replacing them removes it. */
+export async function removeHalfWritten(
+  directory: string,
+  names: readonly string[],
+  files: Files,
+): Promise<void> {
+  for (const name of names) await removeIfThere(nextOf(directory, name), files).catch(() => undefined)
+}
+
+const nextOf = (directory: string, name: string): string => `${directory}/${name}.new`
+
+async function removeIfThere(path: string, files: Files): Promise<void> {
+  await files.remove(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause
+  })
 }

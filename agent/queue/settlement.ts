@@ -14,9 +14,6 @@ import type { LaneView } from './lane-view.ts'
 import type { Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 
-/** Looked up in the index at a time. */
-const pieceEntries = 256
-
 /** The counts of streams as they stand after these changes. */
 export function countWrites(
   changes: ReadonlyMap<StreamId, Change>,
@@ -65,12 +62,7 @@ async function firstBut(
   end: Place,
   index: IndexStore,
 ): Promise<string> {
-  for (let from = view.oldest; ;) {
-    const piece = await index.entries(from, view.endBefore(end), pieceEntries)
-    const staying = piece.find(([key]) => !gone.has(key))
-    if (staying) return staying[0]
-    const last = piece.at(-1)
-    if (!last || piece.length < pieceEntries) return view.endBefore(end)
-    from = `${last[0]}\0`
-  }
+  // Of one more than go, one stays.
+  const first = await index.entries(view.oldest, view.endBefore(end), gone.size + 1)
+  return first.find(([key]) => !gone.has(key))?.[0] ?? view.endBefore(end)
 }

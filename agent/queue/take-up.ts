@@ -16,6 +16,7 @@ import {
 import { allUnder, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { lanes } from './lane.ts'
 import { ownRecords, type FoundRecord } from './own-records.ts'
+import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
@@ -44,6 +45,7 @@ export interface TakeUpParts {
   readonly segments: SegmentLog
   readonly own: KeyRing
   readonly resumePoints: ReadonlyMap<Manifest['stream'], ResumePoint>
+  readonly findBytes: FindBytes
 }
 
 /**
@@ -83,7 +85,7 @@ async function knownPlaces(index: IndexStore): Promise<Set<string>> {
 }
 
 /** A record behind the head that the index had; of two at one place, which a failing disk can leave, the later counts. */
-type Behind = Pick<FoundRecord['record'], 'manifest' | 'digest'> & Pick<FoundRecord['entry'], 'extent'>
+type Behind = Pick<FoundRecord['record'], 'manifest' | 'digest'> & Pick<FoundRecord, 'entry'>
 
 class Search {
   readonly #survey: Survey
@@ -92,7 +94,11 @@ class Search {
   readonly #parts: TakeUpParts
   readonly #moves: ResumeMoves
   readonly #behind = new Map<number, Behind>()
+  /** The segments that had one of these. */
+  readonly #behindIn = new Set<number>()
   readonly #unread = new Set<number>()
+  /** The place behind the last of these that continues the chain. */
+  #followedTo: number | undefined
   #last: Extent | null
   #newestEpoch: Epoch | undefined
   #hasForeign = false
@@ -125,7 +131,7 @@ class Search {
       else if (found !== 'damaged') writes.push(...this.#consider(found))
     }
     const isNew = !this.#survey.seen.has(segment.segment)
-    if (isNew) writes.push(put(segmentKey(segment.segment), 'seen'))
+    if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
     if (writes.length > 0) await this.#parts.index.write(writes)
   }
 
@@ -133,33 +139,43 @@ class Search {
   #isSettled(place: Place, { segment, lane }: Parameters<typeof ownRecords>[0]): boolean {
     const { head, marks, seen } = this.#survey
     const text = placeText(place)
+    // What a start that was cut short took up says that the chain went on, and no head does.
+    if (this.#isBehind(place)) return false
     if (this.#known.has(text)) return true
     if (!seen.has(segment)) return false
-    if (this.#isComplete && head) return place.epoch !== head.epoch || place.seq < head.next
+    if (this.#isComplete && head) return true
     return text < marks[lane]
   }
 
-  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
+  #isBehind({ epoch, seq }: Place): boolean {
     const { head } = this.#survey
+    return head !== undefined && epoch === head.epoch && seq >= head.next
+  }
+
+  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
-    const isBehind = head && entry.epoch === head.epoch && entry.seq >= head.next
-    if (isBehind) this.#behind.set(entry.seq, { manifest, digest, extent: entry.extent })
-    else this.#moves.restore(manifest, entry.extent)
-    return [
-      put(recordKey(entry), encodeEntry(entry)),
-      ...(manifest.kind === 'data' ? [shippedWrite(manifest)] : []),
-    ]
+    if (!this.#isBehind(entry)) {
+      this.#moves.restore(manifest, entry.extent)
+      return entryWrites({ manifest, entry })
+    }
+    this.#behind.set(entry.seq, { manifest, digest, entry })
+    this.#behindIn.add(entry.extent.segment)
+    return []
   }
 
   async finish(): Promise<TakenUp> {
     const { index, segments } = this.#parts
     const head = this.#followChain()
+    if (!head) await this.#dropStrays()
     const points = await this.#moves.moved(segments)
+    const behind = [...this.#behind.values()]
     const writes = [
+      ...behind.flatMap(entryWrites),
+      ...[...this.#behindIn].map((segment) => put(segmentKey(segment), 'seen')),
       ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
       ...(head ? [put(keys.head, encodeHead({ head, at: this.#last }))] : []),
     ]
-    if (this.#behind.size + points.length > 0) await index.write(writes)
+    if (this.#behindIn.size + points.length > 0) await index.write(writes)
     // A damaged record can look like another's: among this device's own it says nothing.
     const isForeign = this.#hasForeign && !this.#survey.head && this.#newestEpoch === undefined
     return {
@@ -173,6 +189,24 @@ class Search {
     }
   }
 
+  /**
+   * Of a group that was being written when the power failed, a later record can stand there and an earlier one not. Such a one
+   * would be a gap in the chain for ever: what it holds is read again, where its file still has it.
+   */
+  async #dropStrays(): Promise<void> {
+    const from = this.#followedTo ?? this.#survey.head?.next ?? 0
+    for (const [seq, { manifest }] of this.#behind)
+      if (seq >= from && (await this.#isReadAgain(manifest))) this.#behind.delete(seq)
+  }
+
+  async #isReadAgain(manifest: Manifest): Promise<boolean> {
+    const { resumePoints, findBytes } = this.#parts
+    if (manifest.kind !== 'data') return false
+    const point = resumePoints.get(manifest.stream)
+    if (!point || point.position > manifest.offset) return false
+    return (await findBytes(manifest)) !== undefined
+  }
+
   /** The head behind the records that continue the chain; undefined where one of them is missing or may be. */
   #followChain(): ChainHead | undefined {
     let { head } = this.#survey
@@ -180,10 +214,18 @@ class Search {
     for (let next = head && this.#behind.get(head.next); head && next; next = this.#behind.get(head.next)) {
       if (!continues(head, next.manifest)) return undefined
       head = headAfter(head, next.digest)
-      this.#last = next.extent
-      this.#moves.moveOver(next.manifest, next.extent)
+      this.#last = next.entry.extent
+      this.#moves.moveOver(next.manifest, next.entry.extent)
+      this.#followedTo = head.next
     }
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
     return isWhole && !isOpenEnded ? head : undefined
   }
+}
+
+function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
+  return [
+    put(recordKey(entry), encodeEntry(entry)),
+    ...(manifest.kind === 'data' ? [shippedWrite(manifest)] : []),
+  ]
 }

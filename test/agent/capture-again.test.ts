@@ -66,12 +66,13 @@ describe('a file of which the server has lost what it signed for', () => {
 
 test('a server that comes to take less gets no larger chunk from then on, of any file', async () => {
   await using ground = await Ground.start()
-  const chunks = { maxBytes: 4096, maxAgeMs: 20 }
+  const chunks = { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 20 }
   await writeFile(ground.path('a.log'), 'x'.repeat(4096))
   await ground.watch(
     async (watch) => {
       await queuedWhole(watch, 4096)
       chunks.maxBytes = 1000
+      chunks.catchUpBytes = 1000
       await appendFile(ground.path('a.log'), 'x'.repeat(4096))
       await queuedWhole(watch, 8192)
     },

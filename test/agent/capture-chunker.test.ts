@@ -7,11 +7,16 @@ import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
 
 const newline = 0x0a
-const rules: fc.Arbitrary<ChunkRules> = fc.record({
-  maxBytes: fc.integer({ min: 4, max: 40 }).map((bytes) => () => bytes),
-  maxAgeMs: fc.integer({ min: 1, max: 50 }),
-  format: fc.constantFrom('text', 'binary'),
-})
+const rules: fc.Arbitrary<ChunkRules> = fc
+  .record({
+    maxBytes: fc.integer({ min: 4, max: 40 }),
+    more: fc.nat(40),
+    maxAgeMs: fc.integer({ min: 1, max: 50 }),
+    format: fc.constantFrom('text', 'binary'),
+  })
+  .map(({ maxBytes, more, maxAgeMs, format }): ChunkRules => {
+    return { limits: { maxBytes, catchUpBytes: maxBytes + more }, maxAgeMs, format }
+  })
 
 /** What happens to one of several files that share the buffers. */
 type Step =
@@ -43,7 +48,7 @@ interface Piece {
 /** Runs the steps as captureFile does, and keeps what was cut of each file. */
 async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[][]> {
   const clock = new FakeClock()
-  const buffers = new ChunkBuffers(rules.maxBytes(), 2, clock)
+  const buffers = new ChunkBuffers(rules.limits.catchUpBytes, 2, clock)
   const chunkers = Array.from({ length: files }, () => new Chunker(0 as ByteOffset, rules, buffers))
   const cuts: Piece[][] = chunkers.map(() => [])
   const keep = (index: number, cut: Cut | undefined, isFlushed: boolean): void => {
@@ -61,7 +66,7 @@ async function cutAll(steps: readonly Step[], rules: ChunkRules): Promise<Piece[
     if (!chunker) throw new Error('there is no such file')
     if (step.is === 'bytes') {
       for (let done = 0; done < step.bytes.length;) {
-        const room = await chunker.room(never)
+        const room = await chunker.room(step.bytes.length - done, never)
         const piece = step.bytes.subarray(done, done + room.length)
         room.set(piece)
         chunker.took(piece.length, clock.monotonicMs())
@@ -111,7 +116,7 @@ describe('for all that is written to files that share the buffers', () => {
           pieces.filter(({ bytes, isFlushed }, index) => {
             const isEarly = !isFlushed && index < pieces.length - 1
             const isTorn = rules.format === 'text' && bytes.includes(newline) && bytes.at(-1) !== newline
-            return bytes.length === 0 || bytes.length > rules.maxBytes() || (isEarly && isTorn)
+            return bytes.length === 0 || bytes.length > rules.limits.catchUpBytes || (isEarly && isTorn)
           }),
         )
         expect(wrong).toEqual([])
@@ -127,9 +132,10 @@ async function filled(
 ): Promise<{ chunker: Chunker; clock: FakeClock }> {
   const clock = new FakeClock()
   const buffers = new ChunkBuffers(16, 1, clock)
-  const all: ChunkRules = { maxBytes: () => 16, maxAgeMs: 100, format: 'text', ...rules }
+  const limits = { maxBytes: 16, catchUpBytes: 16 }
+  const all: ChunkRules = { limits, maxAgeMs: 100, format: 'text', ...rules }
   const chunker = new Chunker(0 as ByteOffset, all, buffers)
-  const room = await chunker.room(never)
+  const room = await chunker.room(text.length, never)
   room.set(Buffer.from(text))
   chunker.took(text.length, clock.monotonicMs())
   return { chunker, clock }
@@ -142,6 +148,18 @@ describe('a chunk', () => {
     const { chunker, clock } = await filled('one\ntwo\nthree456')
     expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('one\ntwo\n')
     expect(chunker.uncutBytes).toBe(8)
+  })
+
+  test('may be larger where that much waits, and only there', async () => {
+    const limits = { maxBytes: 4, catchUpBytes: 8 }
+    for (const [waiting, room] of [
+      [7, 4],
+      [8, 8],
+    ] as const) {
+      const { chunker } = await filled('', { limits })
+      chunker.rest()
+      expect((await chunker.room(waiting, never)).length).toBe(room)
+    }
   })
 
   test('is not cut before it is full or old', async () => {
@@ -160,9 +178,18 @@ describe('a chunk', () => {
 
   test('is never larger than the server takes, even where it said so after the bytes were read', async () => {
     let maxBytes = 16
-    const { chunker, clock } = await filled('one\ntwo\nthree45', { maxBytes: () => maxBytes })
+    const { chunker, clock } = await filled('one\ntwo\nthree45', {
+      limits: {
+        get maxBytes() {
+          return maxBytes
+        },
+        get catchUpBytes() {
+          return maxBytes
+        },
+      },
+    })
     maxBytes = 6
-    expect(await chunker.room(never)).toHaveLength(0)
+    expect(await chunker.room(1, never)).toHaveLength(0)
     expect(textOf(chunker.cut(clock.monotonicMs(), false))).toBe('one\n')
     const cuts = Array.from({ length: 3 }, () => textOf(chunker.cut(clock.monotonicMs(), true)))
     expect(cuts).toEqual(['two\n', 'three4', '5'])

@@ -1,10 +1,12 @@
-import { open, writeFile } from 'node:fs/promises'
+import { appendFile, open, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { flush } from '../../agent/control/flush.ts'
+import type { FlushReport } from '../../agent/control/report.ts'
 import { tellFiles, type Running } from '../../agent/control/tell-status.ts'
 import { decodeResumePoint, encodeResumePoint } from '../../agent/queue/resume-point.ts'
 import { realWorld } from '../../agent/world.ts'
 import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 import { never, nextBatch } from '../kit/queue-kit.ts'
 
 /** A binary file is not closed before its time unless somebody asks. */
@@ -40,6 +42,66 @@ test('a flush ships what changed in place, and waits for it', async () => {
     expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
     expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
   }, patient)
+}, 30_000)
+
+test('a flush ships what changed in place of a file that grows while it is read once more', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  let isGrowing = false
+  const growing = openedAs((file) => ({
+    read: async (into, position) => {
+      const count = await file.read(into, position)
+      if (isGrowing && position < 16_384) await appendFile(path, 'on')
+      return count
+    },
+  }))
+  await writeFile(path, 'header'.padEnd(20_000, '.'))
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 20_000)
+      await using file = await open(path, 'r+')
+      await file.write(Buffer.from('CHANGED'), 0, 7, 16_390)
+      isGrowing = true
+      const shipped = await flushed(ground, watch)
+      isGrowing = false
+      expect(shipped.some((text) => text.includes('..CHANGED..'))).toBe(true)
+      expect(shipped).not.toContain('close')
+    },
+    { ...patient, files: growing },
+  )
+}, 30_000)
+
+test('a flush that could not read a file once more is not done, and names it', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  let isHeld = false
+  const readable = Promise.withResolvers<void>()
+  const held = openedAs((file) => ({
+    read: async (into, position) => {
+      if (isHeld) await readable.promise
+      return file.read(into, position)
+    },
+  }))
+  await writeFile(path, 'header, log')
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 11)
+      isHeld = true
+      using _reading = { [Symbol.dispose]: () => readable.resolve() }
+      const reports = flush(runningOf(watch), { ...realWorld(), journal: watch.told.journal }, 1000, never)
+      const seen: FlushReport[] = []
+      for await (const report of reports) {
+        seen.push(report)
+        const batch = await nextBatch(watch.queue, 1 << 20, 100)
+        if (batch) await watch.queue.forget(batch.entries)
+      }
+      expect(seen.map(({ done }) => done)).not.toContain(true)
+      expect(seen.at(-1)?.remaining).toMatchObject([
+        { path, trouble: expect.stringContaining('read once more') as string },
+      ])
+    },
+    { ...patient, files: held },
+  )
 }, 30_000)
 
 test('the resume points of the first version are read, and those of this one with all that they hold', () => {

@@ -69,6 +69,20 @@ describe('on a card without lasting identities', () => {
     expect(found.toSorted()).toEqual(['1.log copy', '5.log on', '9.log copy'])
   })
 
+  test('a copy of a file that is followed, with more behind it, is another stream', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('5.log'), bin)
+    await ground.watch(async (watch) => {
+      await queued(watch, 12_000)
+      await writeFile(ground.path('9.log'), `${bin}copy`)
+      await queued(watch, 24_004)
+      await appendFile(ground.path('5.log'), 'on')
+      await queued(watch, 24_006)
+    }, cardMounted(1n))
+    const found = (await ground.texts()).map(({ path, text }) => `${path} ${text.slice(bin.length)}`)
+    expect(found.toSorted()).toEqual(['5.log on', '9.log copy'])
+  })
+
   test('another file that begins alike, in the place of one that was deleted, is another stream', async () => {
     await using ground = await Ground.start()
     await writeFile(ground.path('1.log'), `${bin}first flight`)

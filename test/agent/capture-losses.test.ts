@@ -45,6 +45,23 @@ describe('what was seen and is gone before it was read', () => {
     }, tightQueue)
   })
 
+  test('is not what another content had that came meanwhile', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, noise(30_000))
+    await ground.watch(async (watch) => {
+      await heldUp(watch, 30_000)
+      await writeFile(path, 'another\n'.repeat(5000))
+      for (let look = 0; look < 3; look++) await watch.capture.look()
+      while (watch.told.named('bytesLost').length === 0) {
+        await watch.capture.look()
+        await deliver(watch)
+      }
+      const [[, , offset, length, why] = []] = watch.told.named('bytesLost')
+      expect([why, Number(offset) + Number(length)]).toEqual(['overwritten', 30_000])
+    }, tightQueue)
+  })
+
   test('is lost when the file is deleted while the agent is off, and its state ends', async () => {
     await using ground = await Ground.start()
     const path = ground.path('a.log')
@@ -144,7 +161,7 @@ describe('a refill is another generation', () => {
   test('even when what was read of it is still in memory', async () => {
     await using ground = await Ground.start()
     await writeFile(ground.path('a.log'), 'first\n')
-    const slowly: Life = { options: { chunks: { maxBytes: 4096, maxAgeMs: 60_000 } } }
+    const slowly: Life = { options: { chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 60_000 } } }
     await ground.watch(async (watch) => {
       while (watch.capture.followed[0]?.readTo !== 6) await watch.capture.look()
       await writeFile(ground.path('a.log'), 'second and longer\n')

@@ -60,7 +60,7 @@ class Ground implements AsyncDisposable {
     this.world = { ...real, files: { ...real.files, openToRead }, journal: this.told.journal }
     const options = {
       sources: [sourceOf([join(logs, '*.log')])],
-      chunks: { maxBytes: 4096, maxAgeMs },
+      chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs },
       rescanMs: 20,
       maxOpenFiles: 64,
     }

@@ -1,9 +1,21 @@
-import { execFile, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
 
@@ -180,4 +192,58 @@ describe('run', () => {
     daemon.kill('SIGINT')
     expect(await ended).toEqual([0, null])
   })
+
+  describe('while a second process checks the configuration', () => {
+    test('ends at SIGTERM, and the check with it', async () => {
+      const { path, daemon, ended } = startWaiting('stopped')
+      const config = await openedForReading(path)
+      daemon.kill('SIGTERM')
+      expect(await ended).toEqual([0, null])
+      await expect.poll(() => tryWrite(config)).toBe('EPIPE')
+      closeSync(config)
+    })
+
+    test('checks it itself where that is killed, as for want of memory', async () => {
+      const { path, daemon, ended } = startWaiting('killed')
+      const complaints = daemon.stderr.toArray()
+      const config = await openedForReading(path)
+      const [checker] = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').split(' ')
+      process.kill(Number(checker), 'SIGKILL')
+      while (existsSync(`/proc/${checker}`)) await setTimeout(5)
+      while (tryWrite(config) === 'EPIPE') await setTimeout(5)
+      writeSync(config, '\ndevice: drone')
+      closeSync(config)
+      expect((await ended)[0]).toBe(78)
+      expect((await complaints).join('')).toContain('is missing')
+    })
+  })
 })
+
+/** An agent whose configuration does not come. */
+function startWaiting(name: string) {
+  const path = join(folder, `${name}.yaml`)
+  execFileSync('mkfifo', [path])
+  const daemon = spawn(process.execPath, [main, 'run', '--config', path], { env: environment, cwd: folder })
+  return { path, daemon, ended: once(daemon, 'close') }
+}
+
+/** The end to write to, once somebody reads at the other. */
+async function openedForReading(path: string): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENXIO') throw cause
+      await setTimeout(5)
+    }
+  }
+}
+
+function tryWrite(descriptor: number): string | undefined {
+  try {
+    writeSync(descriptor, '#')
+    return undefined
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code
+  }
+}

@@ -62,7 +62,7 @@ describe('a file with what must be given', () => {
       keyFile: '/etc/logbox/device.key',
       stateDirectory: '/var/lib/logbox',
       controlSocket: '/run/logbox/agent.sock',
-      chunks: { maxBytes: 1_048_576, maxAgeMs: 5000 },
+      chunks: { maxBytes: 1_048_576, catchUpBytes: 2_097_152, maxAgeMs: 5000 },
       capture: { maxOpenFiles: 256 },
       queue: { maxBytes: 2_147_483_648, minFree: 67_108_864, whenFull: 'pause' },
       delivery: {
@@ -417,7 +417,7 @@ describe('a variable or a flag', () => {
     expect(fromEnv).toMatchObject({
       device: 'other',
       keyFile: '/other.key',
-      chunks: { maxBytes: 2_097_152, maxAgeMs: 1000 },
+      chunks: { maxBytes: 2_097_152, catchUpBytes: 2_097_152, maxAgeMs: 1000 },
       delivery: {
         retry: { minMs: 1000, maxMs: 2000 },
         rateLimit: 65_536,
@@ -433,12 +433,28 @@ describe('a variable or a flag', () => {
   })
 
   test.each(['127.0.0.1', 'localhost', '[::1]'])('of a proxy counts, but not for http:// to %s', (host) => {
-    const env = { HTTP_PROXY: 'http://proxy.example.org:3128' }
-    expect(configOf(valid, { env }).server.proxy).toEqual(env)
+    const proxy = 'http://proxy.example.org:3128'
+    const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy }
     const here = withChange('https://logs.example.org', `http://${host}:8443`)
     expect(configOf(here, { env }).server.proxy).toEqual({})
     const there = withChange('https://logs.example.org', `https://${host}:8443`)
-    expect(configOf(there, { env }).server.proxy).toEqual(env)
+    expect(configOf(there, { env }).server.proxy).toEqual({ HTTPS_PROXY: proxy })
+    const far = withChange('https://logs.example.org', 'http://logs.example.org\n  allowInsecure: true')
+    expect(configOf(far, { env }).server.proxy).toEqual({ HTTP_PROXY: proxy })
+  })
+
+  test('is obeyed as the proxy of other programs is, but not where it is none that can be used', () => {
+    const proxyOf = (env: Record<string, string>) => configOf(valid, { env }).server.proxy
+    const usable = { HTTPS_PROXY: 'http://10.0.0.1:3128', NO_PROXY: 'localhost' }
+    expect(proxyOf({ ...usable, HTTP_PROXY: 'http://[' })).toEqual(usable)
+    expect(proxyOf({ NO_PROXY: 'localhost', HTTPS_PROXY: '' })).toEqual({})
+    for (const proxy of ['10.0.0.1:3128', 'socks5://10.0.0.1:3128', 'http://[']) {
+      expect(problemsOf(valid, { env: { ...usable, https_proxy: proxy } })).toEqual([
+        expect.stringMatching(/^https_proxy: expected http:\/\/HOST:PORT, found /),
+      ])
+    }
+    const secret = problemsOf(valid, { env: { HTTPS_PROXY: 'socks5://who:secret@10.0.0.1' } })
+    expect(secret.join()).not.toContain('secret')
   })
 
   test('wins over the file, and the flag over the variable', () => {

@@ -37,6 +37,23 @@ describe('after a cut', () => {
     expect(kit.link.asked.some(({ request }) => request.path === paths.receipts)).toBe(false)
   })
 
+  test('and where nothing answers any more, the question alone is tried again, and no more batches come into doubt', async () => {
+    await using kit = await DeliveryKit.start(texts)
+    kit.run({ requestMaxBytes: 1 })
+    const sent = [await kit.chunks(1), await kit.chunks(2)]
+    for (const asked of sent) asked.answer(cut('STALLED', 5))
+    for (let time = 1; time < 6; time++) {
+      await kit.world.told.told('deliveryFailed', time)
+      await kit.world.clock.skip()
+      const question = await kit.question(time)
+      expect(seqsOf(question)).toEqual([0, 1])
+      // What would be sent is there by then: it comes from the same disk.
+      await kit.append('more\n')
+      question.answer(cut('STALLED', 0))
+    }
+    expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(2)
+  })
+
   test.each([404, 405])(
     'a server that answers %i to that is not asked again, and gets all of it',
     async (status) => {

@@ -1,12 +1,8 @@
-import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MavLinkProtocolV2, minimal } from 'node-mavlink'
 import { describe, expect, test } from 'vitest'
-import { commandKeeper, fileKeeper, openGate } from '../../agent/deliver/gate-keepers.ts'
+import { commandKeeper, fileKeeper } from '../../agent/deliver/gate-keepers.ts'
 import { Gate, type GateKeeper } from '../../agent/deliver/gate.ts'
-import { listenForHeartbeats } from '../../agent/deliver/mavlink-keeper.ts'
 import { realWorld } from '../../agent/world.ts'
 import { DeliveryKit, seqsOf } from '../kit/delivery-kit.ts'
 import { FakeClock } from '../kit/fake-world.ts'
@@ -18,9 +14,12 @@ class Latch implements GateKeeper {
   readonly everyMs = 200
   why: string | undefined
   looks = 0
+  /** A look that has begun does not end before this. */
+  busy: Promise<void> = Promise.resolve()
 
   async closedBy(): Promise<string | undefined> {
     this.looks++
+    await this.busy
     return this.why
   }
 
@@ -72,6 +71,65 @@ describe('a gate', () => {
     await kit.emptied()
   })
 
+  test('that closes as the last receipt comes holds nothing, and says so', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    const latch = new Latch()
+    const delivery = kit.run({ gate: new Gate([latch], kit.world.clock) })
+    const sent = await kit.chunks()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    latch.busy = promise
+    latch.why = 'the autopilot is armed'
+    while (latch.looks < 2) await kit.world.clock.skip()
+    kit.store(sent)
+    await kit.emptied()
+    resolve()
+    // A turn of the disk is longer than any that the answer takes.
+    await kit.queue.recall('stores')
+    expect(delivery.report).toEqual({ is: 'idle' })
+  })
+
+  test('is closed by one keeper while another is still looking', async () => {
+    const [slow, armed] = [new Latch(), new Latch()]
+    slow.busy = Promise.withResolvers<void>().promise
+    armed.why = 'armed'
+    expect(await new Gate([slow, armed], new FakeClock()).closedBy(never)).toBe('armed')
+  })
+
+  test('goes by the last answer of a slow keeper, until that is too old', async () => {
+    const clock = new FakeClock()
+    const slow = Object.assign(new Latch(), { everyMs: 5000 })
+    const gate = new Gate([slow], clock)
+    expect(await gate.closedBy(never)).toBeUndefined()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    slow.busy = promise
+    slow.why = 'slow'
+    clock.advance(5000)
+    const early = gate.closedBy(never)
+    expect(await clock.skip()).toBe(100)
+    expect(await early).toBeUndefined()
+    clock.advance(5000)
+    const late = gate.closedBy(never)
+    expect(clock.nextMs).toBeUndefined()
+    resolve()
+    expect(await late).toBe('slow')
+    expect(slow.looks).toBe(2)
+  })
+
+  test('does not take the end of whoever asks for an answer', async () => {
+    const slow = Object.assign(new Latch(), { everyMs: 5000 })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    slow.busy = promise
+    const gate = new Gate([slow], new FakeClock())
+    const asker = new AbortController()
+    const asked = gate.closedBy(asker.signal)
+    asker.abort()
+    expect(await asked).toBeUndefined()
+    slow.why = 'slow'
+    resolve()
+    expect(await gate.closedBy(never)).toBe('slow')
+    expect(slow.looks).toBe(1)
+  })
+
   test('asks each of its keepers no more often than it wants, and is closed by any of them', async () => {
     const clock = new FakeClock()
     const [eager, slow] = [new Latch(), Object.assign(new Latch(), { everyMs: 5000 })]
@@ -106,65 +164,43 @@ test.each([
   ['no-such-command', '"no-such-command" ended with 127'],
   ['sleep 60', '"sleep 60" did not end in time'],
 ])('the command "%s" says of delivery: %s', async (command, why) => {
-  expect(await commandKeeper(command, 300).closedBy(never)).toBe(why)
+  expect(await commandKeeper(command, realWorld().clock, 300).closedBy(never)).toBe(why)
 })
 
-const heartbeat = (baseMode: number, autopilot = minimal.MavAutopilot.ARDUPILOTMEGA): Buffer => {
-  const message = new minimal.Heartbeat()
-  Object.assign(message, {
-    baseMode,
-    autopilot,
-    type: 2,
-    systemStatus: 4,
-    mavlinkVersion: 3,
-    customMode: 0,
-  })
-  return new MavLinkProtocolV2(1, 1).serialize(message, 0)
-}
-const armed = heartbeat(minimal.MavModeFlag.SAFETY_ARMED | 1)
-const disarmed = heartbeat(1)
-const groundStation = heartbeat(0, minimal.MavAutopilot.INVALID)
-
-describe('the heartbeat of an autopilot', () => {
-  test('closes while it is armed, whoever else talks; silence is believed for five minutes', async () => {
-    const port = await freePort()
-    const clock = new FakeClock()
-    await using keeper = await listenForHeartbeats({ host: '127.0.0.1', port }, clock)
-    const socket = createSocket('udp4')
-    const say = (bytes: Buffer): void => socket.send(bytes, port, '127.0.0.1')
-    const until = async (why: string | undefined): Promise<void> => {
-      while ((await keeper.closedBy(never)) !== why) await realWorld().clock.sleep(5, never)
-    }
-    expect(await keeper.closedBy(never)).toBeUndefined()
-    say(armed)
-    await until('the autopilot is armed')
-    say(Buffer.from('no MAVLink at all'))
-    say(groundStation)
-    say(disarmed)
-    await until(undefined)
-    say(armed)
-    await until('the autopilot is armed')
-    clock.advance(5 * 60_000 - 1)
-    expect(await keeper.closedBy(never)).toBe('the autopilot is armed')
-    clock.advance(1)
-    expect(await keeper.closedBy(never)).toBeUndefined()
-    socket.close()
+describe('a command that does not end', () => {
+  test('is killed with what it started, and is not run a second time before it is gone', async () => {
+    await using folder = await tempFolder()
+    const path = join(folder.path, 'started')
+    const command = `sleep 60 & echo $! >> ${path}; wait; true`
+    const keeper = commandKeeper(command, realWorld().clock, 300)
+    expect(await keeper.closedBy(never)).toContain('did not end in time')
+    expect(await keeper.closedBy(never)).toContain('did not end in time')
+    const pids = (await readFile(path, 'utf8')).trim().split('\n')
+    expect(pids).toHaveLength(1)
+    await expect.poll(() => isAlive(pids[0])).toBe(false)
   })
 
-  test('that cannot be listened for is a fault that says where', async () => {
-    const world = realWorld()
-    const mavlink = { host: '203.0.113.1', port: 14_550 }
-    const opening = openGate({ file: undefined, command: undefined, mavlink }, world)
-    await expect(opening).rejects.toMatchObject({ code: 'GATE_UNUSABLE' })
-    expect(await openGate({ file: undefined, command: undefined, mavlink: undefined }, world)).toBeUndefined()
+  test('is killed when nobody wants to know any more', async () => {
+    await using folder = await tempFolder()
+    const path = join(folder.path, 'started')
+    const { clock } = realWorld()
+    const gate = new Gate(
+      [commandKeeper(`echo $$ > ${path}.new; mv ${path}.new ${path}; sleep 60`, clock)],
+      clock,
+    )
+    const stopping = new AbortController()
+    const asked = gate.closedBy(stopping.signal)
+    while ((await readFile(path, 'utf8').catch(() => '')) === '') await clock.sleep(5, never)
+    stopping.abort()
+    await asked
+    await gate[Symbol.asyncDispose]()
+    const pid = (await readFile(path, 'utf8')).trim()
+    await expect.poll(() => isAlive(pid)).toBe(false)
   })
 })
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
+/** What was killed may stand in the table of processes until somebody asks for its end. */
+async function isAlive(pid: string | undefined): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tX')
+  return !/^State:\t[XZ]/m.test(status)
 }

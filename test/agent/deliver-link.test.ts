@@ -40,6 +40,15 @@ function post(bytes: number): LinkRequest {
   }
 }
 
+async function trickle(response: ServerResponse, text: string, everyMs: number): Promise<void> {
+  for (const letter of text) {
+    await world.clock.sleep(everyMs, never)
+    if (response.destroyed) return
+    response.write(letter)
+  }
+  response.end()
+}
+
 const linkTo = (port: number, stallMs: number) =>
   httpLink({ server: new URL(`http://127.0.0.1:${port}`), stallMs }, world)
 
@@ -85,23 +94,44 @@ describe('a request', () => {
     expect(await link.send(post(1000), never)).toMatchObject({ is: 'cut', code: 'STALLED', sentBytes: 1000 })
   })
 
-  test('whose answer trickles is not cut', async () => {
-    const clock = realWorld().clock
+  test('whose answer comes slowly is not cut', async () => {
     await using server = await serve((request, response) => {
       request.resume()
-      void trickle(response)
+      void trickle(response, 'slowly', 100)
     })
-    async function trickle(response: ServerResponse): Promise<void> {
-      for (const letter of 'trickle') {
-        await clock.sleep(100, never)
-        response.write(letter)
-      }
-      response.end()
-    }
-    await using link = linkTo(server.port, 300)
+    await using link = linkTo(server.port, 2000)
     const answer = await link.send(post(1000), never)
-    expect(answer.is === 'answered' && Buffer.from(answer.body).toString()).toBe('trickle')
+    expect(answer.is === 'answered' && Buffer.from(answer.body).toString()).toBe('slowly')
   })
+
+  test('whose answer trickles for ever is cut, although something moves all the time', async () => {
+    await using server = await serve((request, response) => {
+      request.resume()
+      void trickle(response, 'x'.repeat(900), 50)
+    })
+    await using link = linkTo(server.port, 300)
+    expect(await link.send(post(1000), never)).toMatchObject({ is: 'cut', code: 'STALLED' })
+  })
+
+  test.each([
+    [0, 1000],
+    [1024, 2000],
+    [4096, 5000],
+  ])(
+    'with %i bytes of its answer there, and no more than them, is overdue after %i ms',
+    async (bytes, ms) => {
+      const clock = new FakeClock()
+      const watch = new StallWatch(1000, clock, world.files)
+      watch.answered(0)
+      const beganMs = clock.monotonicMs()
+      const stalled = watch.stalled(never).then(() => 'stalled')
+      while ((await Promise.race([stalled, clock.someoneSleeps()])) !== 'stalled') {
+        watch.answered(bytes)
+        clock.advance(250)
+      }
+      expect(clock.monotonicMs() - beganMs).toBe(ms)
+    },
+  )
 
   test('that nobody lets go is not late, and says that nothing left', async () => {
     await using server = await serve(answering)

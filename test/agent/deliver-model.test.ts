@@ -36,6 +36,13 @@ class Simulation {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs++) this.#step()
   }
 
+  /** What is under way is lost, and nothing moves for so long. */
+  cut(ms: number): void {
+    for (const { upload } of this.#sendings.splice(0)) this.model.abandoned(upload, this.nowMs)
+    this.size.shrink(64 << 10)
+    this.nowMs += ms
+  }
+
   #step(): void {
     this.#deliver()
     this.#drain()
@@ -49,6 +56,7 @@ class Simulation {
       const done = this.#sendings.shift()
       if (!done) return
       this.model.receipted(done.upload, this.nowMs)
+      this.size.grow()
       this.receiptedBytes += done.upload.bytes
     }
   }
@@ -68,9 +76,10 @@ class Simulation {
     const last = this.#sendings.at(-1)
     const awaited = this.#sendings.filter(({ restBytes }) => restBytes === 0)
     const awaitedBytes = awaited.reduce((sum, { upload }) => sum + upload.bytes, 0)
-    const bytes = this.size.next(this.model)
+    const bytes = this.size.next(this.model, this.#sendings.length)
     const mayBegin =
       this.#sendings.length === 0 ||
+      (this.model.rate === undefined && this.#sendings.length < 3) ||
       (this.model.rate !== undefined && awaitedBytes <= 2 * this.model.pipeBytes + bytes)
     if ((last?.restBytes ?? 0) === 0 && mayBegin && this.#sendings.length < 6) {
       const upload = this.model.begin(this.nowMs)
@@ -125,12 +134,12 @@ test('a link that becomes ten times as fast is filled within seconds, and one th
   const simulation = new Simulation(slow)
   simulation.run(30_000)
   simulation.air = { rate: 1250, roundTripMs: 200 }
-  simulation.run(10_000)
+  simulation.run(20_000)
   simulation.receiptedBytes = 0
   simulation.run(10_000)
   expect(simulation.receiptedBytes).toBeGreaterThan(0.9 * 10_000 * 1250)
   simulation.air = slow
-  simulation.run(40_000)
+  simulation.run(120_000)
   simulation.mostBacklogBytes = 0
   simulation.receiptedBytes = 0
   simulation.run(10_000)
@@ -153,6 +162,18 @@ test('what is sent because there is no more says nothing against the link', () =
   expect(model.rate).toBe(300)
 })
 
+test('a line that passes a large body says nothing of the rate', () => {
+  const model = new LinkModel()
+  const large = model.begin(0)
+  model.left(large, 1_000_000, 0)
+  for (const nowMs of [0, 1000, 2000]) {
+    const line = model.begin(nowMs)
+    model.left(line, 100, nowMs)
+    model.receipted(line, nowMs + 600)
+  }
+  expect(model.rate).toBeUndefined()
+})
+
 test('an upload that came to nothing leaves no trace in what is under way', () => {
   const model = new LinkModel()
   const first = model.begin(0)
@@ -173,42 +194,83 @@ const known = (): LinkModel => {
   return model
 }
 
+test('a pause of the link is no part of a round, and what was known of it holds on', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
+  simulation.run(60_000)
+  const { model } = simulation
+  const { rate = 0 } = model
+  simulation.cut(10_000)
+  expect(model.waitMs(simulation.nowMs)).toBe(0)
+  simulation.receiptedBytes = 0
+  for (let seconds = 0; seconds < 20; seconds++) {
+    simulation.run(1000)
+    expect(model.rate).toBeGreaterThan(0.95 * rate)
+  }
+  expect(simulation.receiptedBytes).toBeGreaterThan(0.88 * 20_000 * 125)
+})
+
+test('the rate is known a round trip after the first receipt', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
+  simulation.run(2500)
+  expect(simulation.model.rate).toBeGreaterThan(0.9 * 125)
+  expect(simulation.model.rate).toBeLessThan(1.3 * 125)
+})
+
 describe('the size of requests', () => {
+  test('grows from 400 ms of the rate to 1.5 s, and begins again after a cut', () => {
+    const size = new RequestSize(4 << 20)
+    const link = { rate: 1000, pipeBytes: 0, isGrowing: false }
+    expect(size.next(link, 0)).toBe(400_000)
+    for (let times = 0; times < 10; times++) size.grow()
+    expect(size.next(link, 0)).toBe(1_500_000)
+    expect(size.next({ ...link, isGrowing: true }, 0)).toBe(400_000)
+    size.shrink(1_500_000)
+    expect(size.next(link, 0)).toBe(400_000)
+    expect(size.next({ ...link, pipeBytes: 600_000 }, 0)).toBe(600_000)
+    expect(size.next({ ...link, pipeBytes: 600_000 }, 1)).toBe(400_000)
+  })
+
+  test('that fell with one cut is halved once', () => {
+    const size = new RequestSize(4 << 20)
+    for (let times = 0; times < 4; times++) size.shrink(1 << 20)
+    expect(size.next(known(), 0)).toBe(512 << 10)
+  })
+
   test('halves with each cut, grows by a step with each receipt, and stays within what is allowed', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
-    expect(size.next(model)).toBe(4 << 20)
+    expect(size.next(model, 0)).toBe(4 << 20)
     size.shrink(4 << 20)
     size.shrink(2 << 20)
-    expect(size.next(model)).toBe(1 << 20)
+    expect(size.next(model, 0)).toBe(1 << 20)
     size.grow()
-    expect(size.next(model)).toBe((1 << 20) + (128 << 10))
+    expect(size.next(model, 0)).toBe((1 << 20) + (128 << 10))
     for (let times = 0; times < 100; times++) size.grow()
-    expect(size.next(model)).toBe(4 << 20)
-    for (let times = 0; times < 100; times++) size.shrink(size.next(model))
-    expect(size.next(model)).toBe(1)
+    expect(size.next(model, 0)).toBe(4 << 20)
+    for (let times = 0; times < 100; times++) size.shrink(size.next(model, 0))
+    expect(size.next(model, 0)).toBe(1)
   })
 
   test('stays under one that was too large, whatever the server says that it takes, and grows slowly again', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
     size.refusedAt(3 << 20)
-    expect(size.next(model)).toBe((3 << 20) / 2)
+    expect(size.next(model, 0)).toBe((3 << 20) / 2)
     size.allow(4 << 20)
-    expect(size.next(model)).toBe((3 << 20) / 2)
+    expect(size.next(model, 0)).toBe((3 << 20) / 2)
     for (let times = 0; times < 50; times++) size.grow()
-    expect(size.next(model)).toBeLessThan(3 << 20)
+    expect(size.next(model, 0)).toBeLessThan(3 << 20)
     for (let times = 0; times < 200; times++) size.grow()
-    expect(size.next(model)).toBe(4 << 20)
+    expect(size.next(model, 0)).toBe(4 << 20)
   })
 
   test('is no more than the server says', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
     size.allow(2 << 20)
-    expect(size.next(model)).toBe(2 << 20)
+    expect(size.next(model, 0)).toBe(2 << 20)
     size.allow(1 << 30)
-    expect(size.next(model)).toBe(4 << 20)
+    expect(size.next(model, 0)).toBe(4 << 20)
   })
 })
 

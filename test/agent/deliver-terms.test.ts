@@ -40,6 +40,18 @@ describe('what the server says of itself', () => {
     expect(JSON.parse((await kit.queue.recall('capabilities')) ?? '')).toMatchObject(limits)
   })
 
+  test('says how many records a batch may have', async () => {
+    await using kit = await DeliveryKit.start(['one\n', 'two\n', 'three\n', 'four\n'])
+    kit.run()
+    const early = await kit.chunks()
+    await kit.introduce(first, 1, { maxBatchRecords: 3 })
+    await kit.world.told.told('requestSent')
+    early.answer(cut('ECONNREFUSED', 0))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    expect(seqsOf(await kit.chunks(2))).toEqual([0, 1, 2])
+  })
+
   test('makes nothing larger, and what is no answer changes nothing', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     const delivery = kit.run()

@@ -6,6 +6,7 @@ import { Pacer, type Passage } from '../../agent/deliver/pacer.ts'
 import { TokenBucket } from '../../agent/deliver/token-bucket.ts'
 import { watchedSurroundings } from '../../agent/surroundings.ts'
 import { DeliveryKit } from '../kit/delivery-kit.ts'
+import { cut } from '../kit/fake-link.ts'
 import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
 
@@ -90,14 +91,26 @@ test('a record of high priority is sent at once while a request of low priority 
   await using kit = await DeliveryKit.start([])
   for (let count = 0; count < 5; count++) await kit.append(randomBytes(60_000), 'low')
   kit.run()
-  await kit.chunks(2)
+  await kit.chunks(3)
   const waiting = kit.queue.ledger.records
   await kit.append('urgent\n', 'high')
-  const urgent = await kit.chunks(3)
+  const urgent = await kit.chunks(4)
   expect(Buffer.from(urgent.request.body ?? []).includes('urgent')).toBe(true)
   kit.store(urgent)
   await kit.world.told.told('forgotten')
   expect(kit.queue.ledger.records).toBe(waiting)
+})
+
+test('after an outage others follow the batch that tries, before its receipt', async () => {
+  await using kit = await DeliveryKit.start([])
+  for (let count = 0; count < 3; count++) await kit.append(randomBytes(60_000))
+  kit.run()
+  await kit.chunks(3)
+  for (const asked of kit.link.asked) asked.answer(cut('ECONNREFUSED', 0))
+  await kit.world.told.told('deliveryFailed')
+  await kit.world.clock.skip()
+  for (const time of [4, 5, 6]) await kit.chunks(time)
+  expect(kit.world.told.named('receiptVerified')).toEqual([])
 })
 
 describe('the pause after a failure', () => {

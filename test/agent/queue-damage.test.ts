@@ -39,8 +39,18 @@ describe('one flipped bit in a segment', () => {
       },
     }
     const own = ownKeys('hexa-7' as never, kit.signer)
-    const reader = new RecordReader(disk, own, async () => undefined)
-    const maker = new RecordReader(disk, own, async () => Buffer.from('one\n'))
+    const reader = new RecordReader(
+      disk,
+      own,
+      async () => undefined,
+      () => false,
+    )
+    const maker = new RecordReader(
+      disk,
+      own,
+      async () => Buffer.from('one\n'),
+      () => false,
+    )
     const into = Buffer.alloc(whole.length)
     expect((await reader.read(entry, into)).is).toBe('whole')
     for (let bit = 0; bit < whole.length * 8; bit++) {
@@ -51,6 +61,52 @@ describe('one flipped bit in a segment', () => {
       const made = await maker.read(entry, into)
       expect(made.is === 'whole' && equalBytes(made.bytes, whole), `bit ${bit}`).toBe(true)
     }
+  })
+
+  test('its record waits until its file was looked for, and those behind it do not', async () => {
+    await using kit = await QueueKit.start()
+    await filled(kit, texts)
+    const [segment = ''] = await kit.segments()
+    await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
+    const moved = join(kit.state, 'moved.log')
+    await writeFile(moved, texts.join(''))
+    await using queue = await kit.openWith({ isLookComing: true })
+    await kit.append(queue, 'six\n')
+    expect(await kit.drain(queue)).toEqual([...texts.slice(0, 4), 'six\n'])
+    expect(queue.ledger.records).toBe(1)
+    const { rings } = queue.changed
+    await queue.looked(() => Buffer.from(moved))
+    expect(queue.changed.rings).toBeGreaterThan(rings)
+    expect(await kit.drain(queue)).toEqual(['five\n'])
+  })
+
+  test('its record goes without its body where the look has not found the file', async () => {
+    await using kit = await QueueKit.start()
+    await filled(kit, texts)
+    const [segment = ''] = await kit.segments()
+    await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
+    await using queue = await kit.openWith({ isLookComing: true })
+    expect(await kit.drain(queue)).toEqual(texts.slice(0, 4))
+    await queue.looked(() => undefined)
+    expect(await kit.drain(queue)).toEqual([withheld])
+  })
+
+  test('a batch that is given back while another is made is handed out again', async () => {
+    await using kit = await QueueKit.start()
+    await filled(kit, texts)
+    const [segment = ''] = await kit.segments()
+    await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
+    let giveBack: (() => void) | undefined
+    const fromNowhere = async (): Promise<undefined> => {
+      giveBack?.()
+      return undefined
+    }
+    await using queue = await kit.openWith({ findBytes: fromNowhere })
+    const first = await queue.take(1 << 20, 4)
+    giveBack = () => first && queue.giveBack(first)
+    await queue.forget((await queue.take(1 << 20, 4))?.entries ?? [])
+    expect(await kit.drain(queue)).toEqual(texts.slice(0, 4))
+    expect(queue.ledger.records).toBe(0)
   })
 
   test('costs the body of that record and nothing else, and its bytes count as lost', async () => {

@@ -58,6 +58,13 @@ async function lose(kit: QueueKit, { label }: Followed, record: number): Promise
   await writeFile(segment, bytes)
 }
 
+/** Of a drone whose configuration has this for the file, and for no other. */
+const sourced = (path: string) => (asked: Uint8Array) =>
+  Buffer.from(asked).toString() === path
+    ? { tags: new Map([['kind', 'flight']]), priority: 'high' as const }
+    : undefined
+const unsourced = () => undefined
+
 async function manifestsOf(kit: QueueKit, queue: Queue): Promise<unknown[]> {
   const batch = await nextBatch(queue, 1 << 20, 100)
   return batch ? (await kit.verified(batch)).map(({ manifest }) => manifest) : []
@@ -83,13 +90,29 @@ describe('a record of which index and segment have nothing left', () => {
       }
       // Whoever stops before it is mended finds it again.
       await using queue = await kit.open(fakeWorld(3))
-      await mendHoles(queue, world.files, never)
+      await mendHoles(queue, world.files, unsourced, never)
       expect(await kit.drain(queue)).toEqual([...texts.filter((_, index) => index !== record), texts[record]])
       await queue[Symbol.asyncDispose]()
       await using again = await kit.open(fakeWorld(4))
       expect(again.holes).toEqual([])
     },
   )
+
+  test('is shipped with the tags and in the lane that are configured for its file', async () => {
+    await using kit = await QueueKit.start()
+    let followed: Followed | undefined
+    {
+      await using queue = await kit.open()
+      followed = await ship(kit, queue)
+    }
+    await lose(kit, followed, 4)
+    await using queue = await kit.open(fakeWorld(2))
+    await mendHoles(queue, realWorld().files, sourced(followed.path), never)
+    const batch = await queue.take(1 << 20, 10)
+    expect(batch?.lane).toBe('high')
+    const [record] = batch ? await kit.verified(batch) : []
+    expect(record?.manifest.tags).toEqual(new Map([['kind', 'flight']]))
+  })
 
   test.each([
     ['is gone', (path: string) => rm(path)],
@@ -104,7 +127,7 @@ describe('a record of which index and segment have nothing left', () => {
     await lose(kit, followed, 4)
     await change(followed.path)
     await using queue = await kit.open(fakeWorld(2))
-    await mendHoles(queue, realWorld().files, never)
+    await mendHoles(queue, realWorld().files, unsourced, never)
     expect((await manifestsOf(kit, queue)).at(-1)).toMatchObject({
       kind: 'loss',
       stream: followed.label.stream,

@@ -71,7 +71,7 @@ test('what the server has of a file comes back as where to read on, and what mus
     { stream, path: '/a', from: 0, position: 102, evidence: [first, last], closed },
     { stream, path: '/b', from: 5, position: 6, evidence: [one.run.first], closed: null },
   ]
-  expect(bytesToHex(await ask(['/a', '/b']))).toEqual(bytesToHex({ is: 'told', generations }))
+  expect(bytesToHex(await ask(['/a', '/b']))).toEqual(bytesToHex({ is: 'told', generations, timeMs: 1 }))
 })
 
 test('each question is new, so that an old answer answers none', async () => {
@@ -120,7 +120,7 @@ test('a link that breaks between two questions leaves nothing told by halves', a
 
 test('nobody is asked about no path, or by an agent that stops', async () => {
   const { parts, asked } = drone((question) => listOf([], question))
-  expect(await recall([], parts, never)).toEqual({ is: 'told', generations: [] })
+  expect(await recall([], parts, never)).toEqual({ is: 'told', generations: [], timeMs: 0 })
   expect((await recall(['/a'], parts, AbortSignal.abort())).is).toBe('untold')
   expect(asked).toEqual([])
 })

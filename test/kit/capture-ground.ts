@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Capture, type CaptureOptions } from '../../agent/capture/capture.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import type { SourceConfig } from '../../agent/source-config.ts'
+import type { Clock } from '../../agent/clock.ts'
 import { realWorld, type Files, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
@@ -38,6 +39,7 @@ export interface Life {
   readonly files?: (files: Files) => Files
   readonly glob?: string
   readonly queueBytes?: number
+  readonly clock?: Clock
 }
 
 /** What the server would hold of a stream: data applied in order, and what was said besides. */
@@ -74,14 +76,15 @@ export class Ground implements AsyncDisposable {
     const told = new RecordingJournal()
     const real = realWorld()
     const files = unusual.files?.(real.files) ?? real.files
-    const world: World = { ...real, files, journal: told.journal }
+    const clock = unusual.clock ?? real.clock
+    const world: World = { ...real, files, clock, journal: told.journal }
     const below = fakeWorld()
     await using queue = await this.kit.open({ ...below, clock: real.clock }, unusual.queueBytes)
     const stopping = new AbortController()
     const patience = new AbortController()
     const options = {
       sources: [sourceOf([this.path(unusual.glob ?? '*.log')], unusual.source)],
-      chunks: { maxBytes: 4096, maxAgeMs: 20 },
+      chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 20 },
       rescanMs: 50,
       maxOpenFiles: 64,
       ...unusual.options,

@@ -129,7 +129,8 @@ export class PowerCutFlight implements AsyncDisposable {
   }
 
   get captureOptions(): ConstructorParameters<typeof Capture>[0] {
-    const chunks = { maxBytes: this.#options.chunkBytes, maxAgeMs: 5000 }
+    const { chunkBytes } = this.#options
+    const chunks = { maxBytes: chunkBytes, catchUpBytes: chunkBytes * 2, maxAgeMs: 5000 }
     const source = {
       paths: [this.writer.glob],
       exclude: [],

@@ -137,7 +137,7 @@ function diskFiles(disk: PowerCutDisk, world: PowerCutWorld): Files {
     },
     realPath: (path) => world.operate(() => Buffer.from(path)),
     // Nothing depends on being told: every change is found by the slow look.
-    watch: () => ({ [Symbol.dispose]: () => undefined }),
+    watch: async () => ({ [Symbol.asyncDispose]: async () => undefined }),
     readWhole: (path) =>
       world.operate(() => {
         const node = nodeAt(disk, partsOf(path))

@@ -110,8 +110,8 @@ function mortal<T extends object>(thing: T, life: Life): T {
 }
 
 const ends: ReadonlySet<string | symbol> = new Set([Symbol.asyncDispose, Symbol.dispose, 'close'])
-/** What begins something and does not wait for it: reads of LevelDB, and watching a folder. */
-const begins: ReadonlySet<string | symbol> = new Set(['iterator', 'keys', 'values', 'watch'])
+/** What begins something and does not wait for it: reads of LevelDB. */
+const begins: ReadonlySet<string | symbol> = new Set(['iterator', 'keys', 'values'])
 
 async function* each(begin: () => AsyncGenerator, life: Life): AsyncGenerator {
   const steps = await life.spend(async () => ({ all: begin() }))

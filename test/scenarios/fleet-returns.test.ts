@@ -16,7 +16,7 @@ test('on faster links they are done with what they missed sooner, and press no h
   expect(peak).toBeLessThanOrEqual(3 * mean)
 })
 
-test('requests of a fifth of that would press harder than that, while everybody catches up', () => {
+test('requests of 0.4 s would press harder than that, while everybody catches up', () => {
   const { peak, mean } = simulateReturn({ ...flying, requestMs: 400 }, 1)
   expect(peak).toBeGreaterThan(3 * mean)
 })

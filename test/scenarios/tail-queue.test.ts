@@ -1,4 +1,4 @@
-import { open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Seeded } from '../kit/seeded.ts'
@@ -84,6 +84,19 @@ describe('what the disk did to the queue is mended', () => {
     await sortie.land()
     await sortie.expectGenerations([{ path: 'flight.bin', bytes: content }])
   })
+})
+
+// LB-087
+test('a corrupt record is made again from a file that went to another folder while no agent ran', async () => {
+  await using sortie = await grounded(content)
+  const segments = join(sortie.state, 'segments')
+  const [first = ''] = await readdir(segments)
+  await flip(join(segments, first), 60_000)
+  await mkdir(sortie.path('landed'))
+  await sortie.rename('flight.bin', 'landed/flight.bin')
+  await sortie.agent.start()
+  await sortie.land()
+  await sortie.expectGenerations([{ path: 'flight.bin', bytes: content }])
 })
 
 // LB-087

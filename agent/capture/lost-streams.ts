@@ -1,0 +1,142 @@
+import { limits } from '../../protocol/contract.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
+import { logPathFromBytes, showLogPath, type LogPath } from '../../protocol/log-path.ts'
+import type { Recall, Recalled } from '../deliver/recall.ts'
+import { evidenceAt } from '../queue/evidence.ts'
+import type { Queue } from '../queue/queue.ts'
+import type { ResumePoint } from '../queue/resume-point.ts'
+import type { OpenFile, World } from '../world.ts'
+import { identityKey, identityOf } from './identity.ts'
+import { placeOf } from './places.ts'
+import { RangeHashes, recogniseRecalled } from './recognise-recalled.ts'
+import type { Round, Stranger } from './round.ts'
+
+/** For all answers together: meanwhile nothing is read. */
+const askMs = 10_000
+/** What a rotation appends to a name: `.1`, `-20260730`, `.2026-07-30`. */
+const rotationSuffix = /[.-]\d[\d-]*$/
+
+/**
+ * Where the queue is new, the server is asked once what it has of the files that are there, so that a drone which lost its
+ * queue does not carry everything a second time. What the server says is compared with the files. Without an answer in
+ * time, the files are read from their beginning as new streams.
+ */
+export class LostStreams {
+  readonly #queue: Queue
+  readonly #world: World
+  readonly #recall: Recall | undefined
+  #isAsked = false
+
+  constructor(queue: Queue, world: World, recall: Recall | undefined) {
+    this.#queue = queue
+    this.#world = world
+    this.#recall = recall
+  }
+
+  /** Stores a resume point for each stranger of which the server has bytes. To be called before they are met. */
+  async find(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
+    const { resumePoints, head } = this.#queue
+    const known = new Set([...resumePoints.values()].map(({ identity }) => identityKey(identity)))
+    const unknown = strangers.filter(({ key }) => !known.has(key))
+    if (!this.#recall || this.#isAsked || head.next > 0 || unknown.length === 0) return
+    this.#isAsked = true
+    const lost = await this.#askInTime(unknown, this.#recall, signal)
+    const points = await this.#match(unknown, lost, round)
+    if (points.length > 0 && !signal.aborted) await this.#resume(points)
+  }
+
+  async #askInTime(
+    strangers: readonly Stranger[],
+    recall: Recall,
+    signal: AbortSignal,
+  ): Promise<Set<Recalled>> {
+    const [late, done] = [new AbortController(), new AbortController()]
+    const waiting = this.#world.clock.sleep(askMs, AbortSignal.any([signal, done.signal]))
+    const timer = waiting.then(() => late.abort())
+    // The largest first: should the time not be enough for all, they are what it costs most to send again.
+    const bySize = strangers.toSorted((a, b) => b.facts.size - a.facts.size)
+    const lost = await this.#ask(namesOf(bySize), recall, AbortSignal.any([signal, late.signal]))
+    done.abort()
+    await timer
+    return lost
+  }
+
+  /** All that is told until a question has no answer. */
+  async #ask(names: readonly LogPath[], recall: Recall, signal: AbortSignal): Promise<Set<Recalled>> {
+    const lost = new Set<Recalled>()
+    for (let from = 0; from < names.length; from += limits.maxQueryPaths) {
+      const told = await recall(names.slice(from, from + limits.maxQueryPaths), signal)
+      if (told.is !== 'told') {
+        this.#world.journal.streamsUnknown(told.why)
+        return lost
+      }
+      // What goes on in a stream must come after what the server has of it, also where this clock is not set.
+      await this.#queue.outdo(told.timeMs)
+      for (const generation of told.generations) lost.add(generation)
+    }
+    return lost
+  }
+
+  /** The files at their stream's path first: what is left of the streams can only be of files that were renamed. */
+  async #match(strangers: readonly Stranger[], lost: Set<Recalled>, round: Round): Promise<ResumePoint[]> {
+    const points = new Map<Stranger, ResumePoint>()
+    for (const isRenamed of [false, true]) {
+      for (const stranger of strangers.filter((one) => !points.has(one))) {
+        const path = logPathFromBytes(stranger.found.path)
+        const possible = [...lost].filter((generation) => isRenamed || generation.path === path)
+        if (possible.length === 0) continue
+        await round.attempt(stranger.found.path, async () => {
+          const matched = await this.#matchOne(stranger, possible)
+          if (!matched) return
+          points.set(stranger, matched.point)
+          lost.delete(matched.generation)
+        })
+      }
+    }
+    return [...points.values()]
+  }
+
+  async #matchOne(
+    { found: { path } }: Stranger,
+    possible: readonly Recalled[],
+  ): Promise<{ readonly generation: Recalled; readonly point: ResumePoint } | undefined> {
+    await using file = await this.#world.files.openToRead(path)
+    const facts = await file.facts()
+    const generation = await recogniseRecalled(possible, file, facts.size)
+    if (!generation) return undefined
+    const position = await this.#beyondQueued(generation, file)
+    const place = await placeOf(this.#world.files, path)
+    const evidence = await evidenceAt(file, position)
+    const { stream, path: began } = generation
+    return {
+      generation,
+      point: { stream, path: began, identity: identityOf(facts), position, evidence, place },
+    }
+  }
+
+  /** Where its records end that still wait here: what is in the queue need not be read again. */
+  async #beyondQueued({ stream, position }: Recalled, file: OpenFile): Promise<ByteOffset> {
+    const hashes = new RangeHashes(file)
+    let end: number = position
+    for await (const range of this.#queue.shipped(stream)) {
+      if (range.offset > end || !(await hashes.hold([range]))) break
+      end = Math.max(end, range.offset + range.length)
+    }
+    return end as ByteOffset
+  }
+
+  async #resume(points: readonly ResumePoint[]): Promise<void> {
+    await this.#queue.setResumePoints(points)
+    for (const { stream, path, position } of points)
+      this.#world.journal.streamRecalled(showLogPath(path), stream, position)
+  }
+}
+
+/** The paths of these files, and those that they had before they were rotated. */
+function namesOf(strangers: readonly Stranger[]): LogPath[] {
+  const names = strangers.flatMap(({ found: { path } }) => {
+    const before = Buffer.from(Buffer.from(path).toString('latin1').replace(rotationSuffix, ''), 'latin1')
+    return [path, before].map(logPathFromBytes).filter((name) => name !== undefined)
+  })
+  return [...new Set(names)]
+}

@@ -1,0 +1,40 @@
+import { appendFile, writeFile } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import type { FileFacts, Files } from '../../agent/world.ts'
+import { Ground, queued } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
+
+/** Files that claim to be larger than what can be read of them, as those of sysfs do. */
+function hollow(size: number, read: () => void): (real: Files) => Files {
+  const claimed = (facts: FileFacts): FileFacts => (facts.isFile ? { ...facts, size } : facts)
+  return (real) => ({
+    ...openedAs((file) => ({
+      read: (into, position) => {
+        read()
+        return file.read(into, position)
+      },
+      facts: async () => claimed(await file.facts()),
+    }))(real),
+    facts: async (path) => claimed(await real.facts(path)),
+  })
+}
+
+test('a file that is shorter than it says is read to its end, and on when there is more, and rests in between', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  await writeFile(path, 'hello\n')
+  let reads = 0
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 6)
+      const before = reads
+      for (let looks = 0; looks < 10; looks++) await watch.capture.look()
+      while (watch.capture.followed[0]?.turn !== 'none') await watch.capture.look()
+      expect(reads - before).toBeLessThan(100)
+      await appendFile(path, 'more\n')
+      await queued(watch, 11)
+    },
+    { files: hollow(4096, () => void reads++) },
+  )
+  expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'hello\nmore\n' }])
+}, 10_000)
