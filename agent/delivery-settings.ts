@@ -97,7 +97,7 @@ export const serverSettings = Type.Object(
     clientKey: optionalPath('The key of `server.clientCertificate`, as a PEM file.'),
     proxy: optionalText(
       'The proxy on the way to the server. Without it `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY` of the ' +
-        'environment count; `none`: those neither.',
+        'environment count; `none`: those neither. What goes to a loopback address by `http://` uses none.',
       'http://HOST:PORT, https://HOST:PORT or none',
       isProxy,
     ),

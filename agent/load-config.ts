@@ -153,8 +153,13 @@ function findConflicts(checked: Settings, folder: string): readonly Problem[] {
   return broken.map(({ path, expected }) => wrong(path, expected, valueAt(checked, path)))
 }
 
-function isPrivateWay({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(hostname)
+function isPrivateWay(url: URL): boolean {
+  return url.protocol === 'https:' || staysHere(url)
+}
+
+/** In clear text to this machine: no proxy may see it. */
+function staysHere({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(hostname)
 }
 
 function throwIfAny(problems: readonly Problem[], file: ConfigFile, overrides: OverrideMap): void {
@@ -209,7 +214,7 @@ function toServer(server: Settings['server'], folder: string, env: Environment):
       clientCertificate === undefined || clientKey === undefined
         ? undefined
         : { certificate: pathOf(clientCertificate), key: pathOf(clientKey) },
-    proxy: toProxy(proxy, new URL(url), env),
+    proxy: staysHere(new URL(url)) ? {} : toProxy(proxy, new URL(url), env),
   }
 }
 

@@ -119,7 +119,8 @@ export class Delivery {
     const abandon = (): void => this.#abandoning.abort()
     signal.addEventListener('abort', abandon)
     try {
-      this.#askTerms(tasks)
+      // Behind a gate it waits for something to send: a gate is not looked at for this.
+      if (!this.#options.gate) this.#askTerms(tasks)
       while (!signal.aborted) await this.#deliverOn(tasks, signal)
     } finally {
       signal.removeEventListener('abort', abandon)

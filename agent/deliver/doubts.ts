@@ -3,6 +3,8 @@ import type { Batch } from '../queue/batch.ts'
 
 /** After so many answers that are none, the server is taken for one that cannot be asked. */
 const believedFailures = 3
+/** After so many that were cut though they had left, too: more, for a bad link cuts some. */
+const believedCuts = 6
 
 /**
  * Batches that left at least in part and of which no receipt came: the server may have stored some of their records, and is
@@ -11,6 +13,7 @@ const believedFailures = 3
 export class Doubts {
   readonly #batches: Batch[] = []
   #failures = 0
+  #cuts = 0
   /** Whether the server knows what it is asked; found out by asking. */
   #canAsk = true
 
@@ -36,6 +39,7 @@ export class Doubts {
   /** They are answered for. */
   settle(batches: readonly Batch[]): void {
     this.#failures = 0
+    this.#cuts = 0
     for (const batch of batches) this.#batches.splice(this.#batches.indexOf(batch), 1)
   }
 
@@ -46,6 +50,15 @@ export class Doubts {
     if (isUnknown) this.#canAsk = false
     if (isUnknown || this.#failures >= believedFailures) this.settle(batches)
     return isUnknown
+  }
+
+  /**
+   * The question left, at least in part, and no answer came. Somebody on the way may let batches through and this not: after
+   * a few times they are to be sent again as they are.
+   */
+  cut(batches: readonly Batch[]): void {
+    this.#cuts++
+    if (this.#cuts >= believedCuts) this.settle(batches)
   }
 
   /** Another server may answer now, or the same one a version later. */

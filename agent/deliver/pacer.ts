@@ -36,7 +36,7 @@ export class Pacer {
   readonly #model: LinkModel
   readonly #clock: Clock
   readonly #limit: TokenBucket | undefined
-  /** Rings when a piece has left, and when a passage opens or closes. */
+  /** Rings when a piece was granted or has left, and when a passage opens or closes. */
   readonly moved = new Doorbell()
   readonly #open = new Set<OpenPassage>()
 
@@ -86,6 +86,8 @@ export class Pacer {
       return 0
     } finally {
       passage.isWaiting = false
+      // Who is behind it has its turn, even where its piece never leaves.
+      this.moved.ring()
     }
   }
 

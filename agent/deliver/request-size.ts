@@ -11,6 +11,9 @@ const leastAimedBytes = 48 * 1024
 /** Before anything is known of the link the first request is small, so that its receipt comes soon; the next is larger. */
 const firstBytes = 16 * 1024
 const stepBytes = 128 * 1024
+/** What was found too large is approached slowly: each time it is reached costs a request. */
+const leastCautiousStepBytes = 1024
+const cautiousStep = 1 / 128
 
 /** What the size depends on. */
 export type KnownLink = Pick<LinkModel, 'rate' | 'pipeBytes' | 'isGrowing'>
@@ -21,8 +24,11 @@ export type KnownLink = Pick<LinkModel, 'rate' | 'pipeBytes' | 'isGrowing'>
  */
 export class RequestSize {
   readonly #configured: number
+  /** By configuration, and by what the server says of itself. */
   #allowed: number
   #limit: number
+  /** What was answered 413, whatever the server says that it takes: there may be a proxy in front. */
+  #refused = Infinity
   #aimedMs = leastAimedMs
 
   constructor(maxBytes: number) {
@@ -33,7 +39,10 @@ export class RequestSize {
 
   /** In bytes, behind so many requests that are under way; a record that is larger travels alone. */
   next(link: KnownLink, underWay: number): number {
-    return Math.max(1, Math.floor(Math.min(this.#aimed(link, underWay), this.#limit, this.#allowed)))
+    return Math.max(
+      1,
+      Math.floor(Math.min(this.#aimed(link, underWay), this.#limit, this.#allowed, this.#refused)),
+    )
   }
 
   /** At least what fills the link: while one request tries it out after a cut, it is not idle. */
@@ -45,6 +54,7 @@ export class RequestSize {
 
   grow(): void {
     this.#limit = Math.min(this.#configured, this.#limit + stepBytes)
+    this.#refused += Math.max(leastCautiousStepBytes, this.#refused * cautiousStep)
     this.#aimedMs = Math.min(mostAimedMs, this.#aimedMs * aimGrowth)
   }
 
@@ -54,9 +64,9 @@ export class RequestSize {
     this.#aimedMs = leastAimedMs
   }
 
-  /** The server found so many bytes too large: no request is as large again until it says what it takes. */
+  /** So many bytes were too large, for the server or for a proxy: half of it is tried, and then slowly more. */
   refusedAt(bytes: number): void {
-    this.#allowed = Math.max(1, Math.floor(Math.min(this.#allowed, bytes) / 2))
+    this.#refused = Math.max(1, Math.min(this.#refused, bytes) / 2)
   }
 
   /** What the server takes. */

@@ -193,8 +193,10 @@ export class Requests {
   }
 
   async #suspect(batch: Batch, { why }: Failed): Promise<void> {
-    if (this.suspects.failed(batch, why, this.#receipts) !== 'aside') return
-    await this.#parts.queue.setAside(batch.entries.map((entry) => ({ ...entry, why })))
+    const fate = this.suspects.failed(batch, this.#receipts)
+    // So many in a row, and no receipt: then it is not theirs, and any of them may try whether it is over.
+    if (fate === 'full') return this.release()
+    if (fate === 'aside') await this.#parts.queue.setAside(batch.entries.map((entry) => ({ ...entry, why })))
   }
 
   /** Asks about batches in doubt: what the server has is forgotten, the rest can be sent again. */
@@ -228,6 +230,7 @@ export class Requests {
     const { course, why, retryAfterMs } = failed
     hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
+    if (answer.is === 'cut' && answer.sentBytes > 0) this.doubts.cut(batches)
     // It answered: that it cannot be asked is no reason to wait.
     if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return
     throw new Undelivered(why, { course, retryAfterMs, isCut: answer.is === 'cut' })
@@ -238,9 +241,9 @@ export class Requests {
     if (!this.suspects.holds(batch)) this.#parts.queue.giveBack(batch)
   }
 
-  /** What it held back can be handed out again. */
+  /** What was passed over can be handed out again. */
   release(): void {
     const { queue } = this.#parts
-    for (const batch of this.suspects.release()) queue.giveBack(batch)
+    for (const batch of this.suspects.release()) if (!this.carries(batch)) queue.giveBack(batch)
   }
 }

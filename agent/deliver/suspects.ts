@@ -1,13 +1,13 @@
 import type { Batch } from '../queue/batch.ts'
+import { placeText } from '../queue/index-entry.ts'
 
 /** So often a record alone must bring an answer that brings down its request, while others get through. */
 const believedTimes = 3
-/** Held back at a time. */
-const maxSuspects = 16
+/** Held back at a time, in memory. */
+const maxHeld = 32
+const maxHeldBytes = 32 << 20
 
-interface Suspect {
-  readonly batch: Batch
-  readonly why: string
+interface Count {
   times: number
   /** Receipts that there had been when it failed last. */
   receipts: number
@@ -18,44 +18,59 @@ interface Suspect {
  * passed over, so that they block nothing. Only where others get receipts meanwhile is it theirs and not the server's.
  */
 export class Suspects {
-  readonly #suspects: Suspect[] = []
+  /** In the order in which they are tried again. */
+  readonly #held: Batch[] = []
+  /** By place: what is known of a record outlasts its being held. */
+  readonly #counts = new Map<string, Count>()
+  /** Receipts that there had been when any failed last. */
+  #failedAt = -1
 
   /** A batch of one record failed; `receipts` have come so far. What becomes of it? */
-  failed(batch: Batch, why: string, receipts: number): 'aside' | 'passedOver' | 'kept' {
-    const known = this.#suspects.find((suspect) => suspect.batch === batch)
-    if (known) return this.#again(known, receipts)
-    const newest = this.#suspects.at(-1)
-    const isServers = newest !== undefined && newest.receipts === receipts
-    if (isServers || this.#suspects.length === maxSuspects) return 'kept'
-    this.#suspects.push({ batch, why, times: 1, receipts })
+  failed(batch: Batch, receipts: number): 'aside' | 'passedOver' | 'full' {
+    this.#drop(batch)
+    this.#failedAt = receipts
+    if (this.#count(batch, receipts) >= believedTimes) {
+      this.#counts.delete(placeOf(batch))
+      return 'aside'
+    }
+    const bytes = this.#held.reduce((sum, held) => sum + held.bytes.length, batch.bytes.length)
+    if (this.#held.length === maxHeld || bytes > maxHeldBytes) return 'full'
+    this.#held.push(batch)
     return 'passedOver'
   }
 
-  #again(suspect: Suspect, receipts: number): 'aside' | 'passedOver' {
-    if (receipts > suspect.receipts) suspect.times++
-    suspect.receipts = receipts
-    if (suspect.times < believedTimes) return 'passedOver'
-    this.cleared(suspect.batch)
-    return 'aside'
+  /** A time counts where a receipt came since the one before. */
+  #count(batch: Batch, receipts: number): number {
+    const known = this.#counts.get(placeOf(batch))
+    const times = (known?.times ?? 0) + (receipts > (known?.receipts ?? -1) ? 1 : 0)
+    this.#counts.set(placeOf(batch), { times, receipts })
+    return times
   }
 
   holds(batch: Batch): boolean {
-    return this.#suspects.some((suspect) => suspect.batch === batch)
+    return this.#held.includes(batch)
   }
 
-  /** One to be tried again: others got receipts since, or, where nothing else waits, any. */
+  /** One to be tried again: one for each receipt that others get, or, where nothing else waits, each in turn. */
   next(receipts: number, isAlone: boolean): Batch | undefined {
-    return this.#suspects.find((suspect) => isAlone || suspect.receipts < receipts)?.batch
+    return isAlone || receipts > this.#failedAt ? this.#held[0] : undefined
   }
 
-  /** It got through, or is set aside. */
+  /** It got through. */
   cleared(batch: Batch): void {
-    const index = this.#suspects.findIndex((suspect) => suspect.batch === batch)
-    if (index >= 0) this.#suspects.splice(index, 1)
+    this.#drop(batch)
+    for (const entry of batch.entries) this.#counts.delete(placeText(entry))
+  }
+
+  #drop(batch: Batch): void {
+    const index = this.#held.indexOf(batch)
+    if (index >= 0) this.#held.splice(index, 1)
   }
 
   /** All of them, which are then held no more. */
   release(): readonly Batch[] {
-    return this.#suspects.splice(0).map(({ batch }) => batch)
+    return this.#held.splice(0)
   }
 }
+
+const placeOf = ({ entries: [entry] }: Batch): string => (entry ? placeText(entry) : '')

@@ -9,6 +9,8 @@ import type { RequestParts } from './requests.ts'
 
 /** The least time between two questions. */
 const leastPauseMs = 60_000
+/** Who sends without a failure asks so often: a store can be emptied between two requests. */
+const usualPauseMs = 5 * 60_000
 /** Stores that this drone has met: as many as are remembered. */
 const maxStores = 16
 
@@ -20,7 +22,8 @@ const question: LinkRequest = {
 }
 
 /**
- * What the server takes, and which store it has. Asked for at the start and when there is a link again, and remembered.
+ * What the server takes, and which store it has. Asked for at the start, when there is a link again, and now and then while
+ * there is something to send; and remembered.
  * Nobody signs it: it can only make requests and chunks smaller. A store that was never met before is asked for a record
  * that has a receipt: where it does not have it, receipts were lost.
  */
@@ -54,7 +57,7 @@ export class Terms {
   }
 
   get isDue(): boolean {
-    return this.#isDue && this.#nowMs - this.#askedMs >= leastPauseMs
+    return this.#nowMs - this.#askedMs >= (this.#isDue ? leastPauseMs : usualPauseMs)
   }
 
   /** There was no link for a while: another server may answer now. */

@@ -432,6 +432,17 @@ describe('a variable or a flag', () => {
     expect(fromEnv.server.publicKeys.map((key) => base64url(key.bytes))).toEqual([otherKey, publicKey])
   })
 
+  test.each(['127.0.0.1', 'localhost', '[::1]'])('of a proxy counts, but not for http:// to %s', (host) => {
+    const proxy = 'http://proxy.example.org:3128'
+    const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy }
+    const here = withChange('https://logs.example.org', `http://${host}:8443`)
+    expect(configOf(here, { env }).server.proxy).toEqual({})
+    const there = withChange('https://logs.example.org', `https://${host}:8443`)
+    expect(configOf(there, { env }).server.proxy).toEqual({ HTTPS_PROXY: proxy })
+    const far = withChange('https://logs.example.org', 'http://logs.example.org\n  allowInsecure: true')
+    expect(configOf(far, { env }).server.proxy).toEqual({ HTTP_PROXY: proxy })
+  })
+
   test('is obeyed as the proxy of other programs is, but not where it is none that can be used', () => {
     const proxyOf = (env: Record<string, string>) => configOf(valid, { env }).server.proxy
     const usable = { HTTPS_PROXY: 'http://10.0.0.1:3128', NO_PROXY: 'localhost' }

@@ -93,6 +93,39 @@ describe('after a cut', () => {
   })
 })
 
+test('where batches get through and the question never does, it is sent without asking', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  const first = await kit.chunks()
+  first.answer(cut('ECONNRESET', 5))
+  for (let time = 1; time <= 6; time++) {
+    await kit.world.told.told('deliveryFailed', time)
+    await kit.world.clock.skip()
+    const question = await kit.question(time)
+    question.answer(cut('ECONNRESET', 40))
+  }
+  await kit.world.told.told('deliveryFailed', 7)
+  await kit.world.clock.skip()
+  const second = await kit.chunks(2)
+  expect(seqsOf(second)).toEqual([0])
+  kit.store(second)
+  await kit.emptied()
+})
+
+test('where nothing of the question leaves either, it is asked first for as long as that lasts', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  const first = await kit.chunks()
+  first.answer(cut('ECONNRESET', 5))
+  for (let time = 1; time <= 20; time++) {
+    await kit.world.told.told('deliveryFailed', time)
+    await kit.world.clock.skip()
+    const question = await kit.question(time)
+    question.answer(cut('ECONNREFUSED', 0))
+  }
+  expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
+})
+
 describe('a record that brings down its request, alone', () => {
   test('is passed over, and set aside when that happens for the third time while others get receipts', async () => {
     await using kit = await DeliveryKit.start(['bad\n'])
@@ -112,6 +145,31 @@ describe('a record that brings down its request, alone', () => {
     ])
     expect(kit.queue.ledger.records).toBe(1)
   })
+
+  test.each([400, 413])(
+    'blocks nothing behind it, even where the next is answered %i as well',
+    async (status) => {
+      await using kit = await DeliveryKit.start(['bad\n', 'bad\n', 'good\n', 'good\n', 'good\n', 'good\n'])
+      kit.run({ requestMaxBytes: 1 })
+      const order: number[] = []
+      for (let time = 1, failures = 0; kit.queue.ledger.records > kit.queue.aside.length; time++) {
+        const sent = await kit.chunks(time)
+        const [seq = 0] = seqsOf(sent)
+        order.push(seq)
+        if (seq > 1) {
+          kit.store(sent)
+          await kit.world.told.told('forgotten', time - failures)
+          continue
+        }
+        sent.answer(answered(status))
+        await kit.world.told.told('deliveryFailed', ++failures)
+        await kit.world.clock.skip()
+      }
+      // One of them is tried again with each receipt, in turn.
+      expect(order).toEqual([0, 1, 2, 0, 3, 1, 4, 0, 5, 1])
+      expect(kit.queue.aside.map(({ seq }) => Number(seq))).toEqual([0, 1])
+    },
+  )
 
   test('is kept where nothing else gets through either: then it is not the record', async () => {
     await using kit = await DeliveryKit.start(['one\n'])

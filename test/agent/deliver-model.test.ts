@@ -251,12 +251,22 @@ describe('the size of requests', () => {
     expect(size.next(model, 0)).toBe(1)
   })
 
-  test('stays under one that was too large, until the server says what it takes', () => {
+  test('stays under one that was too large, whatever the server says that it takes, and grows slowly again', () => {
     const size = new RequestSize(4 << 20)
     const model = known()
     size.refusedAt(3 << 20)
-    for (let times = 0; times < 100; times++) size.grow()
     expect(size.next(model, 0)).toBe((3 << 20) / 2)
+    size.allow(4 << 20)
+    expect(size.next(model, 0)).toBe((3 << 20) / 2)
+    for (let times = 0; times < 50; times++) size.grow()
+    expect(size.next(model, 0)).toBeLessThan(3 << 20)
+    for (let times = 0; times < 200; times++) size.grow()
+    expect(size.next(model, 0)).toBe(4 << 20)
+  })
+
+  test('is no more than the server says', () => {
+    const size = new RequestSize(4 << 20)
+    const model = known()
     size.allow(2 << 20)
     expect(size.next(model, 0)).toBe(2 << 20)
     size.allow(1 << 30)

@@ -64,6 +64,20 @@ describe('what the server says of itself', () => {
 })
 
 describe('a store that was never met before', () => {
+  test('is noticed without a failure, too: whoever sends asks every five minutes', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run()
+    await kit.introduce(first)
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    kit.world.clock.advance(5 * minuteMs)
+    await kit.append('two\n')
+    kit.store(await kit.chunks(2))
+    await kit.introduce(second, 2)
+    kit.store(await kit.question(), () => false)
+    expect(await kit.world.told.told('receiptsLost')).toEqual([second])
+  })
+
   test('and does not have the last record that has a receipt: a person is told, and files are begun again, once', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     let lost = 0

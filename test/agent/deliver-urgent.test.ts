@@ -51,6 +51,21 @@ describe('bodies on their way out', () => {
     expect(await waiting).toBeGreaterThan(0)
   })
 
+  test('do not wait for an older one whose piece was let go and never leaves', async () => {
+    const clock = new FakeClock()
+    const model = knowing(clock)
+    const pacer = new Pacer(model, clock)
+    const [older, younger] = [pacer.open('normal', 50_000_000), pacer.open('normal', 50_000)]
+    while (model.waitMs(clock.monotonicMs()) === 0) await older.take(50_000, never)
+    const given: Passage[] = []
+    for (const passage of [older, younger]) void passage.take(50_000, never).then(() => given.push(passage))
+    for (let turns = 0; turns < 1000 && given.length < 2; turns++) {
+      clock.advance(1)
+      await Promise.resolve()
+    }
+    expect(given).toEqual([older, younger])
+  })
+
   test('go no faster than the limit that was set', async () => {
     const clock = new FakeClock()
     const pacer = new Pacer(new LinkModel(), clock, new TokenBucket(10_000, clock.monotonicMs()))
