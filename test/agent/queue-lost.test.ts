@@ -2,6 +2,7 @@ import { appendFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promi
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { recogniseByContent } from '../../agent/capture/identity.ts'
+import { Witness } from '../../agent/capture/witness.ts'
 import { realWorld } from '../../agent/world.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { recordOpening } from '../../protocol/record.ts'
@@ -113,10 +114,12 @@ test('a lost resume point of which no bytes are left is not taken for that of it
   const point = { ...resume, path: labelOf(path).path, identity: unknown, position: 0 as ByteOffset }
   await using file = await realWorld().files.openToRead(Buffer.from(path))
   const found = { path: Buffer.from(path), identity }
-  const recognised = await recogniseByContent(new Set([point]), found, file, await file.facts(), false)
-  expect(recognised).toBeUndefined()
+  const facts = await file.facts()
+  const ask = (about: typeof point) =>
+    recogniseByContent(new Set([about]), found, file, facts, false, new Witness())
+  expect(await ask(point)).toBeUndefined()
   const known = { ...point, identity: { ...identity, device: '1' } }
-  expect(await recogniseByContent(new Set([known]), found, file, await file.facts(), false)).toBe(known)
+  expect(await ask(known)).toBe(known)
 })
 
 test('a queue that was lost does not pass over what was written since, though startAt is end', async () => {
