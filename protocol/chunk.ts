@@ -1,4 +1,4 @@
-import type { ByteOffset, StreamId } from './ids.ts'
+import type { StreamId } from './ids.ts'
 import type { LogPath } from './log-path.ts'
 
 /** What an admin said about the logs of a source: names and values, at most 1 KiB encoded. */
@@ -9,10 +9,4 @@ export interface StreamLabel {
   readonly stream: StreamId
   readonly path: LogPath
   readonly tags: Tags
-}
-
-/** Bytes as they stand in a log file, at least one, from `offset` on. */
-export interface Chunk extends StreamLabel {
-  readonly offset: ByteOffset
-  readonly bytes: Uint8Array
 }

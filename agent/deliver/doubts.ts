@@ -14,7 +14,7 @@ export class Doubts {
   readonly #batches: Batch[] = []
   #failures = 0
   #cuts = 0
-  /** Whether the server knows what it is asked; found out by asking. */
+  /** Whether the server knows what it is asked; found out by asking, and kept until the agent starts again. */
   #canAsk = true
 
   /** Where nobody can be asked it is not held, and to be sent again as it is. */
@@ -59,11 +59,6 @@ export class Doubts {
   cut(batches: readonly Batch[]): void {
     this.#cuts++
     if (this.#cuts >= believedCuts) this.settle(batches)
-  }
-
-  /** Another server may answer now, or the same one a version later. */
-  mayAskAgain(): void {
-    this.#canAsk = true
   }
 }
 
