@@ -1,5 +1,5 @@
 import type { IndexStore, IndexWrite } from './index-store.ts'
-import { Turns } from './turns.ts'
+import { OneByOne } from './one-by-one.ts'
 
 /** A write of which nobody knows whether it happened. */
 export interface Doubt {
@@ -15,7 +15,7 @@ export interface Doubt {
  */
 export class DoubtfulWrites {
   readonly #index: IndexStore
-  readonly #turns = new Turns()
+  readonly #line = new OneByOne()
   #doubt: Doubt | undefined
 
   constructor(index: IndexStore) {
@@ -24,7 +24,7 @@ export class DoubtfulWrites {
 
   /** Does the work when its turn has come and nothing is in doubt any more. */
   take<T>(work: () => Promise<T>): Promise<T> {
-    return this.#turns.take(async () => {
+    return this.#line.take(async () => {
       if (await this.#doubt?.happened()) this.#doubt?.settle()
       this.#doubt = undefined
       return work()

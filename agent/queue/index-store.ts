@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { Index } from '../world.ts'
-import { Turns } from './turns.ts'
+import { OneByOne } from './one-by-one.ts'
 
 export type IndexWrite =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
@@ -33,7 +33,7 @@ function checkedValue(key: string, stored: string): string {
 export class IndexStore implements AsyncDisposable {
   readonly #reopen: () => Promise<Index>
   #index: Index
-  readonly #turns = new Turns()
+  readonly #line = new OneByOne()
 
   private constructor(index: Index, reopen: () => Promise<Index>) {
     this.#index = index
@@ -65,7 +65,7 @@ export class IndexStore implements AsyncDisposable {
   }
 
   #inTurn<T>(work: (index: Index) => Promise<T>): Promise<T> {
-    return this.#turns.take(() => this.#attempt(work))
+    return this.#line.take(() => this.#attempt(work))
   }
 
   async #attempt<T>(work: (index: Index) => Promise<T>): Promise<T> {
@@ -80,7 +80,7 @@ export class IndexStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turns.ended()
+    await this.#line.ended()
     await this.#index.close()
   }
 }

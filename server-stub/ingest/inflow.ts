@@ -5,7 +5,7 @@ import type { RecordFacts } from '../catalog/catalog.ts'
 import type { Judgement } from './judge.ts'
 import type { Sender } from './sender.ts'
 import type { Settler, SettlerParts } from './settle.ts'
-import { Turns } from './turns.ts'
+import { TurnsByName } from './turns-by-name.ts'
 
 export interface InflowParts extends SettlerParts {
   readonly settler: Settler
@@ -28,7 +28,7 @@ export class Inflow implements AsyncDisposable {
   readonly #sender: Sender
   readonly #parts: InflowParts
   readonly #tell: (fate: Fate) => void
-  readonly #turns = new Turns()
+  readonly #turns = new TurnsByName()
   readonly #open: Disposable
   #intake: Intake | undefined
   /** Ends the wait for the rest of the batch. */

@@ -7,7 +7,7 @@ import type { BlobKey, BlobStore } from '../store/blob-store.ts'
 import type { Arrival, Intake } from './intake.ts'
 import { KnownHere, type Judgement } from './judge.ts'
 import { lostBlobs } from './lost-blobs.ts'
-import { Turns } from './turns.ts'
+import { TurnsByName } from './turns-by-name.ts'
 
 export interface SettlerParts {
   readonly clock: Clock
@@ -24,7 +24,7 @@ export interface Settled {
 /** Makes batches durable, one of a device at a time. */
 export class Settler {
   readonly #parts: SettlerParts
-  readonly #turns = new Turns()
+  readonly #turns = new TurnsByName()
   /** By device: what each blob brings that is in the store, or may be, and is not yet known to be committed. */
   readonly #unsettled = new Map<DeviceId, readonly Commit[]>()
 

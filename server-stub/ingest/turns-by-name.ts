@@ -1,5 +1,5 @@
 /** Lets those who ask under one name go one after the other, in the order in which they asked. */
-export class Turns {
+export class TurnsByName {
   readonly #last = new Map<string, Promise<void>>()
 
   /** Waits for the turn, which lasts until it is disposed of. */

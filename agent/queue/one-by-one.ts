@@ -1,5 +1,5 @@
 /** Lets one piece of work in after the other, in the order in which they come. */
-export class Turns {
+export class OneByOne {
   #last: Promise<unknown> = Promise.resolve()
 
   /** Settles as the work does; one that fails does not hold up the next. */
