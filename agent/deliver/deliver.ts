@@ -2,11 +2,10 @@ import pRetry from 'p-retry'
 import type { PublicKey, Signer } from '../../protocol/ed25519-policy.ts'
 import { base64url, sha256 } from '../../protocol/ids.ts'
 import type { LinkReport } from '../control/report.ts'
-import { Doorbell } from '../doorbell.ts'
+import { anyRing, Doorbell, ringsOf } from '../doorbell.ts'
 import type { Queue } from '../queue/queue.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
-import { anyRing, ringsOf } from './any-ring.ts'
 import type { RetryPolicy } from './backoff.ts'
 import { Dispatch } from './dispatch.ts'
 import type { Gate } from './gate.ts'
@@ -146,7 +145,7 @@ export class Delivery {
       this.#throwFailure()
       if (await this.#hold.isClosed()) await this.#hold.opened(signal)
       else if (await this.#startNext(tasks)) continue
-      else await anyRing(bells, seen, this.#world.clock, signal)
+      else await anyRing(bells, seen, this.#dispatch.gatherMs, this.#world.clock, signal)
     }
   }
 

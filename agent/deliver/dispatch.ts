@@ -10,6 +10,11 @@ const maxUnknown = 3
 const leastLeadMs = 100
 /** Besides, for what is urgent. */
 const maxUrgent = 2
+/**
+ * Where records come thick and fast, a batch that does not fill a request is begun no sooner than this after the last one:
+ * each request has its costs, whatever it carries. What comes alone goes at once.
+ */
+const gatherMs = 100
 
 export type Next = { readonly is: 'question' } | { readonly is: 'batch'; readonly batch: Batch }
 
@@ -23,6 +28,9 @@ export class Dispatch {
   /** When a lane had nothing to give, by the rings of the queue. */
   readonly #emptyAt = new Map<Lane, number>()
   readonly #terms: Pick<Terms, 'maxBatchRecords'>
+  /** When the last batch was begun. */
+  #beganMs = -Infinity
+  #isGathering = false
 
   constructor(parts: RequestParts, requests: Requests, terms: Pick<Terms, 'maxBatchRecords'>) {
     this.#parts = parts
@@ -43,6 +51,21 @@ export class Dispatch {
     return batch && { is: 'batch', batch }
   }
 
+  /** How long until a batch is to be begun, even where nothing more comes. */
+  get gatherMs(): number {
+    return this.#isGathering ? this.#restOfGatheringMs : Infinity
+  }
+
+  get #restOfGatheringMs(): number {
+    return Math.max(0, this.#beganMs + gatherMs - this.#parts.world.clock.monotonicMs())
+  }
+
+  /** Fewer than the next request takes wait to be sent, and it is not their time. */
+  #gathers(bytes: number): boolean {
+    const waiting = this.#parts.queue.ledger.bytes - this.#requests.bytes
+    return waiting > 0 && waiting < bytes && this.#restOfGatheringMs > 0
+  }
+
   /** After an answer that was no receipt the trial is over with a receipt only. */
   get #mayFollow(): boolean {
     const { count, doubts, wasCut, hasLeft } = this.#requests
@@ -55,6 +78,7 @@ export class Dispatch {
   }
 
   async #waiting(): Promise<Batch | undefined> {
+    this.#isGathering = false
     const open = lanes.filter((lane) => this.#admits(lane))
     for (const lane of open) {
       const batch = await this.#take(lane)
@@ -68,9 +92,12 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const maxRecords = this.#terms.maxBatchRecords
-    const batch = await queue.take(size.next(model, this.#requests.count), maxRecords, lane)
-    if (!batch) this.#emptyAt.set(lane, rings)
+    const bytes = size.next(model, this.#requests.count)
+    this.#isGathering = lane !== 'high' && this.#gathers(bytes)
+    if (this.#isGathering) return undefined
+    const batch = await queue.take(bytes, this.#terms.maxBatchRecords, lane)
+    if (batch) this.#beganMs = this.#parts.world.clock.monotonicMs()
+    else this.#emptyAt.set(lane, rings)
     return batch
   }
 

@@ -4,7 +4,8 @@ export async function firstOf(
   signal: AbortSignal,
 ): Promise<void> {
   const over = new AbortController()
-  const end = (): void => over.abort()
+  // With a reason: without one an error is made, with its stack.
+  const end = (): void => over.abort('over')
   signal.addEventListener('abort', end)
   if (signal.aborted) end()
   const waiting = waits.map((wait) => wait(over.signal))

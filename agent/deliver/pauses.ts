@@ -1,8 +1,7 @@
 import type { LinkReport } from '../control/report.ts'
-import { Doorbell } from '../doorbell.ts'
+import { anyRing, Doorbell, ringsOf } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { anyRing, ringsOf } from './any-ring.ts'
 import { outagePauseMs, pauseMs, type RetryPolicy } from './backoff.ts'
 import { firstOf } from './first-of.ts'
 import { Undelivered } from './undelivered.ts'
@@ -75,9 +74,8 @@ export class Pauses {
     this.#waiting = { why, course, untilMs: clock.monotonicMs() + ms }
     journal.deliveryFailed(why, this.#failures, ms)
     changed.ring()
-    const slept = (over: AbortSignal): Promise<void> => clock.sleep(ms, over)
-    const rung = (over: AbortSignal): Promise<void> => anyRing(bells, seen, clock, over)
-    await firstOf([slept, rung, (over) => surroundings.changed(over)], signal)
+    const woken = (over: AbortSignal): Promise<void> => anyRing(bells, seen, ms, clock, over)
+    await firstOf([woken, (over) => surroundings.changed(over)], signal)
   }
 
   /** Delivery goes on. */

@@ -64,12 +64,13 @@ export class StallWatch {
 
   /** Resolves true when nothing has moved for too long, false when the signal fires first. */
   async stalled(signal: AbortSignal): Promise<boolean> {
-    while (!signal.aborted) {
+    for (;;) {
       await this.#clock.sleep(this.#stallMs / looks, signal)
+      // The kernel's table costs it milliseconds: a request that is over does not ask for it.
+      if (signal.aborted) return false
       if (this.#isHeld || (await this.#kernelMoved())) this.moved()
       if (!signal.aborted && (this.#trickles || this.#standsStill)) return true
     }
-    return false
   }
 
   get #standsStill(): boolean {
