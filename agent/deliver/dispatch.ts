@@ -1,3 +1,4 @@
+import type { ChainHead } from '../../protocol/chain.ts'
 import type { Batch } from '../queue/batch.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
 import type { RequestParts, Requests } from './requests.ts'
@@ -12,7 +13,7 @@ const leastLeadMs = 100
 const maxUrgent = 2
 /**
  * Where records come thick and fast, a batch that does not fill a request is begun no sooner than this after the last one:
- * each request has its costs, whatever it carries. What comes alone goes at once.
+ * each request has its costs, whatever it carries. What comes alone goes at once, and so does what is sent again.
  */
 const gatherMs = 100
 
@@ -30,6 +31,8 @@ export class Dispatch {
   readonly #terms: Pick<Terms, 'maxBatchRecords'>
   /** When the last batch was begun. */
   #beganMs = -Infinity
+  /** Where the queue's chain ended then. */
+  #beganAt: ChainHead | undefined
   #isGathering = false
 
   constructor(parts: RequestParts, requests: Requests, terms: Pick<Terms, 'maxBatchRecords'>) {
@@ -60,10 +63,11 @@ export class Dispatch {
     return Math.max(0, this.#beganMs + gatherMs - this.#parts.world.clock.monotonicMs())
   }
 
-  /** Fewer than the next request takes wait to be sent, and it is not their time. */
+  /** Something has come, less than the next request takes, and it is not its time. */
   #gathers(bytes: number): boolean {
-    const waiting = this.#parts.queue.ledger.bytes - this.#requests.bytes
-    return waiting > 0 && waiting < bytes && this.#restOfGatheringMs > 0
+    const { head, ledger } = this.#parts.queue
+    const waiting = ledger.bytes - this.#requests.bytes
+    return head !== this.#beganAt && waiting > 0 && waiting < bytes && this.#restOfGatheringMs > 0
   }
 
   /** After an answer that was no receipt the trial is over with a receipt only. */
@@ -96,9 +100,15 @@ export class Dispatch {
     this.#isGathering = lane !== 'high' && this.#gathers(bytes)
     if (this.#isGathering) return undefined
     const batch = await queue.take(bytes, this.#terms.maxBatchRecords, lane)
-    if (batch) this.#beganMs = this.#parts.world.clock.monotonicMs()
+    if (batch) this.#begin()
     else this.#emptyAt.set(lane, rings)
     return batch
+  }
+
+  #begin(): void {
+    const { queue, world } = this.#parts
+    this.#beganMs = world.clock.monotonicMs()
+    this.#beganAt = queue.head
   }
 
   /** What of the requests before it has not left when the next is begun: its connection may have to be made. */

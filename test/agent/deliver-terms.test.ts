@@ -18,6 +18,7 @@ async function interrupt(kit: DeliveryKit, text: string, sent: number): Promise<
   await clock.skip()
   kit.store(await kit.chunks(sent + 1))
   await told.told('deliveryRecovered', recovered + 1)
+  clock.advance(minuteMs)
   await kit.append(`${text} again`)
 }
 
@@ -36,6 +37,7 @@ describe('what the server says of itself', () => {
       expect(seqsOf(sent).length).toBeLessThanOrEqual(2)
       kit.store(sent)
       await kit.world.told.told('forgotten', time)
+      kit.world.clock.advance(minuteMs)
     }
     expect(JSON.parse((await kit.queue.recall('capabilities')) ?? '')).toMatchObject(limits)
   })
