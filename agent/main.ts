@@ -4,6 +4,7 @@ import { writeSync } from 'node:fs'
 import { isSea } from 'node:sea'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setFlagsFromString } from 'node:v8'
 import { exits } from '../protocol/fault.ts'
 import { errorText, exitStatusOf } from './cli/exit-status.ts'
 import type { Terminal } from './cli/terminal.ts'
@@ -14,6 +15,11 @@ const isCapable = process.env['TERM'] !== 'dumb'
 /** What a process of this program is called that hands the configuration over: nobody else starts one by this name. */
 const checkName = 'logbox-agent-check'
 const handOverDescriptor = 3
+/**
+ * What costs the agent CPU is native code; what V8's optimizing compilers would add is 6 MiB. Said here and not where the
+ * program starts, because V8 refuses all code caches that were made with other flags.
+ */
+const withoutOptimizers = ['--no-turbofan', '--no-maglev']
 /** Set where this program cannot start itself, as under an emulator. */
 const hereVariable = 'LOGBOX_ONE_PROCESS'
 
@@ -37,6 +43,7 @@ async function runAgent(args: readonly string[]): Promise<number> {
   const { status, config } = (await checkElsewhere(args, stopping)) ?? (await checkHere(args))
   // A configuration that is wrong, or a call for help.
   if (config === '') return status
+  for (const flag of withoutOptimizers) setFlagsFromString(flag)
   const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
   return exitStatusOf(() => runDaemon(unpackConfig(config), realWorld(), stopping), terminal)
 }

@@ -49,6 +49,18 @@ const withoutHttp2: Plugin = {
   },
 }
 
+/** Of all that MAVLink knows, the agent listens to heartbeats: the other messages would be two fifths of the program. */
+const onlyHeartbeats: Plugin = {
+  name: 'only-heartbeats',
+  setup: (esbuild) => {
+    const others = 'common|standard|ardupilotmega|uavionix|icarous|asluav|development|ualberta|storm32'
+    const dialects = new RegExp(`/mavlink-mappings/dist/lib/(${others})\\.js$`)
+    esbuild.onLoad({ filter: dialects }, () => ({ contents: '' }))
+    esbuild.onResolve({ filter: /^xml2js$/ }, ({ path }) => ({ path, namespace: 'generator' }))
+    esbuild.onLoad({ filter: /^xml2js$/, namespace: 'generator' }, () => ({ contents: '' }))
+  },
+}
+
 /**
  * yargs measures its help with string-width, which for the sake of emoji reads a good part of Unicode's data when it is
  * loaded: a quarter of the time that a command takes to start.
@@ -86,7 +98,7 @@ async function bundle(input: string, output: string): Promise<void> {
     sourcemap: 'external',
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
-    plugins: [addonFromBinary, withoutHttp2, plainWidth],
+    plugins: [addonFromBinary, withoutHttp2, onlyHeartbeats, plainWidth],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
     define: { 'import.meta.url': 'binaryUrl', 'Intl.ListFormat': 'LateListFormat' },
     banner: {
