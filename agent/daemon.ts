@@ -1,5 +1,6 @@
 import manifest from '../package.json' with { type: 'json' }
 import { Capture } from './capture/capture.ts'
+import { handleLimit, spareHandles } from './capture/spare-handles.ts'
 import type { AgentConfig } from './config.ts'
 import { openControl } from './control/control-server.ts'
 import { openDelivery } from './deliver/open-delivery.ts'
@@ -42,7 +43,16 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
       return Math.min(chunks.catchUpBytes, delivery.maxChunkBytes)
     },
   }
-  const options = { sources, chunks: cut, rescanMs, maxOpenFiles, recall }
+  const handles = await handleLimit(world.files)
+  const options = {
+    sources,
+    chunks: cut,
+    rescanMs,
+    recall,
+    get maxOpenFiles() {
+      return spareHandles(maxOpenFiles, handles, queue.openSegments)
+    },
+  }
   const capture = new Capture(options, queue, world, patience.signal)
   const running = { version: manifest.version, server: server.url.href, capture, queue, delivery }
   await using _control = await openControl(config.controlSocket, running, world)

@@ -13,15 +13,14 @@ import { Finishing } from './finishing.ts'
 import { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { Lookout } from './lookout.ts'
-import { OpenFiles } from './open-files.ts'
+import { OpenFiles, type HandleBounds } from './open-files.ts'
 import { Troubles } from './troubles.ts'
 import { FolderWatch } from './watch.ts'
 
-export interface CaptureOptions {
+export interface CaptureOptions extends HandleBounds {
   readonly sources: readonly SourceConfig[]
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
   readonly rescanMs: number
-  readonly maxOpenFiles: number
   /** Asks the server what it has of files; without it nobody is asked. */
   readonly recall?: Recall
 }
@@ -60,7 +59,7 @@ export class Capture {
     const parts = { queue, clock, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
-    this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
+    this.#openFiles = new OpenFiles(world.files, options)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
     this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
     this.#finishing = new Finishing(this.#follower, parts, world)

@@ -2,19 +2,28 @@ import type { Files, OpenFile, Path } from '../world.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
 
+export interface HandleBounds {
+  /** How many log files may be held open at the moment. */
+  readonly maxOpenFiles: number
+}
+
 /**
  * The log files that are held open, so that one that is renamed or deleted is still read to its end. Never more than a set
  * number, but for those that nothing leads to any more; of the others the one that was not read for longest is closed.
  */
 export class OpenFiles implements AsyncDisposable {
   readonly #files: Files
-  readonly most: number
+  readonly #bounds: HandleBounds
   /** The one that was not used for longest first. */
   readonly #open = new Map<Generation, OpenFile>()
 
-  constructor(files: Files, most: number) {
+  constructor(files: Files, bounds: HandleBounds) {
     this.#files = files
-    this.most = most
+    this.#bounds = bounds
+  }
+
+  get most(): number {
+    return this.#bounds.maxOpenFiles
   }
 
   /** The generation's file; undefined where its path leads to another one by now. Throws where it cannot be opened. */
@@ -23,6 +32,8 @@ export class OpenFiles implements AsyncDisposable {
     if (!file) return generation.isListed ? this.#openAgain(generation) : undefined
     this.#open.delete(generation)
     this.#open.set(generation, file)
+    // What may be open shrinks when the queue needs more.
+    await this.#closeDownTo(this.most)
     return file
   }
 
@@ -72,6 +83,7 @@ export class OpenFiles implements AsyncDisposable {
 
   /** Whether any could be closed. Those that were read to their end go first. */
   async #closeDownTo(count: number): Promise<boolean> {
+    if (this.#open.size <= count) return false
     const spare = [...this.#open.keys()].filter(canBeOpenedAgain)
     const byNeed = [...spare.filter(isAtEnd), ...spare.filter((generation) => !isAtEnd(generation))]
     const closing = byNeed.slice(0, Math.max(0, this.#open.size - count))

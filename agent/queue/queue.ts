@@ -88,6 +88,11 @@ export class Queue implements AsyncDisposable {
     return this.#opened.ledger
   }
 
+  /** How many files of segments it holds open. */
+  get openSegments(): number {
+    return this.#opened.segments.count
+  }
+
   /** What is kept and not sent. */
   get aside(): readonly AsideEntry[] {
     return this.#opened.aside

@@ -87,6 +87,11 @@ export class SegmentLog implements AsyncDisposable {
     return this.#bytes
   }
 
+  /** Each is held open. */
+  get count(): number {
+    return this.#segments.size
+  }
+
   /** Oldest first. */
   get segments(): number[] {
     return [...this.#segments.keys()].toSorted((a, b) => a - b)

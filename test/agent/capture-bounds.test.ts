@@ -57,6 +57,24 @@ describe('many files', () => {
     expect(await ground.texts()).toHaveLength(100)
   })
 
+  test('are closed as soon as fewer handles are theirs', async () => {
+    await using ground = await Ground.start()
+    const { life, seen } = countedHandles(1000)
+    let most = 40
+    for (let index = 0; index < 40; index++) await writeFile(ground.path(`${index}.log`), 'one\n')
+    await ground.watch(
+      async (watch) => {
+        await queued(watch, 160)
+        expect(seen.open).toBe(40)
+        most = 8
+        await appendFile(ground.path('0.log'), 'two\n')
+        await queued(watch, 164)
+        expect(seen.open).toBe(8)
+      },
+      { ...life, mostOpenFiles: () => most },
+    )
+  })
+
   test('are all read once, and none counts as deleted, when the system has no handles left', async () => {
     await using ground = await Ground.start()
     const { life, seen } = countedHandles(10)

@@ -36,6 +36,8 @@ export interface Watch {
 export interface Life {
   readonly source?: Partial<SourceConfig>
   readonly options?: Partial<CaptureOptions>
+  /** As `options.maxOpenFiles`, where it changes. */
+  readonly mostOpenFiles?: () => number
   readonly files?: (files: Files) => Files
   readonly glob?: string
   readonly queueBytes?: number
@@ -86,7 +88,9 @@ export class Ground implements AsyncDisposable {
       sources: [sourceOf([this.path(unusual.glob ?? '*.log')], unusual.source)],
       chunks: { maxBytes: 4096, catchUpBytes: 4096, maxAgeMs: 20 },
       rescanMs: 50,
-      maxOpenFiles: 64,
+      get maxOpenFiles() {
+        return unusual.mostOpenFiles?.() ?? 64
+      },
       ...unusual.options,
     }
     const capture = new Capture(options, queue, world, patience.signal)

@@ -47,7 +47,7 @@ test('with fewer file handles than files each line arrives once, and no file is 
   await using flight = await Flight.start()
   const names = Array.from({ length: 200 }, (_, index) => `${index}.log`)
   for (const name of names) await flight.append(name, lines(name, 20))
-  const limited = ['-c', 'ulimit -n 100; exec "$@"', 'sh', process.execPath, join(root, 'agent/main.ts')]
+  const limited = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, join(root, 'agent/main.ts')]
   await flight.launch(Program.spawn('sh', [...limited, 'run', '--config', flight.configFile]))
   await flight.land('60s')
   for (const name of names) await flight.append(name, lines(name, 20, 20))
