@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fetchStatus } from '../../agent/control/control-client.ts'
+import { fetchStatus, requestFlush } from '../../agent/control/control-client.ts'
 import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
 import { loadSigner } from '../../agent/key-file.ts'
 import { makeKeyFile } from '../../agent/make-key.ts'
@@ -9,6 +9,7 @@ import { realWorld } from '../../agent/world.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
 import { makeStore, openStore } from '../../server-stub/parts.ts'
+import { askUntil } from './ask-until.ts'
 import { configOf, deviceName } from './flight-config.ts'
 import { differences, findings } from './flight-oracle.ts'
 import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
@@ -85,6 +86,10 @@ export class Flight implements AsyncDisposable {
 
   get folder(): string {
     return this.#folder
+  }
+
+  get #control(): string {
+    return join(this.#folder, 'agent.sock')
   }
 
   /** Of a log, by its name. */
@@ -177,25 +182,24 @@ export class Flight implements AsyncDisposable {
     return { status, report: JSON.parse(last) as FlushReport }
   }
 
-  /** Flushes; throws where not everything has a receipt. */
-  async land(timeout = '30s'): Promise<FlushReport> {
-    const { status, report } = await this.flush(timeout)
-    if (status !== 0)
-      throw new Error(`flush ended with ${status}: ${JSON.stringify(report)}\n${this.#journals()}`)
-    return report
+  /** Everything that stands in the files has a receipt; throws where it has not in time. As `flush`, without its program. */
+  async land(timeoutMs = 120_000): Promise<FlushReport> {
+    const reports = await Array.fromAsync(requestFlush(this.#control, timeoutMs)).catch((cause: unknown) => {
+      throw new Error(`not landed\n${this.#journals()}`, { cause })
+    })
+    const last = reports.at(-1)
+    if (!last?.done) throw new Error(`not landed: ${JSON.stringify(last)}\n${this.#journals()}`)
+    return last
   }
 
   /** What the agent says over its control socket. */
   status(): Promise<StatusReport> {
-    return fetchStatus(join(this.#folder, 'agent.sock'))
+    return fetchStatus(this.#control)
   }
 
-  /** The first status that fits, asked for again at once. */
-  async statusUntil(fits: (report: StatusReport) => boolean): Promise<StatusReport> {
-    for (;;) {
-      const report = await this.status()
-      if (fits(report)) return report
-    }
+  /** The first status that fits. */
+  statusUntil(fits: (report: StatusReport) => boolean): Promise<StatusReport> {
+    return askUntil(() => this.status(), fits)
   }
 
   /** `logbox-server files --json` */

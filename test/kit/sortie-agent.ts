@@ -6,6 +6,7 @@ import type { FlushReport, StatusReport } from '../../agent/control/report.ts'
 import { checkConfig } from '../../agent/load-config.ts'
 import { realWorld, type World } from '../../agent/world.ts'
 import type { DeviceId } from '../../protocol/ids.ts'
+import { askUntil } from './ask-until.ts'
 import type { RecordingJournal } from './fake-world.ts'
 import type { LossyLink } from './lossy-link.ts'
 import { hastyClock, Life, mortalWorld } from './sortie-life.ts'
@@ -108,12 +109,9 @@ export class SortieAgent implements AsyncDisposable {
     return fetchStatus(this.#running.control)
   }
 
-  /** The first status that fits, asked for again at once. */
-  async statusUntil(fits: (report: StatusReport) => boolean): Promise<StatusReport> {
-    for (;;) {
-      const report = await this.status()
-      if (fits(report)) return report
-    }
+  /** The first status that fits. */
+  statusUntil(fits: (report: StatusReport) => boolean): Promise<StatusReport> {
+    return askUntil(() => this.status(), fits)
   }
 
   /** The last report of `logbox-agent flush`. The time is the agent's. */

@@ -13,7 +13,6 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import type { FlushReport } from '../../agent/control/report.ts'
 import { loadSigner } from '../../agent/key-file.ts'
 import { makeKeyFile } from '../../agent/make-key.ts'
@@ -22,6 +21,7 @@ import { realWorld } from '../../agent/world.ts'
 import { parseDeviceId, type DeviceId } from '../../protocol/ids.ts'
 import { makeStore, openStore, type Parts } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
+import { askUntil } from './ask-until.ts'
 import { RecordingJournal } from './fake-world.ts'
 import { openLossyLink, type LossyLink } from './lossy-link.ts'
 import { SortieAgent, type AgentOptions } from './sortie-agent.ts'
@@ -178,12 +178,13 @@ export class Sortie implements AsyncDisposable {
   /** What the server has once it fits; looked at again and again. Throws where that does not come. */
   async streamsUntil(fits: (streams: readonly StoredStream[]) => boolean): Promise<StoredStream[]> {
     const endMs = performance.now() + patienceMs
-    for (;;) {
-      const streams = await this.streams()
-      if (fits(streams)) return streams
-      if (performance.now() > endMs) throw new Error(`${showStreams(streams)}\n${this.showTold()}`)
-      await setImmediate()
-    }
+    const isOver = (): boolean => performance.now() > endMs
+    const streams = await askUntil(
+      () => this.streams(),
+      (now) => fits(now) || isOver(),
+    )
+    if (!fits(streams)) throw new Error(`${showStreams(streams)}\n${this.showTold()}`)
+    return streams
   }
 
   /** A line for each finding of the server's audit. */

@@ -31,7 +31,7 @@ test('from one second after the autopilot said that it is armed not a byte is se
   expect(report.totals.receiptedBytes).toBe(0)
   expect(flight.link.bytesToServer).toBe(bytesToServer)
   await say(disarmed, port)
-  await flight.land('60s')
+  await flight.land()
   await flight.expectWhole()
 })
 
