@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     environment: 'node',
+    globalSetup: 'test/kit/build-programs.ts',
     maxWorkers: 2,
     testTimeout: 180_000,
     hookTimeout: 180_000,

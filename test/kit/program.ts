@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '../..')
@@ -15,10 +16,18 @@ export interface Ended extends Ending {
   readonly stderr: string
 }
 
-/** Spares each start half of its CPU: what was compiled before is read. */
-const compileCache = join(root, 'node_modules/.cache/logbox-test')
+export const cacheFolder = join(root, 'node_modules/.cache/logbox-test')
+/** Where the programs are that build-programs.ts made, in a run that it began. */
+export const builtPrograms = 'LOGBOX_TEST_PROGRAMS'
 
-const environment = { PATH: '/usr/bin:/bin', HOME: '/nonexistent', NODE_COMPILE_CACHE: compileCache }
+/** What was compiled before is read. */
+const environment = { PATH: '/usr/bin:/bin', HOME: '/nonexistent', NODE_COMPILE_CACHE: cacheFolder }
+
+/** The file to start for a file of the tree: itself, or what was built of it. */
+export function programFile(file: string): string {
+  const built = join(process.env[builtPrograms] ?? '', file.replace(/ts$/, 'mjs'))
+  return process.env[builtPrograms] !== undefined && existsSync(built) ? built : join(root, file)
+}
 
 /** A real process of ours. It ends with its scope, by its own id. */
 export class Program implements AsyncDisposable {
@@ -31,9 +40,9 @@ export class Program implements AsyncDisposable {
   readonly lines: string[] = []
   stderr = ''
 
-  /** Runs a file of the tree with this very node. */
+  /** Runs a program of the tree with this very node. */
   static start(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
-    return Program.spawn(process.execPath, ['--max-semi-space-size=1', join(root, file), ...args], env)
+    return Program.spawn(process.execPath, ['--max-semi-space-size=1', programFile(file), ...args], env)
   }
 
   static spawn(

@@ -1,8 +1,7 @@
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openStore } from '../../server-stub/parts.ts'
 import type { Flight } from './flight.ts'
-import { Program, root } from './program.ts'
+import { Program, programFile } from './program.ts'
 import { LineWriter, RotatedLog, watchOnly, type RotationMode } from './rotation.ts'
 import { accountFor, type LineAccount } from './rotation-account.ts'
 import { storedStreams } from './sortie-streams.ts'
@@ -37,7 +36,7 @@ export const rotationSettings = { chunks: { maxBytes: '1MiB', maxAge: '1s' } }
  * tests that may take a tenth of a second. Root's agent can be put first; `nice` runs any other one as it is.
  */
 function agentCommand({ configFile }: Flight): string[] {
-  return [process.execPath, join(root, 'agent/main.ts'), 'run', '--config', configFile]
+  return [process.execPath, programFile('agent/main.ts'), 'run', '--config', configFile]
 }
 
 const tickMs = 5
@@ -55,7 +54,7 @@ export async function flyRotations(flight: Flight, plan: RotationPlan): Promise<
     }
   }
   await writers.stop()
-  await flight.land('120s')
+  await flight.land()
   await using store = await openStore(flight.data)
   const streams = await storedStreams(store, flight.device, flight.logs)
   return await Promise.all(

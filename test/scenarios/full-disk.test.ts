@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Flight } from '../kit/flight.ts'
-import { Program, root } from '../kit/program.ts'
+import { Program, programFile } from '../kit/program.ts'
 import { Seeded } from '../kit/seeded.ts'
 
 const mayMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
@@ -28,7 +28,7 @@ test.skipIf(!mayMount)(
     const disk = ['sh', flight.state, String(8 << 20), String(5 << 20)]
     const agentArguments = [
       process.execPath,
-      join(root, 'agent/main.ts'),
+      programFile('agent/main.ts'),
       'run',
       '--config',
       flight.configFile,
@@ -59,7 +59,7 @@ test.skipIf(!mayMount)('an agent on a full disk stops when it is told to', async
   })
   await mkdir(flight.state)
   const disk = ['sh', flight.state, String(8 << 20), String(6 << 20)]
-  const agentArguments = [process.execPath, join(root, 'agent/main.ts'), 'run', '--config', flight.configFile]
+  const agentArguments = [process.execPath, programFile('agent/main.ts'), 'run', '--config', flight.configFile]
   flight.link.cut()
   await flight.launch(Program.spawn('unshare', ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agentArguments]))
   await flight.append('blackbox.bin', new Seeded(1).bytes(4 << 20))

@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Flight } from '../kit/flight.ts'
 import { lines } from '../kit/lines.ts'
-import { Program, root } from '../kit/program.ts'
+import { Program, programFile } from '../kit/program.ts'
 import { Seeded } from '../kit/seeded.ts'
 import { Sortie } from '../kit/sortie.ts'
 
@@ -47,11 +46,11 @@ test('with fewer file handles than files each line arrives once, and no file is 
   await using flight = await Flight.start()
   const names = Array.from({ length: 200 }, (_, index) => `${index}.log`)
   for (const name of names) await flight.append(name, lines(name, 20))
-  const limited = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, join(root, 'agent/main.ts')]
+  const limited = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, programFile('agent/main.ts')]
   await flight.launch(Program.spawn('sh', [...limited, 'run', '--config', flight.configFile]))
-  await flight.land('60s')
+  await flight.land()
   for (const name of names) await flight.append(name, lines(name, 20, 20))
-  await flight.land('60s')
+  await flight.land()
   await flight.expectWhole()
   expect(flight.agent?.lines.filter((line) => / streamEnded /.test(line))).toEqual([])
   expect(await flight.stopAgent()).toEqual({ status: 0, signal: null })
