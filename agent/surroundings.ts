@@ -26,6 +26,7 @@ export function watchedSurroundings(
       const offsetMs = clock.wallMs() - clock.monotonicMs()
       while (!signal.aborted) {
         await clock.sleep(lookEveryMs, signal)
+        if (signal.aborted) return
         if (Math.abs(clock.wallMs() - clock.monotonicMs() - offsetMs) > clockStepMs) return
         if ((await readNetwork(read)) !== network) return
       }

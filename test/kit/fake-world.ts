@@ -85,6 +85,8 @@ export interface Fact {
 export class RecordingJournal {
   readonly facts: Fact[] = []
   readonly journal: Journal
+  /** The fields of the facts, by name: looked through after each of thousands. */
+  readonly #named = new Map<keyof Journal, (readonly unknown[])[]>()
   readonly #watchers = new Set<() => void>()
 
   constructor() {
@@ -92,20 +94,27 @@ export class RecordingJournal {
       (name: keyof Journal) =>
       (...fields: unknown[]): void => {
         this.facts.push({ name, fields })
+        this.#allNamed(name).push(fields)
         for (const watch of this.#watchers) watch()
       }
     this.journal = new Proxy({} as Journal, { get: (_, name) => tell(name as keyof Journal) })
   }
 
   named(name: keyof Journal): readonly (readonly unknown[])[] {
-    return this.facts.filter((fact) => fact.name === name).map(({ fields }) => fields)
+    return [...this.#allNamed(name)]
+  }
+
+  #allNamed(name: keyof Journal): (readonly unknown[])[] {
+    const known = this.#named.get(name) ?? []
+    this.#named.set(name, known)
+    return known
   }
 
   /** Resolves with the fields of the `count`th fact of this name, once it was told. */
   async told(name: keyof Journal, count = 1): Promise<readonly unknown[]> {
     const { promise, resolve } = Promise.withResolvers<readonly unknown[]>()
     const watch = (): void => {
-      const fields = this.named(name)[count - 1]
+      const fields = this.#allNamed(name)[count - 1]
       if (fields) resolve(fields)
     }
     this.#watchers.add(watch)

@@ -34,7 +34,10 @@ class Exchange implements AsyncDisposable {
     const server = disposal.use(await TestServer.start(data))
     const link = disposal.use(await openLossyLink({ port: Number(new URL(server.url).port) }))
     const told = new RecordingJournal()
-    const world: World = { ...realWorld(), journal: told.journal }
+    const { clock } = realWorld()
+    // Thousands of pauses of a millisecond need not look at the routes each.
+    const surroundings = { changed: (signal: AbortSignal) => clock.sleep(Infinity, signal) }
+    const world: World = { ...realWorld(), journal: told.journal, surroundings }
     const queue = disposal.use(await kit.open(world))
     const way = disposal.use(
       httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }, realWorld()),
