@@ -1,12 +1,40 @@
 import { defineConfig } from 'vitest/config'
 
+/** nock takes the place of Node's HTTP for good, and the memory of a process is what all that ran in it left. */
+const alone = [
+  'test/agent/deliver-answers.test.ts',
+  'test/agent/deliver-pauses.test.ts',
+  'test/agent/deliver-receipt.test.ts',
+  'test/protocol/body.test.ts',
+  'test/protocol/cbor.test.ts',
+  'test/protocol/record.test.ts',
+  'test/scenarios/bad-server.test.ts',
+  'test/scenarios/days-without-a-link.test.ts',
+  'test/scenarios/network-loss-example.test.ts',
+]
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     environment: 'node',
-    globalSetup: 'test/kit/build-programs.ts',
     maxWorkers: 2,
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, globalSetup: 'test/kit/build-programs.ts' },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: alone,
+          globalSetup: 'test/kit/build-programs.ts',
+          // A process of its own for each of 120 files would be a quarter of the CPU of a run.
+          isolate: false,
+        },
+      },
+    ],
   },
 })
