@@ -9,9 +9,9 @@ import { Sortie } from './sortie.ts'
 
 /** How many times as fast the agent's clock runs. */
 const haste = 50
-/** Of the agent's time: ten seconds of ours. */
-const landMs = 10_000 * haste
-const settleMs = 10_000
+/** Of the agent's time: forty seconds of ours. Who is not done by then hangs, on a busy machine too. */
+const landMs = 40_000 * haste
+const settleMs = 30_000
 /** Longer than what an agent tells a file by: to it, every file that begins so has the same head. */
 const commonHead = Buffer.alloc(1500, 'FMT BATT,QBfff TimeUS,Volt,Curr\n')
 

@@ -60,7 +60,7 @@ test('with fewer file handles than files each line arrives once, and no file is 
 test('a small file is not starved by the backlog of a large one', async () => {
   await using sortie = await Sortie.start()
   const chance = new Seeded(79)
-  const large = chance.bytes(6 << 20)
+  const large = chance.bytes(3 << 20)
   const small = chance.bytes(256 << 10)
   await sortie.write('large.bin', large)
   await sortie.write('small.bin', small)
