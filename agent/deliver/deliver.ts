@@ -116,7 +116,6 @@ export class Delivery {
     } finally {
       signal.removeEventListener('abort', abandon)
       abandon()
-      this.#requests.release()
     }
   }
 

@@ -39,7 +39,8 @@ export class Dispatch {
     if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0 && !this.#mayFollow) return undefined
-    const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
+    const batch =
+      (await this.#suspect(false)) ?? (await this.#waiting()) ?? (await this.#suspect(count === 0))
     return batch && { is: 'batch', batch }
   }
 
@@ -49,9 +50,9 @@ export class Dispatch {
     return wasCut && hasLeft && count < maxUnknown && doubts.size <= maxRequests
   }
 
-  #suspect(isAlone: boolean): Batch | undefined {
-    const suspect = this.#requests.suspects.next(this.#requests.receipts, isAlone)
-    return suspect && !this.#requests.carries(suspect) ? suspect : undefined
+  #suspect(isAlone: boolean): Promise<Batch | undefined> {
+    const { size, model } = this.#parts
+    return this.#requests.suspects.next(size.next(model, this.#requests.count), isAlone)
   }
 
   async #waiting(): Promise<Batch | undefined> {
@@ -68,7 +69,7 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
-    const maxRecords = this.#terms.maxBatchRecords
+    const maxRecords = Math.min(this.#terms.maxBatchRecords, this.#requests.suspects.maxRecords)
     const batch = await queue.take(size.next(model, this.#requests.count), maxRecords, lane)
     if (!batch) this.#emptyAt.set(lane, rings)
     return batch

@@ -1,9 +1,12 @@
+import { limits } from '../../protocol/contract.ts'
 import type { BatchEntry } from '../queue/batch.ts'
 import { placeText, type AsideEntry } from '../queue/index-entry.ts'
 import type { RefusedEntry } from './read-answer.ts'
 
 /** How often in a row the server must refuse a record before it is set aside. */
 const believedRefusals = 3
+/** Of so many records it is remembered; a batch has no more. */
+const maxCounted = limits.maxBatchRecords
 
 /** What was whole when it left may have been damaged on the way: only a refusal that repeats itself is believed. */
 export class Refusals {
@@ -14,11 +17,17 @@ export class Refusals {
     return refused.flatMap(({ entry, sense, why }) => {
       if (sense.course !== 'aside') return []
       const place = placeText(entry)
-      const times = (this.#counts.get(place) ?? 0) + 1
-      if (times < believedRefusals) this.#counts.set(place, times)
-      else this.#counts.delete(place)
-      return times < believedRefusals ? [] : [{ ...entry, why }]
+      return this.#count(place) < believedRefusals ? [] : [{ ...entry, why }]
     })
+  }
+
+  #count(place: string): number {
+    const times = (this.#counts.get(place) ?? 0) + 1
+    this.#counts.delete(place)
+    if (times < believedRefusals) this.#counts.set(place, times)
+    const [oldest] = this.#counts.keys()
+    if (oldest !== undefined && this.#counts.size > maxCounted) this.#counts.delete(oldest)
+    return times
   }
 
   /** The server took them. */

@@ -187,6 +187,29 @@ export class Queue implements AsyncDisposable {
     return this.#outflow.take(maxBytes, maxRecords, () => this.#end, lane ? [lane] : lanes)
   }
 
+  /**
+   * Passes over these of a batch, which is still to be given back, and so many behind it that were not handed out yet,
+   * though never the newest: none of them is handed out in its turn any more.
+   */
+  passOver(entries: readonly IndexEntry[], untried: number): Promise<void> {
+    return this.#outflow.passOver(entries, untried, () => this.#end)
+  }
+
+  /** Those that were last passed over untried are handed out in their turn. */
+  takeBackUntried(): void {
+    this.#outflow.takeBackUntried()
+  }
+
+  /** Hands out the next of those that were passed over; where they take turns, behind the last the first again. */
+  takePassedOver(maxBytes: number, maxRecords: number, isInTurn: boolean): Promise<Batch | undefined> {
+    return this.#outflow.takePassedOver(maxBytes, maxRecords, isInTurn)
+  }
+
+  /** The next of those that were passed over is the first. */
+  rewindPassedOver(): void {
+    this.#outflow.rewindPassedOver()
+  }
+
   /** Ends a batch: its bytes are no longer valid, and what was neither forgotten nor set aside can be handed out again. */
   giveBack(batch: Batch): void {
     this.#outflow.giveBack(batch)

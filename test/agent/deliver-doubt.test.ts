@@ -126,66 +126,6 @@ test('where nothing of the question leaves either, it is asked first for as long
   expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
 })
 
-describe('a record that brings down its request, alone', () => {
-  test('is passed over, and set aside when that happens for the third time while others get receipts', async () => {
-    await using kit = await DeliveryKit.start(['bad\n'])
-    kit.run()
-    let failures = 0
-    for (let time = 1; kit.queue.aside.length === 0; time++) {
-      const sent = await kit.chunks(time)
-      if (seqsOf(sent).includes(0)) {
-        sent.answer(answered(422))
-        await kit.world.told.told('deliveryFailed', ++failures)
-        if (failures < 3) await kit.append(`good ${failures}\n`)
-        await kit.world.clock.skip()
-      } else kit.store(sent)
-    }
-    expect(kit.queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([
-      [0, expect.stringContaining('answered 422')],
-    ])
-    expect(kit.queue.ledger.records).toBe(1)
-  })
-
-  test.each([400, 413])(
-    'blocks nothing behind it, even where the next is answered %i as well',
-    async (status) => {
-      await using kit = await DeliveryKit.start(['bad\n', 'bad\n', 'good\n', 'good\n', 'good\n', 'good\n'])
-      kit.run({ requestMaxBytes: 1 })
-      const order: number[] = []
-      for (let time = 1, failures = 0; kit.queue.ledger.records > kit.queue.aside.length; time++) {
-        const sent = await kit.chunks(time)
-        const [seq = 0] = seqsOf(sent)
-        order.push(seq)
-        if (seq > 1) {
-          kit.store(sent)
-          await kit.world.told.told('forgotten', time - failures)
-          continue
-        }
-        sent.answer(answered(status))
-        await kit.world.told.told('deliveryFailed', ++failures)
-        await kit.world.clock.skip()
-      }
-      // One of them is tried again with each receipt, in turn.
-      expect(order).toEqual([0, 1, 2, 0, 3, 1, 4, 0, 5, 1])
-      expect(kit.queue.aside.map(({ seq }) => Number(seq))).toEqual([0, 1])
-    },
-  )
-
-  test('is kept where nothing else gets through either: then it is not the record', async () => {
-    await using kit = await DeliveryKit.start(['one\n'])
-    kit.run()
-    for (let time = 1; time < 8; time++) {
-      const sent = await kit.chunks(time)
-      sent.answer(answered(400))
-      await kit.world.told.told('deliveryFailed', time)
-      await kit.world.clock.skip()
-    }
-    expect(kit.queue.aside).toEqual([])
-    kit.store(await kit.chunks(8))
-    await kit.emptied()
-  })
-})
-
 test.each([
   [401, 'register it'],
   [403, 'does not accept this key'],
