@@ -70,7 +70,7 @@ export class Delivery {
     this.#terms = new Terms(parts, async () => options.onReceiptsLost?.())
     this.#dispatch = new Dispatch(parts, requests, this.#terms)
     this.#hold = new Hold(gate, world, {
-      isIdle: () => queue.ledger.records <= queue.aside.length,
+      isIdle: () => queue.ledger.records <= queue.asideRecords,
       isUnderWay: () => requests.count > 0 || requests.isAsking,
     })
     this.#pauses = new Pauses({ world, retry, receipted: requests.receipted, changed: queue.changed })

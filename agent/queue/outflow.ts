@@ -198,7 +198,7 @@ export class Outflow {
 
   #countAside(entries: readonly AsideEntry[]): void {
     for (const lane of lanes) this.#views[lane].settle(entries.filter((entry) => entry.lane === lane))
-    this.#opened.aside.push(...entries)
+    this.#opened.aside.add(entries)
     for (const entry of entries) this.#journal.recordSetAside(placeText(entry), entry.stream, entry.why)
     this.#changed.ring()
   }
@@ -216,7 +216,7 @@ export class Outflow {
   /** Whether any record before this place is still here, handed out or set aside too. */
   holdsBefore(end: Place): Promise<boolean> {
     return this.#writes.take(async () => {
-      if (this.#opened.aside.some((entry) => placeText(entry) < placeText(end))) return true
+      if (this.#opened.aside.isAnyBefore(end)) return true
       for (const lane of lanes) {
         const { oldest } = this.#views[lane]
         if ((await this.#opened.index.entries(oldest, laneKey(lane, end), 1)).length > 0) return true

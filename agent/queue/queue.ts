@@ -88,9 +88,14 @@ export class Queue implements AsyncDisposable {
     return this.#opened.ledger
   }
 
-  /** What is kept and not sent. */
+  /** What is kept and not sent: the first of them. */
   get aside(): readonly AsideEntry[] {
-    return this.#opened.aside
+    return this.#opened.aside.named
+  }
+
+  /** How many are kept and not sent. */
+  get asideRecords(): number {
+    return this.#opened.aside.records
   }
 
   /** No agent was here before: files that are there were there before it. */

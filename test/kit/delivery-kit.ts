@@ -88,7 +88,7 @@ export class DeliveryKit implements AsyncDisposable {
 
   async emptied(): Promise<void> {
     const { changed, ledger } = this.queue
-    while (ledger.records > this.queue.aside.length) {
+    while (ledger.records > this.queue.asideRecords) {
       await changed.waitBeyond(changed.rings, Infinity, this.world.clock, this.#stopping.signal)
     }
   }
