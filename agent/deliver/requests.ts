@@ -239,8 +239,7 @@ export class Requests {
     hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
     if (answer.is === 'cut' && answer.sentBytes > 0) this.doubts.cut(batches)
-    // It answered: that it cannot be asked is no reason to wait.
-    if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return
+    if (answer.is === 'answered') this.doubts.unanswered(batches)
     throw new Undelivered(why, { course, retryAfterMs, isCut: answer.is === 'cut' })
   }
 

@@ -54,25 +54,46 @@ describe('after a cut', () => {
     expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(2)
   })
 
-  test.each([404, 405])(
-    'a server that answers %i to that is not asked again, and gets all of it',
+  test.each([404, 405, 415])(
+    'an answer of %i to that is no answer: the third time it is sent as it is, and the next cut is asked about again',
     async (status) => {
-      await using kit = await DeliveryKit.start(texts)
+      await using kit = await DeliveryKit.start(['one\n'])
       kit.run()
-      for (const time of [1, 2]) {
-        const sent = await kit.chunks(time)
-        sent.answer(cut('ECONNRESET', 500))
+      const first = await kit.chunks()
+      first.answer(cut('ECONNRESET', 500))
+      for (const time of [1, 2, 3]) {
         await kit.world.told.told('deliveryFailed', time)
         await kit.world.clock.skip()
-        if (time === 1) (await kit.question()).answer(answered(status))
+        const question = await kit.question(time)
+        question.answer(answered(status))
       }
-      for (let time = 3; kit.queue.ledger.records > 0; time++) {
-        kit.store(await kit.chunks(time))
-        await kit.world.told.told('forgotten', time - 2)
-      }
-      expect(kit.link.asked.filter(({ request }) => request.path === paths.receipts)).toHaveLength(1)
+      await kit.world.told.told('deliveryFailed', 4)
+      await kit.world.clock.skip()
+      const second = await kit.chunks(2)
+      second.answer(cut('ECONNRESET', 500))
+      await kit.world.told.told('deliveryFailed', 5)
+      await kit.world.clock.skip()
+      kit.store(await kit.question(4))
+      await kit.emptied()
+      expect(seqsOf(second)).toEqual([0])
     },
   )
+
+  test("a login page's 404 while it is there has nothing sent twice once it is gone", async () => {
+    await using kit = await DeliveryKit.start(texts)
+    kit.run()
+    const sent = await kit.chunks()
+    sent.answer(cut('ECONNRESET', 500))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    const question = await kit.question()
+    question.answer(answered(404))
+    await kit.world.told.told('deliveryFailed', 2)
+    await kit.world.clock.skip()
+    kit.store(await kit.question(2))
+    await kit.emptied()
+    expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
+  })
 
   test('somebody else who answers to the question lets nothing go; the third time it is sent without asking', async () => {
     await using kit = await DeliveryKit.start(['one\n'])

@@ -9,7 +9,7 @@ import { digestOf } from '../../protocol/verify.ts'
 import {
   address,
   asDevice,
-  playFirstServer,
+  playEmptyServer,
   post,
   Post,
   problem,
@@ -19,7 +19,7 @@ import {
 } from '../kit/delivery-post.ts'
 import { nextBatch } from '../kit/queue-kit.ts'
 
-playFirstServer()
+playEmptyServer()
 
 /** nock gives what is no text as hexadecimal digits. */
 const bytesOf = (body: unknown): Buffer => Buffer.from(typeof body === 'string' ? body : '', 'hex')
