@@ -10,14 +10,7 @@ import { hangUpOn } from './hang-up.ts'
 import type { LinkModel } from './link-model.ts'
 import { linkCodes, type Answer, type Link } from './link.ts'
 import type { Pacer, Passage } from './pacer.ts'
-import {
-  readAnswer,
-  readQueryAnswer,
-  type Meaning,
-  type Parties,
-  type ReceiptRead,
-  type RefusedEntry,
-} from './read-answer.ts'
+import { readAnswer, readQueryAnswer, type Meaning, type Parties, type ReceiptRead } from './read-answer.ts'
 import { Refusals } from './refusals.ts'
 import type { RequestSize } from './request-size.ts'
 import { Suspects } from './suspects.ts'
@@ -159,7 +152,7 @@ export class Requests {
     await this.#take(meaning)
     this.suspects.judged(batch)
     if (meaning.safe.length + meaning.withoutBody.length > 0) this.suspects.receipted(batch)
-    await this.#refuse(batch, meaning.refused)
+    await this.#refuse(batch, meaning)
   }
 
   async #take({ safe, withoutBody, forked }: ReceiptRead): Promise<void> {
@@ -174,8 +167,8 @@ export class Requests {
   }
 
   /** What is refused for the first time may have been damaged on the way: it is passed over, and sent again. */
-  async #refuse(batch: Batch, refused: readonly RefusedEntry[]): Promise<void> {
-    const believed = this.#refusals.believe(refused)
+  async #refuse(batch: Batch, { refused, receiptId }: ReceiptRead): Promise<void> {
+    const believed = this.#refusals.believe(refused, receiptId)
     if (believed.length > 0) await this.#parts.queue.setAside(believed)
     const places = new Set(believed.map(({ digest }) => digest))
     const doubted = refused.filter(({ entry }) => !places.has(entry.digest))

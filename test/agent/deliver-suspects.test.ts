@@ -112,6 +112,21 @@ describe('a record that brings down its request, alone', () => {
   })
 })
 
+test('a receipt that refuses a record and is played again says nothing new, however often it comes', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  let receipt: Uint8Array | undefined
+  for (let time = 1; time < 8; time++) {
+    const sent = await kit.chunks(time)
+    const [entry] = entriesOf(sent)
+    receipt ??= kit.receipt(entry ? [{ place: entry.place, digest: entry.digest, ...refused }] : [])
+    sent.answer(answered(200, receipt))
+    await kit.world.told.told('deliveryFailed', time)
+    await kit.world.clock.skip()
+  }
+  expect(kit.queue.aside).toEqual([])
+})
+
 describe('any number of them in a row', () => {
   test.each([200, 400])('(%i) holds up nothing behind it', async (status) => {
     await using kit = await refusing()

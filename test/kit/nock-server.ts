@@ -115,7 +115,8 @@ export class PlayedServer implements Disposable {
 
   /** Signed for this drone by this server, where nothing else is asked for. */
   receipt(entries: readonly ReceiptEntry[], signer = this.signer, device = this.#device): Answered {
-    const bytes = signReceipt({ device, timeMs: 1_790_000_000_000, entries }, signer)
+    const timeMs = 1_790_000_000_000 + this.requests.length
+    const bytes = signReceipt({ device, timeMs, entries }, signer)
     return answer(200, mediaTypes.receipt, bytes)
   }
 
