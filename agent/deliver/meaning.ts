@@ -75,6 +75,14 @@ export const failures: Readonly<Record<string, Sense>> = {
   ENETDOWN: unreached,
   EADDRNOTAVAIL: unreached,
   ETIMEDOUT: unreached,
+  [linkCodes.proxyUnknown]: {
+    course: 'person',
+    says: 'the proxy opens no tunnel for whom it does not know (407): check server.proxy',
+  },
+  [linkCodes.proxyForbids]: {
+    course: 'person',
+    says: 'the proxy opens no tunnel to the server (403): check server.proxy',
+  },
   ERR_PROXY_TUNNEL: { course: 'retry', says: 'the proxy does not reach the server' },
   ECONNRESET: broken,
   ECONNABORTED: broken,

@@ -52,7 +52,7 @@ export interface Parties {
 
 /** Reads an answer. Only a receipt by a pinned key, for these records of this device, lets anything go. */
 export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
-  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, answer.sentBytes > 0)
+  if (answer.is === 'cut') return cutShort(answer, answer.sentBytes > 0)
   const receipt = receiptIn(answer, parties)
   if (receipt.is === 'failed') return receipt
   const read = sortOut(receipt, entries)
@@ -63,7 +63,7 @@ export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parti
 
 /** Reads what came for a query: those of the records that the server has. It may have none of them. */
 export function readQueryAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
-  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, false)
+  if (answer.is === 'cut') return cutShort(answer, false)
   const receipt = receiptIn(answer, parties)
   return receipt.is === 'failed' ? receipt : sortOut(receipt, entries)
 }
@@ -105,6 +105,11 @@ function receiptIn(
   if (receipt.ok) return { is: 'found', receipt: receipt.value, receiptId: base64url(sha256(body)) }
   const why = showText(`not our server: status 200 without a receipt by the pinned key (${mediaType})`)
   return failedBy({ course: 'portal', says: why }, why, retryAfterMs, false)
+}
+
+function cutShort({ code, why }: Extract<Answer, { is: 'cut' }>, hasLeft: boolean): Failed {
+  const sense = senseOfFailure(code)
+  return failedBy(sense, sense.course === 'person' ? `${why}: ${sense.says}` : why, 0, hasLeft)
 }
 
 function failedBy({ course, isInDoubt }: Sense, why: string, retryAfterMs: number, hasLeft: boolean): Failed {

@@ -163,6 +163,19 @@ test.each([
   expect(kit.queue.ledger.records).toBe(3)
 })
 
+test('a proxy that wants to know who asks is a matter for a person, over TLS as well', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  const delivery = kit.run()
+  const sent = await kit.chunks()
+  sent.answer(cut('PROXY_LOGIN', 0))
+  await kit.world.told.told('deliveryFailed')
+  expect(delivery.report).toMatchObject({
+    is: 'waiting',
+    because: 'person',
+    why: expect.stringContaining('check server.proxy'),
+  })
+})
+
 test('a record that a receipt refuses because of the key is never set aside', async () => {
   await using kit = await DeliveryKit.start(['one\n'])
   kit.run()
