@@ -46,9 +46,9 @@ describe('many records in a row that do not get through hold up nothing behind t
     expect(good?.bytes.equals(await sortie.read('good.log'))).toBe(true)
   })
 
-  test('where the server itself refuses them in its receipts: they are set aside, and the others arrive', async () => {
+  test('where the server itself refuses them, by a code that this agent does not know: they are set aside, and the others arrive', async () => {
     const bad = badOnes(200)
-    await using drone = await NockDrone.start(refusing('bad.log'), {
+    await using drone = await NockDrone.start(refusing('bad.log', 'A_CODE_OF_LATER'), {
       settings: { chunks: smallest, queue: { maxBytes: '64MiB' } },
     })
     await drone.append('bad.log', bad)
