@@ -13,7 +13,7 @@ export function fired(signal: AbortSignal): Promise<void> {
 export async function drained(queue: Queue, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const seen = queue.changed.rings
-    if (queue.ledger.records <= queue.aside.length) return
+    if (queue.ledger.records <= queue.asideRecords) return
     await queue.changed.waitBeyond(seen, Infinity, clock, signal)
   }
 }

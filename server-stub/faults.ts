@@ -43,6 +43,10 @@ export const problems = {
   },
   BATCH_CUT: { status: 400, title: 'the body ends within a record; those before it were kept' },
   DEVICE_UNNAMED: { status: 400, title: 'no record of the batch names its device' },
+  BATCH_UNPROVEN: {
+    status: 400,
+    title: 'no record of the batch is whole, and signed by the device that it names',
+  },
   DEVICE_UNKNOWN: { status: 401, title: 'no device of this name is registered' },
   KEY_UNKNOWN: { status: 401, title: 'no registered key of this device has this key id' },
   KEY_REVOKED: { status: 403, title: 'the key was revoked' },

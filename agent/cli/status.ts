@@ -51,11 +51,17 @@ export function statusText(report: StatusReport, hasColor: boolean): string {
     ...report.queue.setAside.map(({ seq, path, why }) => {
       return field('set aside', trouble(`record ${seq} of ${showText(path)}: ${showText(why)}`))
     }),
+    ...unnamed(report).map((text) => field('', trouble(text))),
     ...(report.watch.is === 'notified' ? [] : [field('watch', trouble(showText(report.watch.why)))]),
     field('files', totalsWords(report)),
     ...fileTable(report.files, trouble),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function unnamed({ queue }: StatusReport): readonly string[] {
+  const more = queue.setAsideRecords - queue.setAside.length
+  return more > 0 ? [`and ${countOf(more, 'other record')}`] : []
 }
 
 function field(name: string, text: string): string {

@@ -80,7 +80,9 @@ export interface StatusReport {
     readonly bytes: number
     readonly maxBytes: number
     readonly state: QueueState
+    /** The first of them: there may be more, as many as `setAsideRecords` says. */
     readonly setAside: readonly SetAsideReport[]
+    readonly setAsideRecords: number
     /** What it has lost, or given up, in words. */
     readonly notes?: readonly string[]
   }

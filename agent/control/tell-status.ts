@@ -34,6 +34,7 @@ export function tellStatus(running: Running): StatusReport {
       maxBytes: queue.maxBytes,
       state: queue.state,
       setAside: tellSetAside(queue),
+      setAsideRecords: queue.asideRecords,
       notes: queueNotes(queue),
     },
     watch: tellWatch(running),

@@ -69,7 +69,7 @@ export class Delivery {
     this.#terms = new Terms(parts, async () => options.onReceiptsLost?.())
     this.#dispatch = new Dispatch(parts, requests, this.#terms)
     this.#hold = new Hold(gate, world, {
-      isIdle: () => queue.ledger.records <= queue.aside.length,
+      isIdle: () => queue.ledger.records <= queue.asideRecords,
       isUnderWay: () => requests.count > 0 || requests.isAsking,
     })
     this.#pauses = new Pauses({ world, retry, receipted: requests.receipted, changed: queue.changed })
@@ -115,7 +115,6 @@ export class Delivery {
     } finally {
       signal.removeEventListener('abort', abandon)
       abandon()
-      this.#requests.release()
     }
   }
 

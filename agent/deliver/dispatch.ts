@@ -50,7 +50,8 @@ export class Dispatch {
     if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0 && !this.#mayFollow) return undefined
-    const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
+    const batch =
+      (await this.#suspect(false)) ?? (await this.#waiting()) ?? (await this.#suspect(count === 0))
     return batch && { is: 'batch', batch }
   }
 
@@ -64,10 +65,11 @@ export class Dispatch {
   }
 
   /** Something has come, less than the next request takes, and it is not its time. */
-  #gathers(bytes: number): boolean {
+  #gathers(maxBytes: number, maxRecords: number): boolean {
     const { head, ledger } = this.#parts.queue
-    const waiting = ledger.bytes - this.#requests.bytes
-    return head !== this.#beganAt && waiting > 0 && waiting < bytes && this.#restOfGatheringMs > 0
+    if (head === this.#beganAt || this.#restOfGatheringMs === 0) return false
+    const [bytes, records] = [ledger.bytes - this.#requests.bytes, ledger.records - this.#requests.records]
+    return records > 0 && records < maxRecords && bytes < maxBytes
   }
 
   /** After an answer that was no receipt the trial is over with a receipt only. */
@@ -76,9 +78,9 @@ export class Dispatch {
     return wasCut && hasLeft && count < maxUnknown && doubts.size <= maxRequests
   }
 
-  #suspect(isAlone: boolean): Batch | undefined {
-    const suspect = this.#requests.suspects.next(this.#requests.receipts, isAlone)
-    return suspect && !this.#requests.carries(suspect) ? suspect : undefined
+  #suspect(isAlone: boolean): Promise<Batch | undefined> {
+    const { size, model } = this.#parts
+    return this.#requests.suspects.next(size.next(model, this.#requests.count), isAlone)
   }
 
   async #waiting(): Promise<Batch | undefined> {
@@ -96,10 +98,11 @@ export class Dispatch {
     const { queue, size, model } = this.#parts
     const { rings } = queue.changed
     if (this.#emptyAt.get(lane) === rings) return undefined
+    const maxRecords = Math.min(this.#terms.maxBatchRecords, this.#requests.suspects.maxRecords)
     const bytes = size.next(model, this.#requests.count)
-    this.#isGathering = lane !== 'high' && this.#gathers(bytes)
+    this.#isGathering = lane !== 'high' && this.#gathers(bytes, maxRecords)
     if (this.#isGathering) return undefined
-    const batch = await queue.take(bytes, this.#terms.maxBatchRecords, lane)
+    const batch = await queue.take(bytes, maxRecords, lane)
     if (batch) this.#begin()
     else this.#emptyAt.set(lane, rings)
     return batch

@@ -1,7 +1,7 @@
 import { limits } from '../../protocol/contract.ts'
 import type { Batch } from '../queue/batch.ts'
 
-/** After so many answers that are none, the server is taken for one that cannot be asked. */
+/** After so many answers that are none, as of a server that does not know the question, these are sent without asking. */
 const believedFailures = 3
 /** After so many that were cut though they had left, too: more, for a bad link cuts some. */
 const believedCuts = 6
@@ -14,12 +14,9 @@ export class Doubts {
   readonly #batches: Batch[] = []
   #failures = 0
   #cuts = 0
-  /** Whether the server knows what it is asked; found out by asking, and kept until the agent starts again. */
-  #canAsk = true
 
-  /** Where nobody can be asked it is not held, and to be sent again as it is. */
   add(batch: Batch): void {
-    if (this.#canAsk) this.#batches.push(batch)
+    this.#batches.push(batch)
   }
 
   holds(batch: Batch): boolean {
@@ -43,13 +40,13 @@ export class Doubts {
     for (const batch of batches) this.#batches.splice(this.#batches.indexOf(batch), 1)
   }
 
-  /** An answer came that is none. True when the server cannot be asked at all: these are to be sent again as they are. */
-  unanswered(batches: readonly Batch[], status: number): boolean {
-    const isUnknown = unknownStatuses.has(status)
+  /**
+   * An answer came that is none: a few times, and these are to be sent again as they are. Nobody signs a 404, and a login page
+   * says it as well as a server that does not know the question: so it says nothing of the next question.
+   */
+  unanswered(batches: readonly Batch[]): void {
     this.#failures++
-    if (isUnknown) this.#canAsk = false
-    if (isUnknown || this.#failures >= believedFailures) this.settle(batches)
-    return isUnknown
+    if (this.#failures >= believedFailures) this.settle(batches)
   }
 
   /**
@@ -61,6 +58,3 @@ export class Doubts {
     if (this.#cuts >= believedCuts) this.settle(batches)
   }
 }
-
-/** Whoever answers so does not know what it is asked. */
-const unknownStatuses: ReadonlySet<number> = new Set([404, 405, 415])

@@ -49,7 +49,7 @@ class Exchange {
   readonly #watch: StallWatch
   readonly #ending = new AbortController()
   #sentBytes = 0
-  #cutBy: keyof typeof linkCodes | undefined
+  #cutBy: Cut | undefined
 
   constructor(request: LinkRequest, watch: StallWatch) {
     this.#request = request
@@ -119,14 +119,15 @@ class Exchange {
     return rest.subarray(0, bytes)
   }
 
-  #cut(why: keyof typeof linkCodes): void {
+  #cut(why: Cut): void {
     this.#cutBy ??= why
     this.#ending.abort()
   }
 
   #failed(cause: RequestError): Answer {
     const sentBytes = this.#sentBytes
-    if (this.#cutBy === undefined) return { is: 'cut', code: cause.code, why: sayFailure(cause), sentBytes }
+    if (this.#cutBy === undefined)
+      return { is: 'cut', code: codeOf(cause), why: sayFailure(cause), sentBytes }
     return { is: 'cut', code: linkCodes[this.#cutBy], why: reasons[this.#cutBy], sentBytes }
   }
 }
@@ -134,7 +135,10 @@ class Exchange {
 /** Of a body that nobody paces. */
 const pieceBytes = 64 * 1024
 
-const reasons: Readonly<Record<keyof typeof linkCodes, string>> = {
+/** Why this side ends an exchange. */
+type Cut = 'stalled' | 'tooLong' | 'abandoned'
+
+const reasons: Readonly<Record<Cut, string>> = {
   stalled: 'nothing moved for too long',
   tooLong: 'not our server: its answer is longer than any of ours',
   abandoned: 'given up',
@@ -155,6 +159,17 @@ function toAnswer(response: Response<Uint8Array>): Answered {
 /** Seconds (RFC 9110, section 10.2.3). A date is not read: the drone may have no clock to compare it with. */
 function parseRetryAfter(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : undefined
+}
+
+const tunnelCodes: Readonly<Record<number, string>> = {
+  403: linkCodes.proxyForbids,
+  407: linkCodes.proxyUnknown,
+}
+
+/** Node has one code for every answer of a proxy to CONNECT, and its status beside. */
+function codeOf({ code, cause }: RequestError): string {
+  const status = cause instanceof Error && 'statusCode' in cause ? Number(cause.statusCode) : 0
+  return code === 'ERR_PROXY_TUNNEL' ? (tunnelCodes[status] ?? code) : code
 }
 
 /** "ECONNREFUSED: …": the code says more than got's words, where there is one. */

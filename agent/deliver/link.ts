@@ -53,6 +53,9 @@ export const linkCodes = {
   stalled: 'STALLED',
   /** The answer is longer than any of ours. */
   tooLong: 'ANSWER_TOO_LONG',
+  /** The proxy opens no tunnel for whom it does not know (407), or not to this server (403). */
+  proxyUnknown: 'PROXY_LOGIN',
+  proxyForbids: 'PROXY_FORBIDS',
   /** Its sender gave the request up. */
   abandoned: 'ABANDONED',
 } as const

@@ -7,7 +7,7 @@ import { linkCodes } from './link.ts'
  * - retry: everything is kept and sent again, after the backoff, and not before Retry-After.
  * - smaller: the next request is half as large. A record that is answered so alone is passed over; when that happens
  *   for the third time while others get receipts, it is set aside and reported.
- * - aside: the record is sent again; the third time in a row it is set aside and reported.
+ * - aside: the record is passed over and sent again; the third time in a row it is set aside and reported.
  * - person: everything is kept and retried slowly; `status` says what a person has to put right.
  * - portal: whoever answered is not our server. Everything is kept; `status` says so.
  */
@@ -75,6 +75,14 @@ export const failures: Readonly<Record<string, Sense>> = {
   ENETDOWN: unreached,
   EADDRNOTAVAIL: unreached,
   ETIMEDOUT: unreached,
+  [linkCodes.proxyUnknown]: {
+    course: 'person',
+    says: 'the proxy opens no tunnel for whom it does not know (407): check server.proxy',
+  },
+  [linkCodes.proxyForbids]: {
+    course: 'person',
+    says: 'the proxy opens no tunnel to the server (403): check server.proxy',
+  },
   ERR_PROXY_TUNNEL: { course: 'retry', says: 'the proxy does not reach the server' },
   ECONNRESET: broken,
   ECONNABORTED: broken,

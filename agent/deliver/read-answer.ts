@@ -1,6 +1,6 @@
 import { mediaTypes } from '../../protocol/contract.ts'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
-import { base64url, equalBytes, type DeviceId, type Digest } from '../../protocol/ids.ts'
+import { base64url, equalBytes, sha256, type DeviceId, type Digest } from '../../protocol/ids.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import { verifyReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { showText } from '../../protocol/show-text.ts'
@@ -32,6 +32,8 @@ export interface ReceiptRead {
   readonly forked: readonly string[]
   /** It signed that it will not take them. */
   readonly refused: readonly RefusedEntry[]
+  /** By which this receipt is told from others: one that somebody plays again says nothing new. */
+  readonly receiptId: string
 }
 
 export interface RefusedEntry {
@@ -50,10 +52,10 @@ export interface Parties {
 
 /** Reads an answer. Only a receipt by a pinned key, for these records of this device, lets anything go. */
 export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
-  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, answer.sentBytes > 0)
+  if (answer.is === 'cut') return cutShort(answer, answer.sentBytes > 0)
   const receipt = receiptIn(answer, parties)
   if (receipt.is === 'failed') return receipt
-  const read = sortOut(receipt.receipt, entries)
+  const read = sortOut(receipt, entries)
   const isAbout = read.safe.length + read.withoutBody.length + read.refused.length > 0
   const notAbout = 'the receipt does not say that the server has what was sent'
   return isAbout ? read : failedBy({ course: 'portal', says: notAbout }, notAbout, 0, false)
@@ -61,9 +63,9 @@ export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parti
 
 /** Reads what came for a query: those of the records that the server has. It may have none of them. */
 export function readQueryAnswer(answer: Answer, entries: readonly BatchEntry[], parties: Parties): Meaning {
-  if (answer.is === 'cut') return failedBy(senseOfFailure(answer.code), answer.why, 0, false)
+  if (answer.is === 'cut') return cutShort(answer, false)
   const receipt = receiptIn(answer, parties)
-  return receipt.is === 'failed' ? receipt : sortOut(receipt.receipt, entries)
+  return receipt.is === 'failed' ? receipt : sortOut(receipt, entries)
 }
 
 export type Found = 'has it' | 'has it not' | 'no answer'
@@ -81,11 +83,17 @@ export function findIn(answer: Answer, { digest }: RecordName, query: Digest, pa
 
 type Failed = Extract<Meaning, { is: 'failed' }>
 
+interface FoundReceipt {
+  readonly is: 'found'
+  readonly receipt: Receipt
+  readonly receiptId: string
+}
+
 function receiptIn(
   answer: Extract<Answer, { is: 'answered' }>,
   { pinned, device, fingerprint }: Parties,
   query?: Digest,
-): Failed | { readonly is: 'found'; readonly receipt: Receipt } {
+): Failed | FoundReceipt {
   const { status, mediaType, body, retryAfterMs = 0 } = answer
   const sense = senseOfStatus(status)
   if (sense.course !== 'receipt') {
@@ -94,9 +102,14 @@ function receiptIn(
     return failedBy(sense, why, retryAfterMs, true)
   }
   const receipt = verifyReceipt(body, pinned, device, query)
-  if (receipt.ok) return { is: 'found', receipt: receipt.value }
+  if (receipt.ok) return { is: 'found', receipt: receipt.value, receiptId: base64url(sha256(body)) }
   const why = showText(`not our server: status 200 without a receipt by the pinned key (${mediaType})`)
   return failedBy({ course: 'portal', says: why }, why, retryAfterMs, false)
+}
+
+function cutShort({ code, why }: Extract<Answer, { is: 'cut' }>, hasLeft: boolean): Failed {
+  const sense = senseOfFailure(code)
+  return failedBy(sense, sense.course === 'person' ? `${why}: ${sense.says}` : why, 0, hasLeft)
 }
 
 function failedBy({ course, isInDoubt }: Sense, why: string, retryAfterMs: number, hasLeft: boolean): Failed {
@@ -105,7 +118,7 @@ function failedBy({ course, isInDoubt }: Sense, why: string, retryAfterMs: numbe
   return { is: 'failed', course: failing, why, retryAfterMs, isInDoubt: isInDoubt === true && hasLeft }
 }
 
-function sortOut(receipt: Receipt, entries: readonly BatchEntry[]): ReceiptRead {
+function sortOut({ receipt, receiptId }: FoundReceipt, entries: readonly BatchEntry[]): ReceiptRead {
   const byDigest = new Map<string, ReceiptEntry>(
     receipt.entries.map((entry) => [base64url(entry.digest), entry]),
   )
@@ -117,6 +130,7 @@ function sortOut(receipt: Receipt, entries: readonly BatchEntry[]): ReceiptRead 
     told.filter(({ entry, said }) => fits(said, entry)).map(({ entry }) => entry)
   return {
     is: 'receipt',
+    receiptId,
     safe: having(({ outcome }) => outcome !== 'refused' && outcome !== 'storedWithoutBody'),
     // Where the drone sent a body, somebody on the way took it off: the record is to be sent again.
     withoutBody: having(({ outcome }, { isWithheld }) => outcome === 'storedWithoutBody' && isWithheld),

@@ -39,7 +39,7 @@ export class Requests {
   /** Rings when a receipt has let something go. */
   readonly receipted = new Doorbell()
   readonly doubts = new Doubts()
-  readonly suspects = new Suspects()
+  readonly suspects: Suspects
   readonly #parts: RequestParts
   readonly #refusals = new Refusals()
   readonly #underWay = new Map<Batch, Passage>()
@@ -49,6 +49,7 @@ export class Requests {
 
   constructor(parts: RequestParts) {
     this.#parts = parts
+    this.suspects = new Suspects(parts.queue)
   }
 
   /** Receipts that came so far. */
@@ -75,10 +76,6 @@ export class Requests {
     return this.#underWay.size
   }
 
-  carries(batch: Batch): boolean {
-    return this.#underWay.has(batch)
-  }
-
   get records(): number {
     return [...this.#underWay.keys()].reduce((sum, { entries }) => sum + entries.length, 0)
   }
@@ -100,7 +97,7 @@ export class Requests {
 
   /**
    * Sends a batch and does what its answer says. Tells what makes it necessary to send something of it again, and after
-   * that gives it back to the queue, unless it is in doubt or passed over.
+   * that gives it back to the queue, unless it is in doubt.
    */
   async carry(batch: Batch, signal: AbortSignal, tellFailure: (cause: unknown) => void): Promise<void> {
     const { pacer, world } = this.#parts
@@ -114,7 +111,8 @@ export class Requests {
     } finally {
       pacer.close(passage)
       this.#underWay.delete(batch)
-      if (!this.doubts.holds(batch) && !this.suspects.holds(batch)) this.#parts.queue.giveBack(batch)
+      this.suspects.left(batch)
+      if (!this.doubts.holds(batch)) this.#parts.queue.giveBack(batch)
       this.ended.ring()
     }
   }
@@ -151,11 +149,13 @@ export class Requests {
     }
     model.receipted(passage.upload, world.clock.monotonicMs())
     size.grow()
-    this.suspects.cleared(batch)
     await this.#take(meaning)
+    this.suspects.judged(batch)
+    if (meaning.safe.length + meaning.withoutBody.length > 0) this.suspects.receipted(batch)
+    await this.#refuse(batch, meaning)
   }
 
-  async #take({ safe, withoutBody, forked, refused }: ReceiptRead): Promise<void> {
+  async #take({ safe, withoutBody, forked }: ReceiptRead): Promise<void> {
     const { queue, world } = this.#parts
     const taken = [...safe, ...withoutBody]
     world.journal.receiptVerified(taken.length)
@@ -164,15 +164,23 @@ export class Requests {
     this.#receipts++
     if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
-    const believed = this.#refusals.believe(refused)
-    if (believed.length > 0) await queue.setAside(believed)
+  }
+
+  /** What is refused for the first time may have been damaged on the way: it is passed over, and sent again. */
+  async #refuse(batch: Batch, { refused, receiptId }: ReceiptRead): Promise<void> {
+    const believed = this.#refusals.believe(refused, receiptId)
+    if (believed.length > 0) await this.#parts.queue.setAside(believed)
     const places = new Set(believed.map(({ digest }) => digest))
-    const doubted = refused.find(({ entry }) => !places.has(entry.digest))
-    if (!doubted) return
-    const course = doubted.sense.course === 'person' ? 'person' : 'retry'
-    throw new Undelivered(course === 'person' ? `${doubted.why}: ${doubted.sense.says}` : doubted.why, {
-      course,
-    })
+    const doubted = refused.filter(({ entry }) => !places.has(entry.digest))
+    const person = doubted.find(({ sense }) => sense.course === 'person')
+    if (person) throw new Undelivered(`${person.why}: ${person.sense.says}`, { course: 'person' })
+    const [first] = doubted
+    if (!first) return
+    await this.suspects.refused(
+      batch,
+      doubted.map(({ entry }) => entry),
+    )
+    if (!this.suspects.isTriedBeside(batch)) throw new Undelivered(first.why)
   }
 
   async #fail(batch: Batch, { upload }: Passage, answer: Answer, failed: Failed): Promise<void> {
@@ -182,21 +190,14 @@ export class Requests {
     this.#wasCut = isCut
     // Where the link is gone before anything could have come back, the size of what left is not to blame.
     const isSudden = world.clock.monotonicMs() - upload.beganMs <= model.roundTripMs
-    const isAlone = failed.course === 'smaller' && batch.entries.length === 1
-    if (isAlone) await this.#suspect(batch, failed)
-    else this.suspects.cleared(batch)
-    if (failed.isInDoubt && !isAlone) this.doubts.add(batch)
+    const isSuspect = failed.course === 'smaller' && batch.entries.length === 1
+    if (failed.course === 'smaller') await this.suspects.failed(batch, failed.why)
+    if (failed.isInDoubt && !isSuspect) this.doubts.add(batch)
+    if (failed.course === 'smaller' && this.suspects.isTriedBeside(batch)) return
     if (isCut && answer.code === linkCodes.abandoned) return
     if (answer.is === 'answered' && answer.status === 413) size.refusedAt(bytes)
     else if (failed.course === 'smaller' || (isCut && failed.isInDoubt && !isSudden)) size.shrink(bytes)
     throw new Undelivered(failed.why, { course: failed.course, retryAfterMs: failed.retryAfterMs, isCut })
-  }
-
-  async #suspect(batch: Batch, { why }: Failed): Promise<void> {
-    const fate = this.suspects.failed(batch, this.#receipts)
-    // So many in a row, and no receipt: then it is not theirs, and any of them may try whether it is over.
-    if (fate === 'full') return this.release()
-    if (fate === 'aside') await this.#parts.queue.setAside(batch.entries.map((entry) => ({ ...entry, why })))
   }
 
   /** Asks about batches in doubt: what the server has is forgotten, the rest can be sent again. */
@@ -223,7 +224,7 @@ export class Requests {
     if (meaning.is === 'failed') return this.#unanswered(batches, answer, meaning)
     model.noteRoundTrip(world.clock.monotonicMs() - beganMs, world.clock.monotonicMs())
     this.doubts.settle(batches)
-    await this.#take({ ...meaning, refused: [] })
+    await this.#take(meaning)
   }
 
   #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed): void {
@@ -231,19 +232,13 @@ export class Requests {
     hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
     if (answer.is === 'cut' && answer.sentBytes > 0) this.doubts.cut(batches)
-    // It answered: that it cannot be asked is no reason to wait.
-    if (answer.is === 'answered' && this.doubts.unanswered(batches, answer.status)) return
+    if (answer.is === 'answered') this.doubts.unanswered(batches)
     throw new Undelivered(why, { course, retryAfterMs, isCut: answer.is === 'cut' })
   }
 
   /** A batch that was handed out and is not to be sent now. */
   putBack(batch: Batch): void {
-    if (!this.suspects.holds(batch)) this.#parts.queue.giveBack(batch)
-  }
-
-  /** What was passed over can be handed out again. */
-  release(): void {
-    const { queue } = this.#parts
-    for (const batch of this.suspects.release()) if (!this.carries(batch)) queue.giveBack(batch)
+    this.suspects.left(batch)
+    this.#parts.queue.giveBack(batch)
   }
 }

@@ -14,6 +14,10 @@ const usualPauseMs = 5 * 60_000
 /** Stores that this drone has met: as many as are remembered. */
 const maxStores = 16
 
+/** Files are begun again for stores that take turns no sooner than after this, and then after twice as long each time. */
+const firstAgainMs = 10 * 60_000
+const longestAgainMs = 24 * 3_600_000
+
 const question: LinkRequest = {
   method: 'GET',
   path: paths.capabilities,
@@ -24,14 +28,19 @@ const question: LinkRequest = {
 /**
  * What the server takes, and which store it has. Asked for at the start, when there is a link again, and now and then while
  * there is something to send; and remembered.
- * Nobody signs it: it can only make requests and chunks smaller. A store that was never met before is asked for a record
- * that has a receipt: where it does not have it, receipts were lost.
+ * Nobody signs it: it can only make requests and chunks smaller. A store that is not the one that was met last is asked for
+ * a record that has a receipt: where it does not have it, receipts were lost, or several stores take turns.
  */
 export class Terms {
   readonly #parts: RequestParts
   readonly #onReceiptsLost: () => Promise<void>
   #known: Pick<Capabilities, 'maxRecordBytes' | 'maxBatchBytes' | 'maxBatchRecords'> | undefined
+  /** The one that was met last is the last. */
   #stores: readonly string[] = []
+  /** Files are to be begun again, and it is too soon. */
+  #isOwed = false
+  #beganAgainMs = -Infinity
+  #againMs = firstAgainMs
   #askedMs = -Infinity
   #isDue = true
   #notice: string | undefined
@@ -72,6 +81,7 @@ export class Terms {
     const answer = said === undefined ? undefined : readCapabilities(Buffer.from(said))
     if (answer?.ok) this.#adopt(answer.capabilities)
     this.#stores = parseStores(await queue.recall('stores'))
+    this.#isOwed = (await queue.recall('owed')) === 'yes'
   }
 
   /** Asks. Whatever goes wrong with that, delivery goes on with what is known. */
@@ -89,7 +99,7 @@ export class Terms {
     model.noteRoundTrip(this.#nowMs - askedMs, this.#nowMs)
     this.#adopt(said.capabilities)
     await queue.remember('capabilities', JSON.stringify(said.capabilities))
-    if (!this.#stores.includes(said.capabilities.store)) await this.#meet(said.capabilities.store, signal)
+    await this.#meet(said.capabilities.store, signal)
   }
 
   #adopt(capabilities: Capabilities): void {
@@ -97,22 +107,39 @@ export class Terms {
     this.#parts.size.allow(capabilities.maxBatchBytes)
   }
 
-  /** It is known from now on, whatever it has: two servers at one address that take turns are told of once. */
   async #meet(store: string, signal: AbortSignal): Promise<void> {
-    const { queue } = this.#parts
-    const last = await queue.lastReceipted()
-    const found = this.#stores.length === 0 || !last ? 'has it' : await this.#look(last, signal)
+    if (store === this.#stores.at(-1) && !this.#isOwed) return
+    const found = await this.#compare(signal)
     if (found === 'no answer') return this.mayHaveChanged()
-    if (found === 'has it not') await this.#lost(store)
-    this.#stores = [...this.#stores, store].slice(-maxStores)
-    await queue.remember('stores', JSON.stringify(this.#stores))
+    const isOwed = found === 'has it not' && !(await this.#lost(store))
+    if (isOwed !== this.#isOwed) await this.#parts.queue.remember('owed', isOwed ? 'yes' : 'no')
+    this.#isOwed = isOwed
+    this.#stores = [...this.#stores.filter((known) => known !== store), store].slice(-maxStores)
+    await this.#parts.queue.remember('stores', JSON.stringify(this.#stores))
   }
 
-  /** Who is cut off here asks the store again after the next start. */
-  async #lost(store: string): Promise<void> {
-    this.#notice = 'the server does not have what it signed for'
+  /** Whether the store has what others gave receipts for, as far as the last record tells. */
+  async #compare(signal: AbortSignal): Promise<Found> {
+    if (this.#stores.length === 0) return 'has it'
+    if (this.#isOwed) return 'has it not'
+    const last = await this.#parts.queue.lastReceipted()
+    return last ? this.#look(last, signal) : 'has it'
+  }
+
+  /**
+   * True where files were begun again. Stores that take turns may not have the drone send the same for ever: what it owes to
+   * one of them waits. Who is cut off here asks the store again after the next start.
+   */
+  async #lost(store: string): Promise<boolean> {
+    this.#notice = this.#stores.includes(store)
+      ? 'servers with different records take turns at its address'
+      : 'the server does not have what it signed for'
+    if (this.#nowMs - this.#beganAgainMs < this.#againMs) return false
+    if (this.#beganAgainMs > -Infinity) this.#againMs = Math.min(longestAgainMs, 2 * this.#againMs)
+    this.#beganAgainMs = this.#nowMs
     this.#parts.world.journal.receiptsLost(store)
     await this.#onReceiptsLost()
+    return true
   }
 
   async #look(record: RecordName, signal: AbortSignal): Promise<Found> {

@@ -7,7 +7,6 @@ import {
   encodeAside,
   encodeEntry,
   lanePrefixes,
-  placeText,
   recordKey,
   type AsideEntry,
   type IndexEntry,
@@ -81,7 +80,7 @@ export class Eviction {
       if (entry.extent?.segment === segment) waiting.push(entry)
       else if (waiting.length > 0 && entry.extent) break
     }
-    return { waiting, aside: opened.aside.filter(({ extent }) => extent?.segment === segment) }
+    return { waiting, aside: await opened.aside.inSegment(segment, opened.index) }
   }
 
   /** Entries of an older agent get their envelopes from the segment; undefined where there is nothing to give up. */
@@ -127,9 +126,6 @@ export class Eviction {
   #noteEvicted(segment: number, lane: Lane, { waiting, aside }: Victims): void {
     const { opened, journal } = this.#parts
     for (const _ of [...waiting, ...aside]) opened.segments.release(segment)
-    const evicted = new Map(aside.map((entry) => [placeText(entry), { ...entry, extent: null }]))
-    for (const [index, entry] of opened.aside.entries())
-      opened.aside[index] = evicted.get(placeText(entry)) ?? entry
     const bytes = [...waiting, ...aside].reduce((sum, { length }) => sum + length, 0)
     journal.bodiesEvicted(lane, waiting.length + aside.length, bytes)
   }

@@ -1,11 +1,20 @@
 import type { Lane } from './lane.ts'
 import { laneKey, lanePrefixes, recordKey, type IndexEntry, type Place } from './index-entry.ts'
+import { PassedOver, type Span } from './passed-over.ts'
+
+/** Which records of a lane may be handed out now: those in these parts of the index that are not handed out yet. */
+export interface Choice {
+  readonly spans: readonly Span[]
+  /** Those that are, in their order. */
+  handOut(entries: readonly IndexEntry[]): void
+}
 
 /** Which records of a lane are handed out, and where those begin that are not. */
 export class LaneView {
   readonly lane: Lane
   readonly #handedOut = new Set<string>()
-  /** Whatever waits before this key is handed out. */
+  readonly #passedOver = new PassedOver()
+  /** Whatever waits before this key is handed out, or passed over. */
   #from: string
 
   /** How many were ever given back. */
@@ -16,17 +25,26 @@ export class LaneView {
     this.#from = lanePrefixes[lane]
   }
 
-  get from(): string {
-    return this.#from
+  get isAnyPassedOver(): boolean {
+    return !this.#passedOver.isEmpty
   }
 
-  get givenBack(): number {
-    return this.#givenBack
+  /** Those before `end` that are to be handed out in their turn. */
+  inTurn(end: Place): Choice {
+    const givenBack = this.#givenBack
+    const spans = this.#passedOver.without([this.#from, this.endBefore(end)])
+    return { spans, handOut: (entries) => this.#handOut(entries, givenBack) }
+  }
+
+  /** Those that were passed over and not handed out again yet. */
+  get passedOver(): Choice {
+    return { spans: this.#passedOver.rest, handOut: (entries) => this.#handOutAgain(entries) }
   }
 
   /** No record waits before this key, handed out or not. */
   get oldest(): string {
-    let least = this.#from
+    const { from: passed } = this.#passedOver
+    let least = passed !== undefined && passed < this.#from ? passed : this.#from
     for (const key of this.#handedOut) if (key < least) least = key
     return least
   }
@@ -43,10 +61,54 @@ export class LaneView {
    * These, in their order, were the first that were not when so many had been given back; those that were given back since
    * then may stand before them.
    */
-  handOut(entries: readonly IndexEntry[], givenBack: number): void {
+  #handOut(entries: readonly IndexEntry[], givenBack: number): void {
     for (const entry of entries) this.#handedOut.add(recordKey(entry))
     const last = entries.at(-1)
-    if (last && givenBack === this.#givenBack) this.#from = `${recordKey(last)}\0`
+    if (last && givenBack === this.#givenBack) this.#from = keyBehind(last)
+  }
+
+  /**
+   * Passes over these, which are handed out, and what waits untried between them and `to`. What else is handed out or was
+   * given back must not come to lie within: then what was passed over before is handed out again in its turn.
+   */
+  passOver(entries: readonly IndexEntry[], to: string): void {
+    const [first] = entries
+    const last = entries.at(-1)
+    if (!first || !last || this.#passedOver.holds(recordKey(last))) return
+    const [key, behind] = [recordKey(first), keyBehind(last)]
+    const { from: passed } = this.#passedOver
+    if (this.#from >= behind && this.#passedOver.isBefore(key, this.#handedOut))
+      return this.#passedOver.extend(behind, to)
+    if (passed !== undefined && passed < this.#from) this.#from = passed
+    this.#passedOver.begin(key, behind, to)
+  }
+
+  /** Whether any that is handed out stands behind this one. */
+  isLast(entry: IndexEntry): boolean {
+    for (const key of this.#handedOut) if (key > recordKey(entry)) return false
+    return true
+  }
+
+  #handOutAgain(entries: readonly IndexEntry[]): void {
+    for (const entry of entries) this.#handedOut.add(recordKey(entry))
+    const last = entries.at(-1)
+    if (last) this.#passedOver.handedOut(keyBehind(last))
+  }
+
+  /** What was passed over is to be handed out again from its first. */
+  rewind(): void {
+    this.#passedOver.rewind()
+  }
+
+  /** Nothing of what was passed over waits any more. */
+  forgetPassedOver(): void {
+    this.#passedOver.clear()
+  }
+
+  /** What was passed over untried the last time is handed out in its turn. */
+  takeBackUntried(): void {
+    const untried = this.#passedOver.takeBackUntried()
+    if (untried !== undefined && untried < this.#from) this.#from = untried
   }
 
   /** It is passed over, as if it were handed out. */
@@ -64,7 +126,10 @@ export class LaneView {
     for (const entry of entries) {
       const key = recordKey(entry)
       this.#givenBack++
-      if (this.#handedOut.delete(key) && key < this.#from) this.#from = key
+      if (this.#handedOut.delete(key) && key < this.#from && !this.#passedOver.holds(key)) this.#from = key
     }
   }
 }
+
+/** Before whatever comes behind it. */
+export const keyBehind = (entry: IndexEntry): string => `${recordKey(entry)}\0`

@@ -15,6 +15,8 @@ import { parseObject } from './resume-point.ts'
 export type NoteName =
   | 'capabilities'
   | 'stores'
+  /** Whether files are to be begun again, because a store lacks what another one gave a receipt for. */
+  | 'owed'
   /** Streams of which the server has lost what it signed for. */
   | 'void'
 

@@ -12,7 +12,6 @@ import {
   keys,
   lanePrefixes,
   segmentKey,
-  type AsideEntry,
   type IndexEntry,
   type StoredHead,
 } from './index-entry.ts'
@@ -28,6 +27,7 @@ import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
 import type { FindBytes } from './record-reader.ts'
 import { removeHalfWritten } from './replace-file.ts'
+import { SetAside } from './set-aside.ts'
 import { SegmentLog } from './segment-log.ts'
 import { ownerOf, startChain } from './start-chain.ts'
 import { surveyIndex, type Survey } from './survey.ts'
@@ -55,7 +55,7 @@ export interface OpenedQueue {
   readonly ledger: Ledger
   readonly head: ChainHead
   readonly resumePoints: Map<StreamId, ResumePoint>
-  readonly aside: AsideEntry[]
+  readonly aside: SetAside
   /** Records of which neither index nor segments have anything left. */
   readonly missing: number
   readonly holes: readonly Hole[]
@@ -188,13 +188,13 @@ function count({ stream, length, extent }: IndexEntry, segments: SegmentLog, led
   if (extent) segments.retain(extent.segment)
 }
 
-async function readAside(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<AsideEntry[]> {
-  const aside: AsideEntry[] = []
+async function readAside(index: IndexStore, segments: SegmentLog, ledger: Ledger): Promise<SetAside> {
+  const aside = new SetAside()
   for await (const [key, value] of allUnder(index, keys.aside)) {
     const entry = decodeAside(key, value)
     if (!entry) continue
     count(entry, segments, ledger)
-    aside.push(entry)
+    aside.add([entry])
   }
   return aside
 }

@@ -1,8 +1,8 @@
-import { limits } from '../../protocol/contract.ts'
 import type { StreamId } from '../../protocol/ids.ts'
 import type { Doorbell } from '../doorbell.ts'
 import type { Journal } from '../journal.ts'
-import { BatchBuffers, type Batch, type BatchEntry } from './batch.ts'
+import type { Batch } from './batch.ts'
+import { Batches } from './batches.ts'
 import { DoubtfulWrites } from './doubtful-writes.ts'
 import { Eviction } from './eviction.ts'
 import {
@@ -18,7 +18,7 @@ import {
 } from './index-entry.ts'
 import { del, put } from './index-store.ts'
 import { lastReceiptedWrite } from './notes.ts'
-import { LaneView } from './lane-view.ts'
+import { keyBehind, LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
 import { changesOf, type Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
@@ -29,28 +29,24 @@ import { waitingEntries } from './waiting-entries.ts'
 /** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
 export class Outflow {
   readonly #opened: OpenedQueue
-  readonly #reader: RecordReader
   readonly #journal: Journal
   readonly #changed: Doorbell
   readonly #writes: DoubtfulWrites
   readonly #views: Record<Lane, LaneView>
   readonly #eviction: Eviction
-  readonly #buffers = new BatchBuffers()
-  /** The batches that are handed out, each with its memory. */
-  readonly #batches = new Map<Batch, Uint8Array>()
-  /** Kept back until their files were looked for. */
-  #awaited: IndexEntry[] = []
+  readonly #batches: Batches
   /** How many records were taken out of the index since it was opened. */
   #removed = 0
 
   constructor(opened: OpenedQueue, reader: RecordReader, journal: Journal, changed: Doorbell) {
     this.#opened = opened
-    this.#reader = reader
     this.#journal = journal
     this.#changed = changed
     this.#writes = new DoubtfulWrites(opened.index)
     this.#views = { high: new LaneView('high'), normal: new LaneView('normal'), low: new LaneView('low') }
-    const busy = (): ReadonlySet<number> => this.#busySegments()
+    const onDamaged = (entry: IndexEntry, why: string): Promise<void> => this.#setAside([{ ...entry, why }])
+    this.#batches = new Batches({ index: opened.index, reader, onDamaged })
+    const busy = (): ReadonlySet<number> => this.#batches.segments
     this.#eviction = new Eviction({ opened, writes: this.#writes, views: this.#views, reader, journal, busy })
   }
 
@@ -63,97 +59,89 @@ export class Outflow {
   ): Promise<Batch | undefined> {
     return this.#writes.take(async () => {
       for (const lane of from) {
-        const batch = await this.#takeOf(this.#views[lane], maxBytes, maxRecords, end())
+        const view = this.#views[lane]
+        const batch = await this.#batches.take(view, () => view.inTurn(end()), maxBytes, maxRecords)
         if (batch) return batch
       }
       return undefined
     })
   }
 
-  async #takeOf(
-    view: LaneView,
+  /** As Queue.takePassedOver. */
+  async takePassedOver(maxBytes: number, maxRecords: number, isInTurn: boolean): Promise<Batch | undefined> {
+    const passing = lanes.map((lane) => this.#views[lane]).filter(({ isAnyPassedOver }) => isAnyPassedOver)
+    if (passing.length === 0) return undefined
+    return this.#writes.take(async () => {
+      const next = await this.#takeAgain(passing, maxBytes, maxRecords)
+      if (next || !isInTurn) return next
+      for (const view of passing) view.rewind()
+      const first = await this.#takeAgain(passing, maxBytes, maxRecords)
+      if (!first) for (const view of passing) view.forgetPassedOver()
+      return first
+    })
+  }
+
+  async #takeAgain(
+    views: readonly LaneView[],
     maxBytes: number,
     maxRecords: number,
-    end: Place,
   ): Promise<Batch | undefined> {
-    for (;;) {
-      const { givenBack } = view
-      const entries = await this.#firstEntries(view, maxBytes, maxRecords, end)
-      if (entries.length === 0) return undefined
-      const total = entries.reduce((sum, entry) => sum + sizeOf(entry), 0)
-      const buffer = this.#buffers.take(total, maxBytes)
-      const batch = await this.#readInto(buffer, view, entries).catch((cause: unknown) => {
-        this.#buffers.giveBack(buffer)
-        throw cause
-      })
-      view.handOut(batch.entries, givenBack)
-      this.#batches.set(batch, buffer)
-      if (batch.entries.length > 0) return batch
-      this.#release(batch)
+    for (const view of views) {
+      const batch = await this.#batches.take(view, () => view.passedOver, maxBytes, maxRecords)
+      if (batch) return batch
     }
+    return undefined
   }
 
-  /** The first that are not handed out, at least one where one waits, else within both limits. */
-  async #firstEntries(
-    view: LaneView,
-    maxBytes: number,
-    maxRecords: number,
-    end: Place,
-  ): Promise<IndexEntry[]> {
-    const entries: IndexEntry[] = []
-    let bytes = 0
-    for await (const entry of waitingEntries(this.#opened.index, view.from, view.endBefore(end))) {
-      if (view.isHandedOut(recordKey(entry))) continue
-      bytes += sizeOf(entry)
-      if (entries.length > 0 && (bytes > maxBytes || entries.length === maxRecords)) return entries
-      entries.push(entry)
-    }
-    return entries
+  /** As Queue.rewindPassedOver. */
+  rewindPassedOver(): void {
+    for (const lane of lanes) this.#views[lane].rewind()
   }
 
-  /** One of which nothing is left that could be sent is set aside and named. */
-  async #readInto(buffer: Uint8Array, view: LaneView, entries: readonly IndexEntry[]): Promise<Batch> {
-    const read: BatchEntry[] = []
-    let end = 0
-    for (const entry of entries) {
-      const record = await this.#reader.read(entry, buffer.subarray(end, end + sizeOf(entry)))
-      if (record.is === 'damaged') {
-        await this.#setAside([{ ...entry, why: `damaged in the queue: ${record.why}` }])
-        continue
-      }
-      if (record.is === 'awaited') {
-        view.keepBack(entry)
-        this.#awaited.push(entry)
-        continue
-      }
-      if (record.bytes.buffer !== buffer.buffer) buffer.set(record.bytes, end)
-      read.push({ ...entry, isWithheld: record.is === 'withheld' })
-      end += record.bytes.length
+  /** As Queue.passOver. */
+  passOver(entries: readonly IndexEntry[], untried: number, end: () => Place): Promise<void> {
+    return this.#writes.take(async () => {
+      const last = entries.at(-1)
+      if (!last) return
+      const view = this.#views[last.lane]
+      const isFree = untried > 0 && view.isLast(last)
+      view.passOver(entries, isFree ? await this.#behind(last, untried, end()) : keyBehind(last))
+    })
+  }
+
+  /** What comes so many records behind this one, but nothing behind the newest of all. */
+  async #behind(entry: IndexEntry, records: number, end: Place): Promise<string> {
+    let passed = entry
+    let last = entry
+    let count = 0
+    for await (const next of waitingEntries(this.#opened.index, keyBehind(entry), laneKey(entry.lane, end))) {
+      passed = last
+      last = next
+      if (count++ === records) break
     }
-    return { lane: view.lane, entries: read, bytes: buffer.subarray(0, end) }
+    return keyBehind(passed)
+  }
+
+  /** As Queue.takeBackUntried. */
+  takeBackUntried(): void {
+    for (const lane of lanes) this.#views[lane].takeBackUntried()
+    this.#changed.ring()
   }
 
   /** As Queue.giveBack. */
   giveBack(batch: Batch): void {
-    if (!this.#batches.has(batch)) return
+    if (!this.#batches.release(batch)) return
     this.#views[batch.lane].takeBack(batch.entries)
-    this.#release(batch)
     this.#changed.ring()
   }
 
   /** Hands out what waited for files to be looked for. */
   looked(): Promise<void> {
     return this.#writes.take(async () => {
-      for (const lane of lanes)
-        this.#views[lane].takeBack(this.#awaited.filter((entry) => entry.lane === lane))
-      this.#awaited = []
+      const awaited = this.#batches.releaseAwaited()
+      for (const lane of lanes) this.#views[lane].takeBack(awaited.filter((entry) => entry.lane === lane))
       this.#changed.ring()
     })
-  }
-
-  #release(batch: Batch): void {
-    const buffer = this.#batches.get(batch)
-    if (buffer && this.#batches.delete(batch)) this.#buffers.giveBack(buffer)
   }
 
   /** As Queue.forget. */
@@ -210,7 +198,7 @@ export class Outflow {
 
   #countAside(entries: readonly AsideEntry[]): void {
     for (const lane of lanes) this.#views[lane].settle(entries.filter((entry) => entry.lane === lane))
-    this.#opened.aside.push(...entries)
+    this.#opened.aside.add(entries)
     for (const entry of entries) this.#journal.recordSetAside(placeText(entry), entry.stream, entry.why)
     this.#changed.ring()
   }
@@ -225,15 +213,10 @@ export class Outflow {
     return this.#eviction.evict(atMost)
   }
 
-  #busySegments(): ReadonlySet<number> {
-    const extents = [...this.#batches.keys()].flatMap(({ entries }) => entries.map(({ extent }) => extent))
-    return new Set(extents.map((extent) => extent?.segment ?? 0))
-  }
-
   /** Whether any record before this place is still here, handed out or set aside too. */
   holdsBefore(end: Place): Promise<boolean> {
     return this.#writes.take(async () => {
-      if (this.#opened.aside.some((entry) => placeText(entry) < placeText(end))) return true
+      if (this.#opened.aside.isAnyBefore(end)) return true
       for (const lane of lanes) {
         const { oldest } = this.#views[lane]
         if ((await this.#opened.index.entries(oldest, laneKey(lane, end), 1)).length > 0) return true
@@ -241,9 +224,4 @@ export class Outflow {
       return false
     })
   }
-}
-
-/** What the record takes in a batch, at most. */
-function sizeOf({ extent, length }: IndexEntry): number {
-  return extent?.length ?? length + limits.maxRecordOverheadBytes
 }

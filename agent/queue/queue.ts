@@ -93,9 +93,14 @@ export class Queue implements AsyncDisposable {
     return this.#opened.segments.count
   }
 
-  /** What is kept and not sent. */
+  /** What is kept and not sent: the first of them. */
   get aside(): readonly AsideEntry[] {
-    return this.#opened.aside
+    return this.#opened.aside.named
+  }
+
+  /** How many are kept and not sent. */
+  get asideRecords(): number {
+    return this.#opened.aside.records
   }
 
   /** No agent was here before: files that are there were there before it. */
@@ -190,6 +195,29 @@ export class Queue implements AsyncDisposable {
    */
   take(maxBytes: number, maxRecords: number, lane?: Lane): Promise<Batch | undefined> {
     return this.#outflow.take(maxBytes, maxRecords, () => this.#end, lane ? [lane] : lanes)
+  }
+
+  /**
+   * Passes over these of a batch, which is still to be given back, and so many behind it that were not handed out yet,
+   * though never the newest: none of them is handed out in its turn any more.
+   */
+  passOver(entries: readonly IndexEntry[], untried: number): Promise<void> {
+    return this.#outflow.passOver(entries, untried, () => this.#end)
+  }
+
+  /** Those that were last passed over untried are handed out in their turn. */
+  takeBackUntried(): void {
+    this.#outflow.takeBackUntried()
+  }
+
+  /** Hands out the next of those that were passed over; where they take turns, behind the last the first again. */
+  takePassedOver(maxBytes: number, maxRecords: number, isInTurn: boolean): Promise<Batch | undefined> {
+    return this.#outflow.takePassedOver(maxBytes, maxRecords, isInTurn)
+  }
+
+  /** The next of those that were passed over is the first. */
+  rewindPassedOver(): void {
+    this.#outflow.rewindPassedOver()
   }
 
   /** Ends a batch: its bytes are no longer valid, and what was neither forgotten nor set aside can be handed out again. */

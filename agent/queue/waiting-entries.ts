@@ -1,5 +1,6 @@
 import { decodeEntry, type IndexEntry } from './index-entry.ts'
 import type { IndexStore } from './index-store.ts'
+import type { Span } from './passed-over.ts'
 
 /** Looked up in the index at first, and at most, at a time. */
 const firstPieceEntries = 16
@@ -23,4 +24,12 @@ export async function* waitingEntries(
     from = `${last[0]}\0`
     limit = pieceEntries
   }
+}
+
+/** The same, for several parts of the index, one after the other. */
+export async function* waitingIn(
+  index: IndexStore,
+  spans: readonly Span[],
+): AsyncGenerator<IndexEntry, void, undefined> {
+  for (const [start, end] of spans) yield* waitingEntries(index, start, end)
 }

@@ -31,11 +31,20 @@ export class BatchProblem extends Error {
   }
 }
 
+/** What is said of a record whose signature is right, and whose body is the one that was signed: its device made it so. */
+const ownRefusals: ReadonlySet<RefusalCode> = new Set([
+  'BODY_UNDECODABLE',
+  'CONTENT_LENGTH_WRONG',
+  'CONTENT_HASH_WRONG',
+])
+
 /** One batch: who sends it, what stays of it, and what its receipt will say. */
 export class Batch implements Watch, AsyncDisposable {
   readonly #parts: IngestParts
   readonly #visit: Visit
   readonly #entries: ReceiptEntry[] = []
+  /** Those of them, by index, of which it is not proven that their device made what was refused. */
+  readonly #forgeable = new Set<number>()
   #sender: Sender | undefined
   /** Whether it has a slot. */
   #isAdmitted = false
@@ -122,6 +131,7 @@ export class Batch implements Watch, AsyncDisposable {
   #note(frame: RecordFrame, refusal: RefusalCode): void {
     const manifest = decodeManifest(frame.envelope.payload)
     const place = manifest.ok ? { epoch: manifest.value.epoch, seq: manifest.value.seq } : null
+    if (!ownRefusals.has(refusal)) this.#forgeable.add(this.#entries.length)
     this.#entries.push({ place, digest: digestOf(frame), outcome: 'refused', refusal })
   }
 
@@ -136,13 +146,22 @@ export class Batch implements Watch, AsyncDisposable {
 
   get whyNoReceipt(): ProblemCode | undefined {
     if (this.#entries.length === 0) return 'BATCH_EMPTY'
-    return this.#sender ? undefined : (this.#turnedAway ?? 'DEVICE_UNNAMED')
+    if (!this.#sender) return this.#turnedAway ?? 'DEVICE_UNNAMED'
+    return this.#signable.length === 0 ? 'BATCH_UNPROVEN' : undefined
+  }
+
+  /**
+   * Whoever saw a record can bring it with another signature or body, and would get a refusal that names it: such a refusal is
+   * only for a sender who has proven to be the device.
+   */
+  get #signable(): readonly ReceiptEntry[] {
+    return this.#isAdmitted ? this.#entries : this.#entries.filter((_, index) => !this.#forgeable.has(index))
   }
 
   receipt(): Answer {
     if (!this.#sender) return { is: 'problem', code: 'DEVICE_UNNAMED' }
     const { device } = this.#sender
-    const receipt = { device, timeMs: this.#parts.clock.now(), entries: this.#entries }
+    const receipt = { device, timeMs: this.#parts.clock.now(), entries: this.#signable }
     return { is: 'receipt', receipt, bytes: signReceipt(receipt, this.#parts.signer) }
   }
 

@@ -255,6 +255,7 @@ const statusReport: StatusReport = {
     maxBytes: 2_147_483_648,
     state: { is: 'blocked', why: 'ENOSPC' },
     setAside: [{ seq: 12, path: '/var/log/x.log', why: 'RECORD_TOO_LARGE' }],
+    setAsideRecords: 3,
   },
   watch: { is: 'rescanning', why: 'raise the sysctl' },
   files: [
@@ -288,6 +289,7 @@ link       waiting: 200 with a page\\x0aof somebody (attempt 4 failed, next in 1
 queue      1 chunk, 3.2 MiB of 2.0 GiB
            the disk refuses, bytes wait in their files: ENOSPC
 set aside  record 12 of /var/log/x.log: RECORD_TOO_LARGE
+           and 2 other records
 watch      raise the sysctl
 files      1, 4.0 KiB; 1.0 KiB have receipts; 1.0 KiB queued; 2.0 KiB unread; 0 B lost
 

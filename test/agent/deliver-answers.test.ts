@@ -3,10 +3,10 @@ import nock from 'nock'
 import { describe, expect, test } from 'vitest'
 import type { IndexEntry } from '../../agent/queue/index-entry.ts'
 import { sha256 } from '../../protocol/ids.ts'
-import { playFirstServer, post, Post, problem, receiptFor, receiptType } from '../kit/delivery-post.ts'
+import { playEmptyServer, post, Post, problem, receiptFor, receiptType } from '../kit/delivery-post.ts'
 import { makeSigner } from '../kit/drone.ts'
 
-playFirstServer()
+playEmptyServer()
 
 const page = '<html><body>Welcome to the airport. Accept our terms to go on.</body></html>'
 const stranger = makeSigner()

@@ -54,25 +54,46 @@ describe('after a cut', () => {
     expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(2)
   })
 
-  test.each([404, 405])(
-    'a server that answers %i to that is not asked again, and gets all of it',
+  test.each([404, 405, 415])(
+    'an answer of %i to that is no answer: the third time it is sent as it is, and the next cut is asked about again',
     async (status) => {
-      await using kit = await DeliveryKit.start(texts)
+      await using kit = await DeliveryKit.start(['one\n'])
       kit.run()
-      for (const time of [1, 2]) {
-        const sent = await kit.chunks(time)
-        sent.answer(cut('ECONNRESET', 500))
+      const first = await kit.chunks()
+      first.answer(cut('ECONNRESET', 500))
+      for (const time of [1, 2, 3]) {
         await kit.world.told.told('deliveryFailed', time)
         await kit.world.clock.skip()
-        if (time === 1) (await kit.question()).answer(answered(status))
+        const question = await kit.question(time)
+        question.answer(answered(status))
       }
-      for (let time = 3; kit.queue.ledger.records > 0; time++) {
-        kit.store(await kit.chunks(time))
-        await kit.world.told.told('forgotten', time - 2)
-      }
-      expect(kit.link.asked.filter(({ request }) => request.path === paths.receipts)).toHaveLength(1)
+      await kit.world.told.told('deliveryFailed', 4)
+      await kit.world.clock.skip()
+      const second = await kit.chunks(2)
+      second.answer(cut('ECONNRESET', 500))
+      await kit.world.told.told('deliveryFailed', 5)
+      await kit.world.clock.skip()
+      kit.store(await kit.question(4))
+      await kit.emptied()
+      expect(seqsOf(second)).toEqual([0])
     },
   )
+
+  test("a login page's 404 while it is there has nothing sent twice once it is gone", async () => {
+    await using kit = await DeliveryKit.start(texts)
+    kit.run()
+    const sent = await kit.chunks()
+    sent.answer(cut('ECONNRESET', 500))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    const question = await kit.question()
+    question.answer(answered(404))
+    await kit.world.told.told('deliveryFailed', 2)
+    await kit.world.clock.skip()
+    kit.store(await kit.question(2))
+    await kit.emptied()
+    expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
+  })
 
   test('somebody else who answers to the question lets nothing go; the third time it is sent without asking', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
@@ -126,66 +147,6 @@ test('where nothing of the question leaves either, it is asked first for as long
   expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
 })
 
-describe('a record that brings down its request, alone', () => {
-  test('is passed over, and set aside when that happens for the third time while others get receipts', async () => {
-    await using kit = await DeliveryKit.start(['bad\n'])
-    kit.run()
-    let failures = 0
-    for (let time = 1; kit.queue.aside.length === 0; time++) {
-      const sent = await kit.chunks(time)
-      if (seqsOf(sent).includes(0)) {
-        sent.answer(answered(422))
-        await kit.world.told.told('deliveryFailed', ++failures)
-        if (failures < 3) await kit.append(`good ${failures}\n`)
-        await kit.world.clock.skip()
-      } else kit.store(sent)
-    }
-    expect(kit.queue.aside.map(({ seq, why }) => [Number(seq), why])).toEqual([
-      [0, expect.stringContaining('answered 422')],
-    ])
-    expect(kit.queue.ledger.records).toBe(1)
-  })
-
-  test.each([400, 413])(
-    'blocks nothing behind it, even where the next is answered %i as well',
-    async (status) => {
-      await using kit = await DeliveryKit.start(['bad\n', 'bad\n', 'good\n', 'good\n', 'good\n', 'good\n'])
-      kit.run({ requestMaxBytes: 1 })
-      const order: number[] = []
-      for (let time = 1, failures = 0; kit.queue.ledger.records > kit.queue.aside.length; time++) {
-        const sent = await kit.chunks(time)
-        const [seq = 0] = seqsOf(sent)
-        order.push(seq)
-        if (seq > 1) {
-          kit.store(sent)
-          await kit.world.told.told('forgotten', time - failures)
-          continue
-        }
-        sent.answer(answered(status))
-        await kit.world.told.told('deliveryFailed', ++failures)
-        await kit.world.clock.skip()
-      }
-      // One of them is tried again with each receipt, in turn.
-      expect(order).toEqual([0, 1, 2, 0, 3, 1, 4, 0, 5, 1])
-      expect(kit.queue.aside.map(({ seq }) => Number(seq))).toEqual([0, 1])
-    },
-  )
-
-  test('is kept where nothing else gets through either: then it is not the record', async () => {
-    await using kit = await DeliveryKit.start(['one\n'])
-    kit.run()
-    for (let time = 1; time < 8; time++) {
-      const sent = await kit.chunks(time)
-      sent.answer(answered(400))
-      await kit.world.told.told('deliveryFailed', time)
-      await kit.world.clock.skip()
-    }
-    expect(kit.queue.aside).toEqual([])
-    kit.store(await kit.chunks(8))
-    await kit.emptied()
-  })
-})
-
 test.each([
   [401, 'register it'],
   [403, 'does not accept this key'],
@@ -200,6 +161,19 @@ test.each([
   expect(report).toMatchObject({ why: expect.stringMatching(/the key of hexa-7 is [\w-]{43}/) })
   expect(report.is === 'waiting' && report.retryInMs).toBeGreaterThanOrEqual(30_000)
   expect(kit.queue.ledger.records).toBe(3)
+})
+
+test('a proxy that wants to know who asks is a matter for a person, over TLS as well', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  const delivery = kit.run()
+  const sent = await kit.chunks()
+  sent.answer(cut('PROXY_LOGIN', 0))
+  await kit.world.told.told('deliveryFailed')
+  expect(delivery.report).toMatchObject({
+    is: 'waiting',
+    because: 'person',
+    why: expect.stringContaining('check server.proxy'),
+  })
 })
 
 test('a record that a receipt refuses because of the key is never set aside', async () => {

@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { playFirstServer, post, Post, receiptFor, receiptType, retry } from '../kit/delivery-post.ts'
+import { playEmptyServer, post, Post, receiptFor, receiptType, retry } from '../kit/delivery-post.ts'
 
-playFirstServer()
+playEmptyServer()
 
 describe('between attempts', () => {
   test('the pause is drawn from twice as much each time, and never from more than the longest', async () => {
     await using delivery = await Post.prepare()
-    post().times(12).reply(500, 'broken')
+    post().times(12).reply(503, 'broken')
     const pauses: number[] = []
     delivery.start()
     for (let attempt = 1; attempt <= 12; attempt++) {
       const [why, attempts, ms] = await delivery.world.told.told('deliveryFailed', attempt)
-      expect([why, attempts]).toEqual(['the server answered 500: the server has a bug', attempt])
+      expect([why, attempts]).toEqual(['the server answered 503: the server is busy or not ready', attempt])
       expect(delivery.delivery.report).toMatchObject({ is: 'waiting', attempts: attempt, retryInMs: ms })
       expect(ms).toBeLessThanOrEqual(Math.min(retry.maxMs, retry.minMs * 2 ** (attempt - 1)))
       pauses.push(Number(ms))
@@ -59,7 +59,7 @@ describe('between attempts', () => {
 
   test('three failures, then a receipt: delivered, the fourth time, once', async () => {
     await using delivery = await Post.prepare()
-    post().times(3).reply(500, 'broken')
+    post().times(3).reply(503, 'broken')
     post().reply(200, receiptFor(delivery.entries), receiptType)
     delivery.start()
     for (let attempt = 1; attempt <= 3; attempt++) {

@@ -1,3 +1,4 @@
+import { setImmediate as aTurn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
 import { DeliveryKit, entriesOf, seqsOf } from '../kit/delivery-kit.ts'
@@ -136,22 +137,38 @@ describe('a store that was never met before', () => {
     expect(kit.world.told.named('receiptsLost')).toEqual([])
   })
 
-  test('is known from then on: two servers at one address that take turns are told of once', async () => {
+  test('and another one by turns: a person is told, and files are begun again ever more seldom', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
-    let lost = 0
-    kit.run({ onReceiptsLost: async () => void lost++ })
+    const { clock } = kit.world
+    const lostMs: number[] = []
+    const delivery = kit.run({ onReceiptsLost: async () => void lostMs.push(clock.monotonicMs()) })
     await kit.introduce(first)
     kit.store(await kit.chunks())
     await kit.emptied()
-    const stores = [second, first, second]
-    for (const [turn, store] of stores.entries()) {
-      await interrupt(kit, `turn ${turn}`, 2 + turn * 3)
-      await kit.introduce(store, turn + 2)
-      if (turn === 0) kit.store(await kit.question(), () => false)
-      kit.store(await kit.chunks(4 + turn * 3))
+    const beganMs = clock.monotonicMs()
+    for (let turn = 0, questions = 0; turn < 60; turn++) {
+      const store = turn % 2 === 0 ? second : first
+      clock.advance(5 * minuteMs)
+      await kit.append(`turn ${turn}`)
+      kit.store(await kit.chunks(turn + 2))
       await kit.emptied()
+      await kit.introduce(store, turn + 2)
+      const isMet = async (): Promise<boolean> =>
+        (await kit.queue.recall('stores'))?.endsWith(`"${store}"]`) ?? false
+      while (!(await isMet())) {
+        await aTurn()
+        const [question] = kit.link.asked
+          .filter(({ request }) => request.path === paths.receipts)
+          .slice(questions)
+        if (question) kit.store(question, () => false)
+        if (question) questions++
+      }
     }
-    expect(lost).toBe(1)
-    expect(kit.link.asked.filter(({ request }) => request.path === paths.receipts)).toHaveLength(1)
+    const minutes = lostMs.map((ms) => Math.round((ms - beganMs) / minuteMs))
+    expect(minutes.length).toBeGreaterThan(2)
+    expect(minutes.length).toBeLessThan(7)
+    const gaps = minutes.slice(1).map((at, index) => at - (minutes[index] ?? 0))
+    expect(gaps).toEqual(gaps.toSorted((a, b) => a - b))
+    expect(delivery.report.notice).toContain('take turns')
   })
 })

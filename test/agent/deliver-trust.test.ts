@@ -148,6 +148,21 @@ describe('through a proxy', () => {
     expect(proxy.tunnels).toEqual([`localhost:${server.port}`])
   })
 
+  test.each([
+    [407, 'PROXY_LOGIN', 'person'],
+    [403, 'PROXY_FORBIDS', 'person'],
+    [502, 'ERR_PROXY_TUNNEL', 'retry'],
+  ])('that answers %i to CONNECT, what is to be done is what that means', async (status, code, course) => {
+    const refusing = createServer()
+    refusing.on('connect', (_, client: Socket) => void client.end(`HTTP/1.1 ${status} No\r\n\r\n`))
+    await using proxy = await opened(refusing)
+    const answer = await ask('https://logs.test/', {
+      proxy: { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` },
+    })
+    expect(answer).toMatchObject({ is: 'cut', code, sentBytes: 0 })
+    expect(senseOfFailure(code).course).toBe(course)
+  })
+
   test('plain HTTP is asked of the proxy', async () => {
     await using proxy = await openProxy()
     await ask('http://logs.test/', { proxy: { HTTP_PROXY: `http://127.0.0.1:${proxy.port}` } })

@@ -22,6 +22,8 @@ export class DeliveryKit implements AsyncDisposable {
   readonly queue: Queue
   readonly kit: QueueKit
   #delivery: Delivery | undefined
+  /** The server's clock: no two receipts are the same. */
+  #timeMs = 0
   readonly #stopping = new AbortController()
   #running: Promise<void> = Promise.resolve()
   readonly #disposal: AsyncDisposableStack
@@ -77,7 +79,8 @@ export class DeliveryKit implements AsyncDisposable {
 
   receipt(entries: readonly ReceiptEntry[], query?: Digest): Uint8Array {
     const about = query && { query }
-    return signReceipt({ device: 'hexa-7' as DeviceId, timeMs: 1, entries, ...about }, this.server)
+    const timeMs = ++this.#timeMs
+    return signReceipt({ device: 'hexa-7' as DeviceId, timeMs, entries, ...about }, this.server)
   }
 
   /** What a server of this store says of itself, to the `count`th who asks. */
@@ -88,7 +91,7 @@ export class DeliveryKit implements AsyncDisposable {
 
   async emptied(): Promise<void> {
     const { changed, ledger } = this.queue
-    while (ledger.records > this.queue.aside.length) {
+    while (ledger.records > this.queue.asideRecords) {
       await changed.waitBeyond(changed.rings, Infinity, this.world.clock, this.#stopping.signal)
     }
   }

@@ -17,11 +17,11 @@ export const address = 'http://logs.test'
 export const retry = { minMs: 500, maxMs: 60_000 }
 export const server = makeSigner()
 
-/** Every test of the file meets a server of the first version, and no network besides. */
-export function playFirstServer(): void {
+/** Every test of the file meets a server that has nothing yet and says nothing of itself, and no network besides. */
+export function playEmptyServer(): void {
   beforeEach(() => {
     nock.disableNetConnect()
-    knowingOnlyChunks()
+    havingNothing()
   })
   afterEach(() => {
     nock.abortPendingRequests()
@@ -30,11 +30,9 @@ export function playFirstServer(): void {
   })
 }
 
-/** A server of the first version: it cannot be asked anything. */
-function knowingOnlyChunks(): void {
-  for (const scope of [nock(address).post('/v1/receipts'), nock(address).get('/v1/capabilities')]) {
-    scope.optionally().times(1000).reply(404, 'no such page')
-  }
+function havingNothing(): void {
+  nock(address).post('/v1/receipts').optionally().times(1000).reply(200, receiptFor([]), receiptType)
+  nock(address).get('/v1/capabilities').optionally().times(1000).reply(404, 'no such page')
 }
 
 export function receiptFor(
@@ -120,7 +118,7 @@ export class Post implements AsyncDisposable {
   /** The server comes to its senses: everything is delivered with the next attempt, and forgotten. */
   async recovers(): Promise<void> {
     nock.cleanAll()
-    knowingOnlyChunks()
+    havingNothing()
     post().times(3).reply(200, receiptFor(this.entries), receiptType)
     await this.world.clock.skip()
     await this.world.told.told('deliveryRecovered')

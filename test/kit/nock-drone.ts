@@ -81,7 +81,7 @@ export class NockDrone implements AsyncDisposable {
     return join(this.#folder, 'logs', name)
   }
 
-  append(name: string, text: string): Promise<void> {
+  append(name: string, text: string | Uint8Array): Promise<void> {
     return appendFile(this.path(name), text)
   }
 

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mediaTypes } from '../../protocol/contract.ts'
 import { parseDeviceId, sha256 } from '../../protocol/ids.ts'
+import { showLogPath } from '../../protocol/log-path.ts'
 import type { ReceiptEntry } from '../../protocol/receipt.ts'
 import { makeSigner } from './drone.ts'
 import {
@@ -143,6 +144,14 @@ export const someoneElsesReceipt = (times = 1): Scenario =>
   repeat(times, (request, server) =>
     server.receipt(server.entriesOf(request), server.signer, parseDeviceId('quad-1')),
   )
+
+/** For ever, a server that refuses in its receipts what is of this file, and takes the rest. */
+export const refusing = (file: string, refusal = 'BODY_UNDECODABLE'): Scenario => [
+  function again(request, server) {
+    server.again(again)
+    return server.serveBut(request, ({ path }) => showLogPath(path).endsWith(file), refusal)
+  },
+]
 
 function bytesOf({ body }: Answered): Uint8Array {
   return body instanceof Uint8Array ? body : Buffer.alloc(0)

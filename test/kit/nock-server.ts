@@ -4,6 +4,7 @@ import { capabilitiesOf } from '../../protocol/capabilities.ts'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import type { PublicKey, Signer } from '../../protocol/ed25519-policy.ts'
 import { base64url, type DeviceId } from '../../protocol/ids.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import { readQuery } from '../../protocol/query.ts'
 import { signReceipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { scanRecord } from '../../protocol/record.ts'
@@ -114,7 +115,8 @@ export class PlayedServer implements Disposable {
 
   /** Signed for this drone by this server, where nothing else is asked for. */
   receipt(entries: readonly ReceiptEntry[], signer = this.signer, device = this.#device): Answered {
-    const bytes = signReceipt({ device, timeMs: 1_790_000_000_000, entries }, signer)
+    const timeMs = 1_790_000_000_000 + this.requests.length
+    const bytes = signReceipt({ device, timeMs, entries }, signer)
     return answer(200, mediaTypes.receipt, bytes)
   }
 
@@ -123,12 +125,26 @@ export class PlayedServer implements Disposable {
     return recordsIn(request.body, this.#key).map((record) => entryOf(record, 'stored'))
   }
 
-  #take(batch: Uint8Array): ReceiptEntry[] {
-    return recordsIn(batch, this.#key).map((record) => {
-      const entry = entryOf(record, this.stored.has(keyOf(record)) ? 'duplicate' : 'stored')
-      this.stored.set(keyOf(record), record)
-      return entry
+  /** As a good server does, but that its receipt refuses some of the records. */
+  serveBut(request: Arrived, isRefused: (manifest: Manifest) => boolean, refusal: string): Answered {
+    if (request.path !== paths.chunks) return this.serve(request)
+    const entries = recordsIn(request.body, this.#key).map((record) => {
+      const { place, digest } = entryOf(record, 'stored')
+      return isRefused(record.manifest)
+        ? { place, digest, outcome: 'refused' as const, refusal }
+        : this.#store(record)
     })
+    return this.receipt(entries)
+  }
+
+  #take(batch: Uint8Array): ReceiptEntry[] {
+    return recordsIn(batch, this.#key).map((record) => this.#store(record))
+  }
+
+  #store(record: VerifiedRecord): ReceiptEntry {
+    const entry = entryOf(record, this.stored.has(keyOf(record)) ? 'duplicate' : 'stored')
+    this.stored.set(keyOf(record), record)
+    return entry
   }
 
   #tell(bytes: Uint8Array): Answered {

@@ -1,7 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { limits } from '../../protocol/contract.ts'
-import { hex } from '../../protocol/ids.ts'
 import { batchOf, Drone, labelOf, post, problemCode, receiptIn, withheld } from '../kit/drone.ts'
 import { run, temporaryFolder, TestServer } from './test-server.ts'
 
@@ -134,69 +133,6 @@ test('of two records for one place in the chain the first stays, and the second 
   const { status, out } = await server.verify()
   expect(status).toBe(74)
   expect(out.toString()).toMatch(/^FORK hexa-7 1\/0 in forks\/\S+ - another record holds this place/m)
-})
-
-test('good records are stored beside bad ones, and each bad one is refused with its code', async () => {
-  await using folder = await temporaryFolder()
-  await using server = await TestServer.start(folder.path)
-  const [drone, other, stranger] = [new Drone('hexa-7'), new Drone('hexa-8'), new Drone('hexa-7')]
-  await server.register(drone)
-  await server.register(other)
-  const label = labelOf('/a')
-  const first = await drone.data(label, 0, 'good')
-  const wrongHash = await drone.altered(label, 'bad!', (manifest) => manifest, Buffer.from('BAD!'))
-  const bomb = await drone.altered(label, Buffer.alloc(50_000), (manifest) =>
-    manifest.kind === 'data' ? { ...manifest, length: 49_999 } : manifest,
-  )
-  const long = await drone.altered(label, 'x', (manifest) => manifest, Buffer.from('xy'))
-  const last = await drone.data(label, 4, ' too')
-
-  const [alien, unsigned] = [await other.data(label, 0, 'x'), await stranger.data(label, 0, 'x')]
-  const outcomes = await server.send(drone, first, wrongHash, alien, unsigned, bomb, long, last)
-
-  expect(outcomes).toEqual([
-    'stored',
-    'BODY_HASH_WRONG',
-    'DEVICE_MIXED',
-    'KEY_UNKNOWN',
-    'BODY_UNDECODABLE',
-    'BODY_LENGTH_WRONG',
-    'stored',
-  ])
-  expect(await server.cat('hexa-7', '/a')).toMatchObject({ out: Buffer.from('good too') })
-})
-
-test('a bad first record does not hide its good neighbours, and a batch of bad ones stores nothing', async () => {
-  await using folder = await temporaryFolder()
-  await using server = await TestServer.start(folder.path)
-  const drone = new Drone('hexa-7')
-  await server.register(drone)
-  const good = await drone.data(labelOf('/a'), 0, 'good')
-  const forged = Buffer.from(good.bytes)
-  const signatureEnd = forged.length - 1 - 'good'.length
-  forged[signatureEnd - 10] = (forged[signatureEnd - 10] ?? 0) ^ 1
-
-  expect(await server.send(drone, forged)).toEqual(['SIGNATURE_WRONG'])
-  expect(await blobsIn(folder.path)).toEqual([])
-  expect(server.facts).not.toContain('stored')
-  expect(await server.send(drone, forged, good)).toEqual(['SIGNATURE_WRONG', 'stored'])
-})
-
-// LB-101
-test('a signature replayed with S + L is refused', async () => {
-  await using folder = await temporaryFolder()
-  await using server = await TestServer.start(folder.path)
-  const drone = new Drone('hexa-7')
-  await server.register(drone)
-  const { bytes } = await drone.data(labelOf('/a'), 0, 'x')
-  const replayed = Buffer.from(bytes)
-  // S ends the signature, little-endian; one byte of body and its head follow.
-  const s = replayed.subarray(replayed.length - 2 - 32, replayed.length - 2)
-  const order = 2n ** 252n + 27742317777372353535851937790883648493n
-  const raised = BigInt(`0x${hex(s.toReversed())}`) + order
-  s.set(Buffer.from(raised.toString(16).padStart(64, '0'), 'hex').toReversed())
-
-  expect(await server.send(drone, replayed)).toEqual(['SIGNATURE_WRONG'])
 })
 
 test('paths are labels: none of them reaches the disk of the server', async () => {
