@@ -21,7 +21,8 @@ export class Doorbell {
   async waitBeyond(seen: number, maxMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
     if (this.#rings > seen || signal.aborted) return
     const waking = new AbortController()
-    const wake = (): void => waking.abort()
+    // With a reason: without one each makes an Error, and its stack.
+    const wake = (): void => waking.abort('rung')
     this.#waiting.add(wake)
     signal.addEventListener('abort', wake)
     await clock.sleep(maxMs, waking.signal)
