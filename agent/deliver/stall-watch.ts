@@ -66,6 +66,7 @@ export class StallWatch {
   async stalled(signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {
       await this.#clock.sleep(this.#stallMs / looks, signal)
+      if (signal.aborted) return false
       if (this.#isHeld || (await this.#kernelMoved())) this.moved()
       if (!signal.aborted && (this.#trickles || this.#standsStill)) return true
     }
