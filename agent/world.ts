@@ -46,7 +46,7 @@ export interface FileFacts {
 export interface DirectoryEntry {
   /** As bytes: a name need not be UTF-8. */
   readonly name: Uint8Array
-  readonly is: 'directory' | 'other'
+  readonly is: 'directory' | 'link' | 'other'
 }
 
 export interface OpenFile extends AsyncDisposable {
@@ -233,7 +233,8 @@ async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {
   // With `encoding: 'buffer'` names come as bytes, which the types do not know.
   const entries = await opendir(toFsPath(directory), { encoding: 'buffer' as 'utf8' })
   for await (const entry of entries) {
-    yield { name: entry.name as unknown as Uint8Array, is: entry.isDirectory() ? 'directory' : 'other' }
+    const is = entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'link' : 'other'
+    yield { name: entry.name as unknown as Uint8Array, is }
   }
 }
 

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
@@ -31,11 +32,25 @@ export interface Usage {
 export class WatchedAgent {
   readonly #child: ChildProcess
   readonly #looking: NodeJS.Timeout
+  /** How often its journal told each fact, by name. */
+  readonly #facts = new Map<string, number>()
   #anonymousKiB = 0
 
   constructor([command, ...before]: Program, configFile: string) {
-    this.#child = spawn(command, [...before, 'run', '--config', configFile], { stdio: 'ignore' })
+    const args = [...before, 'run', '--config', configFile]
+    this.#child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const journal = createInterface(this.#child.stderr as Readable)
+    journal.on('line', (line) => this.#hear(line.split(' ')[1] ?? ''))
     this.#looking = setInterval(() => this.#look(), 20)
+  }
+
+  #hear(fact: string): void {
+    this.#facts.set(fact, (this.#facts.get(fact) ?? 0) + 1)
+  }
+
+  /** Resolves once its journal has told the fact so many times. */
+  async told(fact: string, times: number): Promise<void> {
+    while ((this.#facts.get(fact) ?? 0) < times) await sleep(10)
   }
 
   #read(name: string): string {

@@ -15,7 +15,9 @@ export async function beginStream(
   const path = logPathFromBytes(found.path)
   if (stream === undefined || path === undefined)
     throw new Error('its path is too long to be named in a record')
-  const { identity, place } = found
+  const { identity, place: lies } = found
+  // Most often it lies where it was found: then there is one text of it, and not two.
+  const place = lies.path === path ? { ...lies, path } : lies
   const evidence = await evidenceAt(file, position)
   return { stream, path, identity, position: position as ByteOffset, evidence, place }
 }

@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
+import { Attention } from './attention.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { ChunkLimits } from './chunker.ts'
 import { Departed } from './departed.ts'
@@ -14,6 +15,7 @@ import { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { Lookout } from './lookout.ts'
 import { OpenFiles, type HandleBounds } from './open-files.ts'
+import { folderOf } from './places.ts'
 import { Troubles } from './troubles.ts'
 import { FolderWatch } from './watch.ts'
 
@@ -35,6 +37,7 @@ export class Capture {
   readonly #options: CaptureOptions
   readonly #world: World
   readonly #search: FileSearch
+  readonly #attention: Attention
   readonly #tasks = new TaskGroup()
   readonly #openFiles: OpenFiles
   readonly #follower: Follower
@@ -61,7 +64,16 @@ export class Capture {
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options)
     this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
-    this.#lookout = new Lookout(search, this.#follower, queue, world, patience, options.recall)
+    this.#attention = new Attention((folder) => this.#watch.tellerOf(folder))
+    this.#lookout = new Lookout(
+      search,
+      this.#attention,
+      this.#follower,
+      queue,
+      world,
+      patience,
+      options.recall,
+    )
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
     this.#troubles = new Troubles(world.journal)
@@ -124,7 +136,7 @@ export class Capture {
     while (!signal.aborted) {
       const seen = rearranged.rings
       const beganMs = clock.monotonicMs()
-      await this.look()
+      await this.#lookNext(false)
       this.#looked.ring()
       const tookMs = clock.monotonicMs() - beganMs
       await clock.sleep(Math.min(tookMs * (1 / lookShare - 1), this.#options.rescanMs), signal)
@@ -134,13 +146,17 @@ export class Capture {
 
   /** Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`. */
   look(): Promise<void> {
-    const look = this.#looking.then(() => this.#look(this.#tasks.signal))
+    return this.#lookNext(true)
+  }
+
+  #lookNext(isThorough: boolean): Promise<void> {
+    const look = this.#looking.then(() => this.#look(isThorough, this.#tasks.signal))
     this.#looking = look.catch(() => undefined)
     return look
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
-    const sight = await this.#lookout.look(signal)
+  async #look(isThorough: boolean, signal: AbortSignal): Promise<void> {
+    const sight = await this.#lookout.look(isThorough, signal)
     if (!sight) return
     const { folders, troubled, unfollowed, byPath } = sight
     this.#byPath = byPath
@@ -159,13 +175,18 @@ export class Capture {
   }
 
   #changed(path: Uint8Array): void {
-    const generation = this.#byPath.get(pathKey(path))
+    const key = pathKey(path)
+    this.#attention.hear(key)
+    const generation = this.#byPath.get(key)
     if (generation) this.#follower.turns.want(generation)
     else if (this.#search.sourceOf(path)) this.#follower.rearranged.ring()
   }
 
   #rearranged(path: Uint8Array): void {
-    const generation = this.#byPath.get(pathKey(path))
+    const key = pathKey(path)
+    this.#attention.hear(key)
+    this.#attention.hear(pathKey(folderOf(path)))
+    const generation = this.#byPath.get(key)
     if (generation) this.#follower.turns.want(generation)
     if (generation || this.#search.concerns(path)) this.#follower.rearranged.ring()
   }

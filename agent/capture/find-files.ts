@@ -1,11 +1,48 @@
+import { isUtf8 } from 'node:buffer'
 import { isAbsolute, join, sep } from 'node:path'
 import picomatch from 'picomatch'
 import type { SourceConfig } from '../source-config.ts'
-import type { Files } from '../world.ts'
+import type { FileFacts, Files } from '../world.ts'
+import type { Attention } from './attention.ts'
 
 export interface FoundFile {
   readonly path: Uint8Array
   readonly source: SourceConfig
+  /** A symbolic link stands there. */
+  readonly isLink: boolean
+}
+
+/** A path that matches. It is the same object at each look, until something happens in its folder. */
+export interface Spot extends FoundFile {
+  /** The kernel tells of what happens to it: it lies in a folder that is watched, itself, under a name that comes whole. */
+  readonly isTold: boolean
+  /** What stood here when it was last asked; owned by who asks. */
+  seen: { readonly key: string; readonly facts: FileFacts } | undefined
+  /** Nothing was to be done about it then. */
+  isSettled: boolean
+}
+
+/** What a folder has for one pattern. */
+interface Listing {
+  /** Of the folder, before it was read; undefined where it could not be read to its end. */
+  readonly facts: FileFacts | undefined
+  readonly teller: object | undefined
+  /** The patterns that came by before, whose files it leaves out. */
+  readonly earlier: readonly Pattern[]
+  readonly spots: readonly Spot[]
+  readonly folders: readonly Uint8Array[]
+}
+
+/** One pattern's way through the folders. */
+interface Walk {
+  readonly pattern: Pattern
+  readonly hear: Hearer
+  readonly attention: Attention
+  /** By pathKey: of the walk before, and of this one. */
+  readonly before: ReadonlyMap<string, Listing>
+  readonly listings: Map<string, Listing>
+  /** Which patterns came by a folder in this search, by pathKey. */
+  readonly visitors: Map<string, readonly Pattern[]>
 }
 
 /** One glob of a source: where its files can be, and which they are. */
@@ -20,6 +57,8 @@ interface Pattern {
 /** Hears of the folders that a search comes by. */
 export interface Hearer {
   visited(directory: Uint8Array): void
+  /** It was read, and may have other things in it than before. */
+  listed(directory: Uint8Array): void
   missing(directory: Uint8Array): void
   /** It cannot be read. */
   trouble(directory: Uint8Array, cause: unknown): void
@@ -29,6 +68,8 @@ export interface Hearer {
 export class FileSearch {
   readonly #patterns: readonly Pattern[]
   readonly #files: Files
+  /** Of the last search: what each pattern found, by pathKey of the folder. */
+  readonly #listings = new Map<Pattern, ReadonlyMap<string, Listing>>()
 
   constructor(sources: readonly SourceConfig[], files: Files) {
     this.#patterns = sources.flatMap((source) => source.paths.map((path) => toPattern(path, source)))
@@ -47,35 +88,102 @@ export class FileSearch {
     return this.#patterns.some((pattern) => pattern.matches(text) || isOnWay(text, pattern))
   }
 
-  /** Every path that matches now, of the first source that it fits. Folders that are not there are passed over. */
-  async *find(hear: Hearer): AsyncGenerator<FoundFile> {
-    const given = new Set<string>()
+  /**
+   * Every path that matches now, of the first source that it fits, by folder. Folders that are not there are passed over;
+   * one of which `attention` knows that nothing happened in it is not read again.
+   */
+  async *find(hear: Hearer, attention: Attention): AsyncGenerator<readonly Spot[]> {
+    const visitors = new Map<string, readonly Pattern[]>()
     for (const pattern of this.#patterns) {
-      for await (const path of this.#walk(Buffer.from(pattern.directory), pattern.depth, hear)) {
-        const key = pathKey(path)
-        if (given.has(key) || !pattern.matches(Buffer.from(path).toString())) continue
-        given.add(key)
-        yield { path, source: pattern.source }
-      }
+      const before = this.#listings.get(pattern) ?? new Map<string, Listing>()
+      const listings = new Map<string, Listing>()
+      const walk = { pattern, hear, attention, before, listings, visitors }
+      yield* this.#walk(Buffer.from(pattern.directory), pattern.depth, walk)
+      this.#listings.set(pattern, listings)
     }
   }
 
-  async *#walk(directory: Uint8Array, depth: number, hear: Hearer): AsyncGenerator<Uint8Array> {
+  async *#walk(directory: Uint8Array, depth: number, walk: Walk): AsyncGenerator<readonly Spot[]> {
+    const { spots, folders } = await this.#list(directory, walk)
+    yield spots
+    if (depth === 0) return
+    for (const folder of folders) yield* this.#walk(folder, depth - 1, walk)
+  }
+
+  async #list(directory: Uint8Array, walk: Walk): Promise<Listing> {
+    const { pattern, hear, before, listings, visitors } = walk
+    const key = pathKey(directory)
+    const earlier = visitors.get(key) ?? []
+    visitors.set(key, [...earlier, pattern])
+    hear.visited(directory)
+    const known = before.get(key)
+    const isCurrent =
+      known && isSameList(known.earlier, earlier) && (await this.#holds(known, directory, key, walk))
+    const listing = isCurrent ? known : await this.#read(directory, earlier, walk)
+    listings.set(key, listing)
+    return listing
+  }
+
+  /** Whether nothing happened in the folder since it was read. */
+  async #holds(
+    { teller, facts }: Listing,
+    directory: Uint8Array,
+    key: string,
+    { attention }: Walk,
+  ): Promise<boolean> {
+    const isTold = teller !== undefined && teller === attention.tellerOf(key)
+    if (!facts || !isTold || attention.isHeard(key)) return false
+    if (!attention.isDue('folders')) return true
+    const now = await this.#files.facts(directory).catch(() => undefined)
+    return now !== undefined && isUnchanged(facts, now)
+  }
+
+  async #read(directory: Uint8Array, earlier: readonly Pattern[], walk: Walk): Promise<Listing> {
+    const { pattern, hear, attention } = walk
+    const spots: Spot[] = []
     const folders: Uint8Array[] = []
+    const teller = attention.tellerOf(pathKey(directory))
+    let facts: FileFacts | undefined
     try {
-      hear.visited(directory)
+      const before = await this.#files.facts(directory)
       for await (const { name, is } of this.#files.entries(directory)) {
-        const path = Buffer.concat([directory, Buffer.from(directory.at(-1) === 0x2f ? '' : sep), name])
+        const path = pathIn(directory, name)
         if (is === 'directory') folders.push(path)
-        else yield path
+        else if (isFor(path, pattern, earlier))
+          spots.push(toSpot(path, pattern.source, is === 'link', teller !== undefined))
       }
+      facts = before
+      hear.listed(directory)
     } catch (cause) {
       if (isMissing(cause)) hear.missing(directory)
       else hear.trouble(directory, cause)
     }
-    if (depth === 0) return
-    for (const folder of folders) yield* this.#walk(folder, depth - 1, hear)
+    return { facts, teller, earlier, spots, folders }
   }
+}
+
+/** Whether the path is for this pattern, and for none of those that came by its folder before. */
+function isFor(path: Uint8Array, pattern: Pattern, earlier: readonly Pattern[]): boolean {
+  const text = Buffer.from(path).toString()
+  return pattern.matches(text) && !earlier.some((other) => other.matches(text))
+}
+
+function toSpot(path: Uint8Array, source: SourceConfig, isLink: boolean, isWatched: boolean): Spot {
+  const isTold = isWatched && !isLink && isUtf8(path)
+  return { path, source, isLink, isTold, seen: undefined, isSettled: false }
+}
+
+function isUnchanged(before: FileFacts, now: FileFacts): boolean {
+  const isSame = now.device === before.device && now.inode === before.inode && now.birthNs === before.birthNs
+  return isSame && now.modifiedNs === before.modifiedNs && now.changedNs === before.changedNs
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((one, index) => one === b[index])
+}
+
+export function pathIn(directory: Uint8Array, name: Uint8Array): Uint8Array {
+  return Buffer.concat([directory, Buffer.from(directory.at(-1) === 0x2f ? '' : sep), name])
 }
 
 /** A path as the key of a map: two paths that are not UTF-8 may look the same as text. */

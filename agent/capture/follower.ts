@@ -35,6 +35,7 @@ export class Follower {
   readonly #aging: Aging
   /** By identity: the same file under two names is followed once. */
   readonly #followed = new Map<string, Generation>()
+  #changes = 0
   readonly #ending = new Set<StreamId>()
   /** Streams whose file is to be read again from its beginning, in a new one, when it has its turn. */
   readonly #void = new Set<StreamId>()
@@ -64,12 +65,18 @@ export class Follower {
     return this.#followed
   }
 
-  /** From now on it takes its turns; its resume point is stored. */
+  /** How often it changed who is followed. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** From now on it takes its turns, the first one where anything is to be read; its resume point is stored. */
   follow(generation: Generation): void {
-    const { label, readTo } = generation
+    const { label, readTo, size } = generation
     this.#followed.set(generation.key, generation)
+    this.#changes++
     this.#world.journal.streamStarted(showLogPath(label.path), label.stream, readTo)
-    this.turns.want(generation)
+    if (readTo < size || this.#void.has(label.stream)) this.turns.want(generation)
   }
 
   /**
@@ -146,6 +153,7 @@ export class Follower {
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)
+    this.turns.want(next)
   }
 
   /** Ends the old stream and begins the new one, as often as the disk refuses; false when patience ends before. */
@@ -182,6 +190,7 @@ export class Follower {
     generation.isOver = true
     generation.dropChunker()
     this.#followed.delete(generation.key)
+    this.#changes++
     this.troubles.remove(generation.path)
     this.rearranged.ring()
   }

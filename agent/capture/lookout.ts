@@ -4,57 +4,106 @@ import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, World } from '../world.ts'
-import { pathKey, type FileSearch, type FoundFile } from './find-files.ts'
+import type { Attention } from './attention.ts'
+import { pathKey, type FileSearch, type Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
-import { identityKey, identityOf } from './identity.ts'
+import { identityKey } from './identity.ts'
 import { LostStreams } from './lost-streams.ts'
-import { placeOf } from './places.ts'
-import { hasLastBytes, isOnlyTouched } from './read-on.ts'
+import { placeOf, Places } from './places.ts'
+import { isOnlyTouched } from './read-on.ts'
 import { Round, type Seen, type Sight } from './round.ts'
+import { SpotCheck } from './spot-check.ts'
 import { Strangers } from './strangers.ts'
+
+/** What the last look that was not like the one before it left. */
+interface View {
+  readonly sight: Sight
+  readonly walked: ReadonlySet<string>
+  /** How often it had changed then who is followed. */
+  readonly changes: number
+}
 
 /** Looks where the files are: which there are, which came, which went. */
 export class Lookout {
-  readonly #search: FileSearch
   readonly #follower: Follower
   readonly #queue: Queue
   readonly #world: World
+  readonly #attention: Attention
   readonly #lost: LostStreams
   readonly #strangers: Strangers
+  readonly #spots: SpotCheck
+  #view: View | undefined
 
   constructor(
     search: FileSearch,
+    attention: Attention,
     follower: Follower,
     queue: Queue,
     world: World,
     patience: AbortSignal,
     recall?: Recall,
   ) {
-    this.#search = search
+    this.#attention = attention
     this.#follower = follower
     this.#queue = queue
     this.#world = world
     this.#lost = new LostStreams(queue, world, recall)
     this.#strangers = new Strangers(follower, queue, world, patience)
+    this.#spots = new SpotCheck(search, attention, follower, this.#strangers, world)
   }
 
-  /** Every file that was there is followed then, or named in what it gives; undefined when the signal fires before. */
-  async look(signal: AbortSignal): Promise<Sight | undefined> {
-    const round = new Round()
-    for await (const found of this.#search.find(round)) {
-      if (signal.aborted) return undefined
-      await round.attempt(found.path, () => this.#notice(found, round))
-    }
+  /**
+   * Every file that was there is followed then, or named in what it gives; undefined when the signal fires before. Without
+   * `isThorough` some files are left out of which the kernel tells, and has told nothing.
+   */
+  async look(isThorough: boolean, signal: AbortSignal): Promise<Sight | undefined> {
+    const round = new Round(new Places(this.#world.files))
+    this.#attention.begin(isThorough)
+    const spots = await this.#spots.look(round, signal)
+    if (signal.aborted) return undefined
+    const view = this.#view
+    if (view && this.#isAsBefore(round, view)) return this.#lookedAgain(view)
+    return this.#lookAround(spots, round, signal)
+  }
+
+  /** Every path leads to the file to which it led before, and those are followed that were. */
+  #isAsBefore({ isStirred, walked }: Round, before: View): boolean {
+    if (isStirred || before.changes !== this.#follower.changes || before.sight.troubled.size > 0) return false
+    return walked.size === before.walked.size && walked.isSubsetOf(before.walked)
+  }
+
+  #lookedAgain({ sight }: View): Sight {
+    const { resumePoints } = this.#queue
+    const unfollowed = sight.unfollowed.filter((point) => resumePoints.get(point.stream) === point)
+    return { ...sight, unfollowed }
+  }
+
+  async #lookAround(
+    spots: readonly (readonly Spot[])[],
+    round: Round,
+    signal: AbortSignal,
+  ): Promise<Sight | undefined> {
+    for (const some of spots) for (const spot of some) this.#count(spot, round)
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
     if (round.strangers.length > 0) await this.#noteVanished(round)
     await this.#lost.find(round.strangers, round, signal)
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
-    for (const generation of this.#follower.followed.values()) round.place(generation)
-    await this.#queue.looked((stream) => this.#pathOf(stream))
-    return { ...round.sight, unfollowed: this.#unfollowed(round) }
+    await this.#queue.looked(this.#pathOf)
+    const { changes, followed } = this.#follower
+    for (const generation of followed.values()) round.place(generation)
+    const sight = { ...round.sight, unfollowed: this.#unfollowed(round) }
+    this.#view = { sight, walked: round.walked, changes }
+    return sight
+  }
+
+  #count(spot: Spot, round: Round): void {
+    if (!spot.seen) return
+    const { key, facts } = spot.seen
+    if (round.saw(key, spot, facts) || this.#follower.followed.has(key)) return
+    if (!this.#strangers.ignores(key, facts)) round.strangers.push({ found: spot, facts, key })
   }
 
   /** A file that was deleted is none of those that came, whatever they hold. */
@@ -65,37 +114,6 @@ export class Lookout {
       const facts = await file?.facts().catch(() => undefined)
       if (facts?.links !== 0 && generation.resume.evidence.length > 0) round.vanished.add(generation.key)
     }
-  }
-
-  async #notice(found: FoundFile, round: Round): Promise<void> {
-    const askedMs = this.#world.clock.monotonicMs()
-    const facts = await this.#world.files.facts(found.path)
-    if (!facts.isFile) return
-    const key = identityKey(identityOf(facts))
-    const generation = this.#follower.followed.get(key)
-    const isKnown = round.saw(key, found, facts)
-    if (isKnown) return
-    if (generation && generation.beganMs >= askedMs) this.#follower.turns.want(generation)
-    else if (generation) await this.#noticeAgain(generation, facts)
-    else round.strangers.push({ found, facts, key })
-  }
-
-  async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
-    const { turns, troubles } = this.#follower
-    generation.isListed = true
-    generation.size = Math.max(generation.size, facts.size)
-    if (facts.size > generation.seenBytes && generation.turn === 'taken') await this.#prove(generation)
-    const isRead = facts.size === generation.readTo && facts.size === generation.size
-    const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.byPath.has(pathKey(generation.path))) turns.want(generation)
-  }
-
-  /** A file whose reading is held up may be truncated before it is read: then it matters how large it was. */
-  async #prove(generation: Generation): Promise<void> {
-    const file = this.#follower.openFiles.peek(generation)
-    const { size } = generation
-    const isIntact = file && (await hasLastBytes(generation, file).catch(() => false))
-    if (isIntact) generation.proved(size)
   }
 
   /** Where the file lies now, or that no glob leads to it any more. */
@@ -133,17 +151,19 @@ export class Lookout {
     generation.isListed = false
   }
 
-  #pathOf(stream: StreamId): Uint8Array | undefined {
+  /** Kept by the queue: it must hold nothing of a look. */
+  readonly #pathOf = (stream: StreamId): Uint8Array | undefined => {
     const files = [...this.#follower.followed.values()]
     return files.find(({ label }) => label.stream === stream)?.path
   }
 
   #unfollowed(round: Round): ResumePoint[] {
-    const followed = new Set([...this.#follower.followed.values()].map(({ label }) => label.stream))
+    const { followed } = this.#follower
     return [...this.#queue.resumePoints.values()].filter(({ stream, place, path, identity }) => {
-      if (followed.has(stream) || this.#follower.isEnding(stream)) return false
+      const key = identityKey(identity)
+      if (followed.get(key)?.label.stream === stream || this.#follower.isEnding(stream)) return false
       // It is there under another name, and could not be opened, or its point not be stored.
-      if (round.seen.has(identityKey(identity))) return false
+      if (round.seen.has(key)) return false
       return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }

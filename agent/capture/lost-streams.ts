@@ -36,9 +36,10 @@ export class LostStreams {
   /** Stores a resume point for each stranger of which the server has bytes. To be called before they are met. */
   async find(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
     const { resumePoints, head } = this.#queue
+    if (!this.#recall || this.#isAsked || head.next > 0 || strangers.length === 0) return
     const known = new Set([...resumePoints.values()].map(({ identity }) => identityKey(identity)))
     const unknown = strangers.filter(({ key }) => !known.has(key))
-    if (!this.#recall || this.#isAsked || head.next > 0 || unknown.length === 0) return
+    if (unknown.length === 0) return
     this.#isAsked = true
     const lost = await this.#askInTime(unknown, this.#recall, signal)
     const points = await this.#match(unknown, lost, round)

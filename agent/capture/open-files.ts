@@ -83,12 +83,24 @@ export class OpenFiles implements AsyncDisposable {
 
   /** Whether any could be closed. Those that were read to their end go first. */
   async #closeDownTo(count: number): Promise<boolean> {
-    if (this.#open.size <= count) return false
-    const spare = [...this.#open.keys()].filter(canBeOpenedAgain)
-    const byNeed = [...spare.filter(isAtEnd), ...spare.filter((generation) => !isAtEnd(generation))]
-    const closing = byNeed.slice(0, Math.max(0, this.#open.size - count))
-    for (const generation of closing) await this.close(generation)
-    return closing.length > 0
+    let closed = 0
+    for (let spare = this.#nextSpare(count); spare; spare = this.#nextSpare(count)) {
+      await this.close(spare)
+      closed++
+    }
+    return closed > 0
+  }
+
+  /** The next to be closed while more than `count` are open. */
+  #nextSpare(count: number): Generation | undefined {
+    if (this.#open.size <= count) return undefined
+    let unread: Generation | undefined
+    for (const generation of this.#open.keys()) {
+      if (!canBeOpenedAgain(generation)) continue
+      if (isAtEnd(generation)) return generation
+      unread ??= generation
+    }
+    return unread
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

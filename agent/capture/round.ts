@@ -2,12 +2,12 @@ import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, ResumePoint } from '../queue/resume-point.ts'
 import { sayCause } from '../say-cause.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import type { FileFacts, Files } from '../world.ts'
+import type { FileFacts } from '../world.ts'
 import { pathKey, type FoundFile, type Hearer } from './find-files.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, mayBeSame } from './identity.ts'
 import { isGone } from './open-files.ts'
-import { folderDevice, folderOf } from './places.ts'
+import { folderOf, type Places } from './places.ts'
 
 /** What one look found. */
 export interface Sight {
@@ -38,6 +38,9 @@ export interface Seen {
 
 /** What comes together while one look goes on. */
 export class Round implements Hearer {
+  readonly places: Places
+  /** Something is not as it was at the look before. */
+  isStirred = false
   readonly seen = new Map<string, Seen>()
   readonly strangers: Stranger[] = []
   /** Strangers put off until every path that is known was looked at. */
@@ -45,36 +48,59 @@ export class Round implements Hearer {
   isRenaming = false
   /** Who is followed and was not seen: its file system may have come back under another number. By identity. */
   readonly vanished = new Set<string>()
-  readonly #folders = new Set<string>()
+  /** By pathKey: where files were looked for. */
+  readonly walked = new Set<string>()
+  /** Those with files that were found by a link. */
+  readonly #linked = new Set<string>()
   readonly #troubled = new Map<string, string>()
   readonly #byPath = new Map<string, Generation>()
-  readonly #devices = new Map<string, Promise<string>>()
   #pointsByKey: Map<string, ResumePoint> | undefined
   #missing: Set<ResumePoint> | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(places: Places) {
+    this.places = places
+  }
 
   get sight(): Omit<Sight, 'unfollowed'> {
-    return { folders: this.#folders, troubled: this.#troubled, byPath: this.#byPath }
+    const folders = new Set([...this.walked, ...this.#linked])
+    return { folders, troubled: this.#troubled, byPath: this.#byPath }
   }
 
   visited(directory: Uint8Array): void {
-    this.#folders.add(pathKey(directory))
+    this.walked.add(pathKey(directory))
+  }
+
+  listed(): void {
+    this.isStirred = true
   }
 
   /** Its parent tells when it comes. */
   missing(directory: Uint8Array): void {
-    this.#folders.delete(pathKey(directory))
-    this.#folders.add(pathKey(folderOf(directory)))
+    this.walked.delete(pathKey(directory))
+    this.walked.add(pathKey(folderOf(directory)))
   }
 
   trouble(path: Uint8Array, cause: unknown): void {
+    this.isStirred = true
     this.#troubled.set(pathKey(path), sayCause(cause))
   }
 
   /** Does the work; what keeps it from being done is a trouble with this path, unless it is gone. */
-  async attempt(path: Uint8Array, work: () => Promise<void>): Promise<void> {
-    await work().catch((cause: unknown) => {
+  async attempt<T>(path: Uint8Array, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (cause) {
       if (!isGone(cause)) this.trouble(path, cause)
-    })
+      return undefined
+    }
+  }
+
+  /** Does what must not be done for two files at once. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
   }
 
   /** Whether the path, or a folder above it, could not be looked at: then its file may be there all the same. */
@@ -97,15 +123,7 @@ export class Round implements Hearer {
     for (const path of seen?.paths ?? [generation.path]) this.#byPath.set(pathKey(path), generation)
     const real = logPathToBytes(generation.place.path)
     this.#byPath.set(pathKey(real), generation)
-    if (seen) this.#folders.add(pathKey(folderOf(real)))
-  }
-
-  /** The file system of a folder; asked once. */
-  deviceOf(folder: Uint8Array, files: Files): Promise<string> {
-    const known = this.#devices.get(pathKey(folder))
-    const device = known ?? folderDevice(files, folder)
-    this.#devices.set(pathKey(folder), device)
-    return device
+    if (seen) this.#linked.add(pathKey(folderOf(real)))
   }
 
   pointsByKey({ resumePoints }: Queue): ReadonlyMap<string, ResumePoint> {

@@ -1,3 +1,4 @@
+import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
@@ -7,14 +8,13 @@ import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import { Generation } from './generation.ts'
 import { identityKey, identityOf, recognise, recogniseByContent } from './identity.ts'
-import { placeOf } from './places.ts'
 import type { Round, Stranger } from './round.ts'
+import { sideBySide } from './side-by-side.ts'
 import { Witness } from './witness.ts'
 
 /** A file that nobody follows yet, opened. */
 interface Met {
-  readonly path: Uint8Array
-  readonly source: FoundFile['source']
+  readonly found: FoundFile
   readonly file: OpenFile
   readonly facts: FileFacts
   readonly identity: FileIdentity
@@ -25,6 +25,8 @@ interface Met {
 const nsPerMs = 1_000_000
 /** Whose resume points are stored with one write. */
 const strangersAtOnce = 256
+/** Met at the same time, where there are handles enough. */
+const mostSideBySide = 8
 
 /** Finds out whether a file that nobody follows is one that was read before, and has it followed. */
 export class Strangers {
@@ -55,13 +57,22 @@ export class Strangers {
     this.#isFirstLook = false
   }
 
-  async #meetEach(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
+  /** Those of the highest lane first: there may be thousands of others. */
+  async #meetEach(all: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
+    const strangers = all.toSorted((a, b) => rankOf(a) - rankOf(b))
     for (let from = 0; from < strangers.length && !signal.aborted; from += strangersAtOnce) {
       const met = new Map<string, Generation>()
-      for (const stranger of strangers.slice(from, from + strangersAtOnce))
-        await round.attempt(stranger.found.path, () => this.#meet(stranger, met, round))
+      const some = strangers.slice(from, from + strangersAtOnce)
+      await sideBySide(some, this.#mostAtOnce, (stranger) =>
+        round.attempt(stranger.found.path, () => this.#meet(stranger, met, round)),
+      )
       await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
     }
+  }
+
+  /** Each is open before it counts among the files that are. */
+  get #mostAtOnce(): number {
+    return Math.max(1, Math.min(mostSideBySide, Math.floor(this.#follower.openFiles.most / 4)))
   }
 
   /** Their resume points are stored before their first records, so that every record's stream is known. */
@@ -80,12 +91,17 @@ export class Strangers {
     }
   }
 
+  /** Whether the file of this identity is too old, and was not written to since that was found. */
+  ignores(key: string, { modifiedNs }: FileFacts): boolean {
+    return this.#ignored.get(key) === modifiedNs
+  }
+
   async #meet(
     { found, facts: seen, key }: Stranger,
     met: Map<string, Generation>,
     round: Round,
   ): Promise<void> {
-    if (this.#ignored.get(key) === seen.modifiedNs) return
+    if (this.ignores(key, seen)) return
     const { openFiles, followed } = this.#follower
     const file = await openFiles.open(found.path)
     try {
@@ -101,21 +117,16 @@ export class Strangers {
     }
   }
 
-  async #recognise(
-    { path, source }: FoundFile,
-    file: OpenFile,
-    round: Round,
-  ): Promise<Generation | undefined> {
+  async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Generation | undefined> {
+    const { path, source } = found
     const facts = await file.facts()
     if (!facts.isFile) return undefined
     const identity = identityOf(facts)
-    const place = await placeOf(this.#world.files, path, (folder) =>
-      round.deviceOf(folder, this.#world.files),
-    )
+    const place = await round.places.of(path, found.isLink)
     const known = identityKey(identity)
     const witness = this.#witnesses.get(known) ?? new Witness()
     this.#witnesses.set(known, witness)
-    const resume = await this.#resume({ path, source, file, facts, identity, place, witness }, round)
+    const resume = await this.#resume({ found, file, facts, identity, place, witness }, round)
     this.#witnesses.delete(known)
     if (!resume) return undefined
     const nowMs = this.#world.clock.monotonicMs()
@@ -126,19 +137,23 @@ export class Strangers {
 
   /** From where it is to be read; undefined where it is to be left alone. */
   async #resume(met: Met, round: Round): Promise<ResumePoint | undefined> {
-    const { file, facts, identity, source, witness } = met
+    const { found, file, facts, identity, witness } = met
     const known = round.pointsByKey(this.#queue).get(identityKey(identity))
-    if (!known) {
-      const point = await this.#resumeByContent(met, round)
-      if (point === 'nextLook') return undefined
-      if (point || round.isRenaming || !round.mayBeRenamed(this.#queue, this.#follower.followed, identity))
-        return point ?? this.#begin(met)
-      round.later.push({ found: { path: met.path, source }, facts, key: identityKey(identity) })
-      return undefined
-    }
-    const is = await recognise(known, file, facts, source.format, witness)
+    if (!known) return round.inTurn(() => this.#resumeUnknown(met, round))
+    const is = await recognise(known, file, facts, found.source.format, witness)
     if (is === 'same') return known
     return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
+  }
+
+  /** Of a file that has an identity which nobody knows. */
+  async #resumeUnknown(met: Met, round: Round): Promise<ResumePoint | undefined> {
+    const { found, facts, identity } = met
+    const point = await this.#resumeByContent(met, round)
+    if (point === 'nextLook') return undefined
+    if (point || round.isRenaming || !round.mayBeRenamed(this.#queue, this.#follower.followed, identity))
+      return point ?? this.#begin(met)
+    round.later.push({ found, facts, key: identityKey(identity) })
+    return undefined
   }
 
   async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | 'nextLook' | undefined> {
@@ -146,7 +161,7 @@ export class Strangers {
     const missing = round.missingPoints(this.#queue, this.#follower.followed)
     const point = await recogniseByContent(
       missing,
-      { path: met.path, identity },
+      { path: met.found.path, identity },
       file,
       facts,
       round.isRenaming,
@@ -160,27 +175,32 @@ export class Strangers {
   }
 
   async #begin(met: Met): Promise<ResumePoint | undefined> {
-    const { source, facts, identity, file } = met
+    const { found, facts, identity, file } = met
     if (this.#isTooOld(met)) {
       this.#ignored.set(identityKey(identity), facts.modifiedNs)
       return undefined
     }
-    const isPassedOver = this.#isFirstLook && source.startAt === 'end'
-    return beginStream(met, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
+    const at = { path: found.path, place: met.place, identity }
+    return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
   }
 
-  #isTooOld({ source, facts }: Met): boolean {
+  #isTooOld({ found: { source }, facts }: Met): boolean {
     if (source.ignoreOlderMs === undefined) return false
     const ageMs = this.#world.clock.wallMs() - Number(facts.modifiedNs) / nsPerMs
     return ageMs > source.ignoreOlderMs
   }
 
   /** While the agent was off, what it read was taken out of the file. */
-  #end(point: ResumePoint, { source }: Met, why: 'truncated' | 'overwritten'): Promise<boolean> {
+  #end(point: ResumePoint, { found: { source } }: Met, why: 'truncated' | 'overwritten'): Promise<boolean> {
     const label = { stream: point.stream, path: point.path, tags: source.tags }
     const ended = { label, lane: source.priority, point, why }
     return endStream(ended, this.#queue, this.#world.journal, this.#patience)
   }
+}
+
+function rankOf({ found }: Stranger): number {
+  return lanes.indexOf(found.source.priority)
 }
 
 /** A binary file that was written to since it was read may have been changed in place. */

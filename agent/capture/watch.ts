@@ -27,6 +27,7 @@ export class FolderWatch implements AsyncDisposable {
   readonly #watches = new Map<string, Watch>()
   /** Of which nothing more is heard; they are watched anew. */
   readonly #failed = new Set<string>()
+  #kept: ReadonlySet<string> | undefined
   #trouble: string | undefined
 
   constructor(world: World, events: WatchEvents) {
@@ -39,8 +40,18 @@ export class FolderWatch implements AsyncDisposable {
     return this.#trouble
   }
 
-  /** Watches these folders and no others. True where one is new: what happened in it before was not heard. */
+  /** Who tells of what happens in a folder, by pathKey; undefined where nobody does. Another one did not hear what was before. */
+  tellerOf(folder: string): object | undefined {
+    return this.#failed.has(folder) ? undefined : this.#watches.get(folder)
+  }
+
+  /**
+   * Watches these folders and no others, as they are now; the very same set once more says that none of them changed.
+   * True where one is new: what happened in it before was not heard.
+   */
   async keep(folders: ReadonlySet<string>): Promise<boolean> {
+    if (folders === this.#kept && this.#failed.size === 0 && this.#trouble === undefined) return false
+    this.#kept = folders
     for (const [key, watch] of this.#watches)
       if (!folders.has(key) || this.#failed.has(key)) await this.#drop(key, watch)
     let isNew = false

@@ -4,7 +4,7 @@ import type { Place } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
 import type { FlushReport, RemainingFile } from './report.ts'
-import { tellFiles, totalsOf, type Running } from './tell-status.ts'
+import { tellCountsOfAll, tellFiles, type Running } from './tell-status.ts'
 
 /** A file, and how much of it stood there when the flush began. */
 interface Target {
@@ -91,7 +91,7 @@ function placeOfNext(queue: Queue): Place {
 
 function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushReport, 'done' | 'targetBytes'> {
   const { queue, delivery } = running
-  const { receiptedBytes, queuedBytes, lostBytes } = totalsOf(tellFiles(running))
+  const { receiptedBytes, queuedBytes, lostBytes } = tellCountsOfAll(running)
   const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target), 0)
   const queuedRecords = queue.ledger.records
   return { receiptedBytes, queuedBytes, unreadBytes, lostBytes, queuedRecords, link: delivery.report }

@@ -80,10 +80,9 @@ function tellTroubled(
   return trouble === undefined ? report : { ...report, trouble }
 }
 
-function tellCounts(
-  stream: StreamId,
-  { ledger }: Queue,
-): Pick<FileReport, 'queuedBytes' | 'receiptedBytes' | 'lostBytes'> {
+type Counts = Pick<FileReport, 'queuedBytes' | 'receiptedBytes' | 'lostBytes'>
+
+function tellCounts(stream: StreamId, { ledger }: Queue): Counts {
   return {
     queuedBytes: ledger.queuedBytes(stream),
     receiptedBytes: ledger.receiptedBytes(stream),
@@ -111,7 +110,21 @@ function tellSetAside(queue: Queue): SetAsideReport[] {
   })
 }
 
-export function totalsOf(files: readonly FileReport[]): Totals {
+/** Of all files, as `tellFiles` counts them, without a report for each: there may be thousands of them. */
+export function tellCountsOfAll({ capture, queue }: Running): Counts {
+  const all = { queuedBytes: 0, receiptedBytes: 0, lostBytes: 0 }
+  const streams = new Set(capture.followed.map(({ label }) => label.stream))
+  for (const stream of queue.ledger.queuedStreams) streams.add(stream)
+  for (const stream of streams) {
+    const { queuedBytes, receiptedBytes, lostBytes } = tellCounts(stream, queue)
+    all.queuedBytes += queuedBytes
+    all.receiptedBytes += receiptedBytes
+    all.lostBytes += lostBytes
+  }
+  return all
+}
+
+function totalsOf(files: readonly FileReport[]): Totals {
   const sum = (of: (file: FileReport) => number): number => files.reduce((total, file) => total + of(file), 0)
   return {
     files: files.length,

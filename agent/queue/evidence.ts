@@ -7,9 +7,10 @@ const rangeBytes = 1024
 
 /** What proves, once these bytes are shipped, that a file is still the one that was read: its head and their end. */
 export function evidenceAfter(before: readonly Evidence[], offset: number, bytes: Uint8Array): Evidence[] {
-  const head = before[0] ?? evidenceOf(offset, bytes.subarray(0, rangeBytes))
   const start = Math.max(0, bytes.length - rangeBytes)
-  return [head, evidenceOf(offset + start, bytes.subarray(start))]
+  const last = evidenceOf(offset + start, bytes.subarray(start))
+  const head = start === 0 ? last : evidenceOf(offset, bytes.subarray(0, rangeBytes))
+  return [before[0] ?? head, last]
 }
 
 /** The evidence of a file of which everything before `position` counts as read. */

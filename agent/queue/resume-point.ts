@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   base64url,
   parseBase64url,
@@ -81,16 +82,26 @@ export function decodeResumePoint(text: string): ResumePoint | undefined {
     path: parsedPath,
     identity,
     position: position as ByteOffset,
-    evidence: ranges,
-    ...decodeSeen(fields),
+    evidence: alikeOnce(ranges),
+    ...decodeSeen(fields, parsedPath),
   }
 }
 
+/** Of a small file the head is the end, too: one object, because there may be thousands of such files. */
+function alikeOnce(ranges: readonly Evidence[]): readonly Evidence[] {
+  const [first, ...more] = ranges
+  return first ? [first, ...more.map((range) => (isDeepStrictEqual(range, first) ? first : range))] : []
+}
+
 /** What the first version did not write. */
-function decodeSeen(fields: Record<string, unknown>): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed'> {
+function decodeSeen(
+  fields: Record<string, unknown>,
+  began: LogPath,
+): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed'> {
   const { seenBytes, closed } = fields
   const { path, device } = asObject(fields['place'])
-  const placePath = decodePath(path)
+  const lies = decodePath(path)
+  const placePath = lies === began ? began : lies
   return {
     ...(isCount(seenBytes) ? { seenBytes } : {}),
     ...(placePath !== undefined && isDecimal(device) ? { place: { path: placePath, device } } : {}),

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ChunkBuffers } from '../../agent/capture/chunk-buffers.ts'
 import { Chunker, type ChunkRules, type Cut } from '../../agent/capture/chunker.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
+import { realWorld } from '../../agent/world.ts'
 import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
 
@@ -208,6 +209,20 @@ test('a buffer that is asked for while all are in use comes when one is given ba
   const second = buffers.take(never)
   if (first) buffers.giveBack(first)
   expect(await second).toBe(first)
+})
+
+test('a buffer that is given back wakes the one that waited longest, and none of the others', async () => {
+  const { clock } = realWorld()
+  let sleeps = 0
+  const sleep = (ms: number, signal: AbortSignal): Promise<void> => (sleeps++, clock.sleep(ms, signal))
+  const buffers = new ChunkBuffers(8, 1, { ...clock, sleep })
+  const first = await buffers.take(never)
+  const waiting = Array.from({ length: 30 }, () => buffers.take(never))
+  for (const one of waiting) {
+    if (first) buffers.giveBack(first)
+    expect(await one).toBe(first)
+  }
+  expect(sleeps).toBe(30)
 })
 
 test('who waits for a buffer is let go when the signal fires', async () => {

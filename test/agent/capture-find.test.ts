@@ -1,6 +1,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { Attention } from '../../agent/capture/attention.ts'
 import { FileSearch } from '../../agent/capture/find-files.ts'
 import type { SourceConfig } from '../../agent/source-config.ts'
 import { realWorld, type Files } from '../../agent/world.ts'
@@ -11,7 +12,9 @@ function source(paths: readonly string[], exclude: readonly string[] = []): Sour
   return sourceOf(paths, { exclude })
 }
 
-const deaf = { visited: () => undefined, missing: () => undefined, trouble: () => undefined }
+const nothing = (): undefined => undefined
+const deaf = { visited: nothing, listed: nothing, missing: nothing, trouble: nothing }
+const nobodyTells = new Attention(nothing)
 
 async function foundBy(
   from: SourceConfig,
@@ -21,9 +24,8 @@ async function foundBy(
   const troubled: string[] = []
   const search = new FileSearch([from], files)
   const trouble = (directory: Uint8Array): void => void troubled.push(Buffer.from(directory).toString())
-  for await (const { path } of search.find({ ...deaf, trouble })) {
-    paths.push(Buffer.from(path))
-  }
+  for await (const spots of search.find({ ...deaf, trouble }, nobodyTells))
+    paths.push(...spots.map(({ path }) => Buffer.from(path)))
   return { paths: paths.toSorted((a, b) => Buffer.compare(a, b)), troubled }
 }
 
@@ -91,9 +93,8 @@ describe('a search', () => {
     const second = source([`${folder.path}/*`])
     const given: [string, SourceConfig][] = []
     const search = new FileSearch([first, second], realWorld().files)
-    for await (const { path, source } of search.find(deaf)) {
-      given.push([Buffer.from(path).toString(), source])
-    }
+    for await (const spots of search.find(deaf, nobodyTells))
+      for (const { path, source } of spots) given.push([Buffer.from(path).toString(), source])
     expect(given).toEqual([
       [join(folder.path, 'a.log'), first],
       [join(folder.path, 'b.bin'), second],

@@ -1,4 +1,5 @@
 import { appendFile, writeFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { FileFacts, Files } from '../../agent/world.ts'
 import { Ground, queued } from '../kit/capture-ground.ts'
@@ -29,7 +30,7 @@ test('a file that is shorter than it says is read to its end, and on when there 
       await queued(watch, 6)
       const before = reads
       for (let looks = 0; looks < 10; looks++) await watch.capture.look()
-      while (watch.capture.followed[0]?.turn !== 'none') await watch.capture.look()
+      while (watch.capture.followed[0]?.turn !== 'none') await setImmediate()
       expect(reads - before).toBeLessThan(100)
       await appendFile(path, 'more\n')
       await queued(watch, 11)

@@ -5,7 +5,12 @@ import { build } from 'esbuild'
 import { builtPrograms, cacheFolder, root } from './program.ts'
 
 /** Whose processes tests start and kill by the dozen. */
-const programs = ['agent/main.ts', 'server-stub/main.ts', 'test/kit/dying-agent.ts', 'test/kit/dying-server.ts']
+const programs = [
+  'agent/main.ts',
+  'server-stub/main.ts',
+  'test/kit/dying-agent.ts',
+  'test/kit/dying-server.ts',
+]
 /** Packages that are CommonJS ask for Node's modules with it. */
 const requiring =
   "import { createRequire as requiring } from 'node:module'; const require = requiring(import.meta.url);"

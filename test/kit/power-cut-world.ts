@@ -137,7 +137,9 @@ function diskFiles(disk: PowerCutDisk, world: PowerCutWorld): Files {
     },
     realPath: (path) => world.operate(() => Buffer.from(path)),
     // Nothing depends on being told: every change is found by the slow look.
-    watch: async () => ({ [Symbol.asyncDispose]: async () => undefined }),
+    watch: async (directory) => {
+      throw fails('ENOSYS', directory)
+    },
     readWhole: (path) =>
       world.operate(() => {
         const node = nodeAt(disk, partsOf(path))

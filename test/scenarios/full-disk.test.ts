@@ -59,7 +59,13 @@ test.skipIf(!mayMount)('an agent on a full disk stops when it is told to', async
   })
   await mkdir(flight.state)
   const disk = ['sh', flight.state, String(8 << 20), String(6 << 20)]
-  const agentArguments = [process.execPath, programFile('agent/main.ts'), 'run', '--config', flight.configFile]
+  const agentArguments = [
+    process.execPath,
+    programFile('agent/main.ts'),
+    'run',
+    '--config',
+    flight.configFile,
+  ]
   flight.link.cut()
   await flight.launch(Program.spawn('unshare', ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agentArguments]))
   await flight.append('blackbox.bin', new Seeded(1).bytes(4 << 20))

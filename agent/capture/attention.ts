@@ -1,0 +1,68 @@
+/** Of the folders, and of the files, that may be left out: so many are asked of at one look. */
+export const quietAtOnce = 1000
+
+/** Lets many take turns: at each look the next ones are due. */
+class Rota {
+  #from = 0
+  #count = 0
+
+  begin(): void {
+    this.#from = this.#from + quietAtOnce < this.#count ? this.#from + quietAtOnce : 0
+    this.#count = 0
+  }
+
+  isDue(): boolean {
+    const at = this.#count++ - this.#from
+    return at >= 0 && at < quietAtOnce
+  }
+}
+
+/**
+ * What a look need not ask the file system again, because the kernel tells of it and has told nothing. It may have left
+ * something out, so of those, too, a thousand are asked of at each look, in turn.
+ */
+export class Attention {
+  readonly #tellerOf: (folder: string) => object | undefined
+  readonly #rotas = { folders: new Rota(), files: new Rota() }
+  #isThorough = false
+  /** Told before this look began, and since. */
+  #heard: ReadonlySet<string> = new Set()
+  #news = new Set<string>()
+
+  /** `tellerOf` gives who tells of what happens in a folder; undefined where nobody does. */
+  constructor(tellerOf: (folder: string) => object | undefined) {
+    this.#tellerOf = tellerOf
+  }
+
+  /** Something happened at this path. The next look asks what. */
+  hear(path: string): void {
+    this.#news.add(path)
+  }
+
+  /** Call it when a look begins; a thorough one leaves nothing out. */
+  begin(isThorough: boolean): void {
+    this.#isThorough = isThorough
+    this.#heard = this.#news
+    this.#news = new Set()
+    for (const rota of Object.values(this.#rotas)) rota.begin()
+  }
+
+  tellerOf(folder: string): object | undefined {
+    return this.#tellerOf(folder)
+  }
+
+  /** Whether anything at all was told between the last look's beginning and this one's. */
+  get hasHeard(): boolean {
+    return this.#heard.size > 0
+  }
+
+  /** Whether it was of this path. */
+  isHeard(path: string): boolean {
+    return this.#heard.has(path)
+  }
+
+  /** Whether one that may be left out is asked of all the same. To be called once for each, at each look. */
+  isDue(kind: 'folders' | 'files'): boolean {
+    return this.#isThorough || this.#rotas[kind].isDue()
+  }
+}

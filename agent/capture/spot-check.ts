@@ -1,0 +1,124 @@
+import { equalBytes } from '../../protocol/ids.ts'
+import type { FileFacts, World } from '../world.ts'
+import type { Attention } from './attention.ts'
+import { pathKey, type FileSearch, type Spot } from './find-files.ts'
+import type { Follower } from './follower.ts'
+import type { Generation } from './generation.ts'
+import { identityKey, identityOf } from './identity.ts'
+import { hasLastBytes, isOnlyTouched } from './read-on.ts'
+import type { Round } from './round.ts'
+import { sideBySide } from './side-by-side.ts'
+import type { Strangers } from './strangers.ts'
+
+/** A cold disk is slow to say what it knows of a file, and can say it of several at once. */
+const mostSideBySide = 4
+
+/** Looks at every path that matches, and asks the file system of those where something may have happened. */
+export class SpotCheck {
+  readonly #search: FileSearch
+  readonly #attention: Attention
+  readonly #follower: Follower
+  readonly #strangers: Strangers
+  readonly #world: World
+
+  constructor(
+    search: FileSearch,
+    attention: Attention,
+    follower: Follower,
+    strangers: Strangers,
+    world: World,
+  ) {
+    this.#search = search
+    this.#attention = attention
+    this.#follower = follower
+    this.#strangers = strangers
+    this.#world = world
+  }
+
+  /** The paths, each with what stands there now; not all of them when the signal fires. */
+  async look(round: Round, signal: AbortSignal): Promise<(readonly Spot[])[]> {
+    const found: (readonly Spot[])[] = []
+    for await (const spots of this.#search.find(round, this.#attention)) {
+      const due = spots.filter((spot) => !this.#isQuiet(spot) || this.#attention.isDue('files'))
+      await sideBySide(due, mostSideBySide, async (spot) => {
+        if (!signal.aborted) await this.#ask(spot, round)
+      })
+      if (signal.aborted) break
+      found.push(spots)
+    }
+    return found
+  }
+
+  /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
+  #isQuiet({ path, seen, isSettled }: Spot): boolean {
+    if (!isSettled || !seen) return false
+    if (this.#attention.hasHeard && this.#attention.isHeard(pathKey(path))) return false
+    const generation = this.#follower.followed.get(seen.key)
+    if (!generation) return this.#strangers.ignores(seen.key, seen.facts)
+    return generation.facts === seen.facts && this.#isAtRest(generation)
+  }
+
+  #isAtRest(generation: Generation): boolean {
+    const { turn, isListed, readTo, size, path } = generation
+    const troubles = this.#follower.troubles.byPath
+    const isTroubled = troubles.size > 0 && troubles.has(pathKey(path))
+    return turn === 'none' && isListed && readTo === size && !isTroubled
+  }
+
+  async #ask(spot: Spot, round: Round): Promise<void> {
+    const askedMs = this.#world.clock.monotonicMs()
+    const facts = await round.attempt(spot.path, () => this.#world.files.facts(spot.path))
+    const seen = facts?.isFile ? { key: identityKey(identityOf(facts)), facts } : undefined
+    if (seen?.key !== spot.seen?.key) round.isStirred = true
+    spot.seen = seen
+    spot.isSettled = false
+    if (seen) await this.#notice(spot, seen, askedMs, round)
+  }
+
+  async #notice(
+    spot: Spot,
+    { key, facts }: NonNullable<Spot['seen']>,
+    askedMs: number,
+    round: Round,
+  ): Promise<void> {
+    const generation = this.#follower.followed.get(key)
+    const isTold = spot.isTold && facts.links === 1
+    if (!generation) {
+      spot.isSettled = isTold && this.#strangers.ignores(key, facts)
+      if (!this.#strangers.ignores(key, facts)) round.isStirred = true
+      return
+    }
+    if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
+    await this.#noticeAgain(generation, facts)
+    if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
+    if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
+    // One of each is enough for thousands of files.
+    if (equalBytes(generation.path, spot.path)) generation.path = spot.path
+    spot.seen = { key: generation.key, facts: generation.facts }
+    spot.isSettled = true
+  }
+
+  async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
+    const { turns, troubles } = this.#follower
+    generation.isListed = true
+    generation.size = Math.max(generation.size, facts.size)
+    if (facts.size > generation.seenBytes && generation.turn === 'taken') await this.#prove(generation)
+    const isRead = facts.size === generation.readTo && facts.size === generation.size
+    const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
+    if (!isRead || isWritten || troubles.byPath.has(pathKey(generation.path))) turns.want(generation)
+  }
+
+  /** A file whose reading is held up may be truncated before it is read: then it matters how large it was. */
+  async #prove(generation: Generation): Promise<void> {
+    const file = this.#follower.openFiles.peek(generation)
+    const { size } = generation
+    const isIntact = file && (await hasLastBytes(generation, file).catch(() => false))
+    if (isIntact) generation.proved(size)
+  }
+}
+
+/** Nothing about the file changed since its facts were noted. */
+function isAsKnown({ facts: before }: Generation, now: FileFacts): boolean {
+  const isSame = now.size === before.size && now.mode === before.mode && now.links === before.links
+  return isSame && now.modifiedNs === before.modifiedNs && now.changedNs === before.changedNs
+}

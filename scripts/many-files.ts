@@ -1,0 +1,101 @@
+/**
+ * What many files cost an agent that has nothing to do: `node scripts/many-files.ts` writes them, starts a server and the
+ * agent on loopback, and prints figures; it judges nothing.
+ */
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { ask, equip, fromSources, serve, WatchedAgent, type Program } from './bench-programs.ts'
+
+const help = `node scripts/many-files.ts [--files N] [--folders N] [--old N] [--idle-seconds N] [--program FILE]
+
+--old: of the files, so many were not written to for longer than ignoreOlder. --program: a binary instead of the sources.`
+
+const { values: options } = parseArgs({
+  options: {
+    files: { type: 'string', default: '2000' },
+    folders: { type: 'string', default: '20' },
+    old: { type: 'string', default: '0' },
+    'idle-seconds': { type: 'string', default: '20' },
+    program: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+const [files, folders, old] = [options.files, options.folders, options.old].map(Number) as [
+  number,
+  number,
+  number,
+]
+
+async function writeFiles(logs: string): Promise<void> {
+  for (let folder = 0; folder < folders; folder++) await mkdir(join(logs, String(folder)))
+  for (let file = 0; file < files; file++) {
+    const path = join(logs, String(file % folders), `${file}.log`)
+    await writeFile(path, `file ${file}: the first line of a quiet program\n`)
+    if (file < old) await utimes(path, 1_600_000_000, 1_600_000_000)
+  }
+}
+
+/** As `equip` makes it, but for folders below the one with the logs. */
+async function widen(configFile: string, logs: string): Promise<void> {
+  const config = JSON.parse(await readFile(configFile, 'utf8')) as object
+  const sources = [{ paths: [join(logs, '**/*.log')], ignoreOlder: '24h' }]
+  await writeFile(configFile, JSON.stringify({ ...config, sources }))
+}
+
+function row(name: string, value: string): void {
+  console.log(`${name.padEnd(32)} ${value}`)
+}
+
+/** When it had little to do for some seconds: asking it would be something to do. */
+async function untilAtRest(watched: WatchedAgent): Promise<number> {
+  for (;;) {
+    const [nowMs, before] = [performance.now(), watched.usage().cpuSeconds]
+    await sleep(8000)
+    if (watched.usage().cpuSeconds - before < 0.4) return nowMs
+  }
+}
+
+async function measure(program: Program, configFile: string): Promise<void> {
+  const startMs = performance.now()
+  const watched = new WatchedAgent(program, configFile)
+  await watched.told('streamStarted', files - old)
+  row('all are followed after', `${((performance.now() - startMs) / 1000).toFixed(1)} s`)
+  const restedMs = await untilAtRest(watched)
+  row('nothing is left to do after', `${((restedMs - startMs) / 1000).toFixed(0)} s`)
+  row('CPU so far', `${watched.usage().cpuSeconds.toFixed(1)} s`)
+  const before = watched.usage().cpuSeconds
+  const seconds = Number(options['idle-seconds'])
+  await sleep(seconds * 1000)
+  const used = watched.usage().cpuSeconds - before
+  row(`CPU at rest, ${seconds} s`, `${((used / seconds) * 100).toFixed(2)} % of a core`)
+  row('RSS at rest', `${watched.restingMiB.toFixed(0)} MiB`)
+  row('peak RSS', `${watched.usage().peakMiB.toFixed(0)} MiB`)
+  // Fails where not all have their receipts.
+  await ask(program, 'flush', '--config', configFile, '--timeout', '10m', '--json')
+  await watched.stop()
+}
+
+async function compare(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'logbox-many-'))
+  const program = options.program === undefined ? fromSources : ([options.program] as const)
+  try {
+    const data = join(folder, 'server')
+    const serving = await serve(data, 0)
+    const home = await equip(folder, 'many', program, serving, data)
+    const configFile = join(home, 'agent.yaml')
+    await writeFiles(join(home, 'logs'))
+    await widen(configFile, join(home, 'logs'))
+    console.log(`${files} files in ${folders} folders, ${old} of them too old`)
+    await measure(program, configFile)
+    await serving.stop()
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+if (options.help) console.log(help)
+else await compare()
