@@ -39,6 +39,10 @@ export class Terms {
   #stores: readonly string[] = []
   /** Files are to be begun again, and it is too soon. */
   #isOwed = false
+  /** A store that was known was met again since files were last begun again. */
+  #isTurning = false
+  /** A record that had its receipt when a store was last met. */
+  #witness: RecordName | undefined
   #beganAgainMs = -Infinity
   #againMs = firstAgainMs
   #askedMs = -Infinity
@@ -82,6 +86,7 @@ export class Terms {
     if (answer?.ok) this.#adopt(answer.capabilities)
     this.#stores = parseStores(await queue.recall('stores'))
     this.#isOwed = (await queue.recall('owed')) === 'yes'
+    this.#witness = await queue.lastReceipted()
   }
 
   /** Asks. Whatever goes wrong with that, delivery goes on with what is known. */
@@ -108,22 +113,38 @@ export class Terms {
   }
 
   async #meet(store: string, signal: AbortSignal): Promise<void> {
-    if (store === this.#stores.at(-1) && !this.#isOwed) return
-    const found = await this.#compare(signal)
-    if (found === 'no answer') return this.mayHaveChanged()
-    const isOwed = found === 'has it not' && !(await this.#lost(store))
-    if (isOwed !== this.#isOwed) await this.#parts.queue.remember('owed', isOwed ? 'yes' : 'no')
-    this.#isOwed = isOwed
-    this.#stores = [...this.#stores.filter((known) => known !== store), store].slice(-maxStores)
-    await this.#parts.queue.remember('stores', JSON.stringify(this.#stores))
+    const { queue } = this.#parts
+    const isSame = store === this.#stores.at(-1)
+    if (!isSame || this.#isOwed) {
+      const found = this.#isOwed ? 'has it not' : await this.#compare(store, signal)
+      if (found === 'no answer') return this.mayHaveChanged()
+      this.#isTurning ||= !isSame && this.#stores.includes(store)
+      await this.#owe(found === 'has it not' && (!(await this.#lost(store)) || this.#hasTurned()))
+      this.#stores = [...this.#stores.filter((known) => known !== store), store].slice(-maxStores)
+      await queue.remember('stores', JSON.stringify(this.#stores))
+    }
+    this.#witness = await queue.lastReceipted()
   }
 
-  /** Whether the store has what others gave receipts for, as far as the last record tells. */
-  async #compare(signal: AbortSignal): Promise<Found> {
+  async #owe(isOwed: boolean): Promise<void> {
+    if (isOwed !== this.#isOwed) await this.#parts.queue.remember('owed', isOwed ? 'yes' : 'no')
+    this.#isOwed = isOwed
+  }
+
+  /** Whether stores took turns since files were last begun again: what went to another one than this is owed once more. */
+  #hasTurned(): boolean {
+    const hasTurned = this.#isTurning
+    this.#isTurning = false
+    return hasTurned
+  }
+
+  /** Whether this store has what others gave receipts for, as far as one record tells. */
+  async #compare(store: string, signal: AbortSignal): Promise<Found> {
     if (this.#stores.length === 0) return 'has it'
-    if (this.#isOwed) return 'has it not'
-    const last = await this.#parts.queue.lastReceipted()
-    return last ? this.#look(last, signal) : 'has it'
+    if (this.#stores.includes(store)) return 'has it not'
+    // What came since may have its receipt from this store already.
+    const witness = this.#witness ?? (await this.#parts.queue.lastReceipted())
+    return witness ? this.#look(witness, signal) : 'has it'
   }
 
   /**

@@ -81,6 +81,24 @@ describe('a store that was never met before', () => {
     expect(await kit.world.told.told('receiptsLost')).toEqual([second])
   })
 
+  test('is asked for a record from before it was there: it has what it gave receipts for itself', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run()
+    kit.store(await kit.chunks())
+    await kit.emptied()
+    await kit.introduce(first)
+    for (let time = 2; time < 4; time++) {
+      await kit.append(`${time}\n`)
+      kit.store(await kit.chunks(time))
+      await kit.emptied()
+    }
+    kit.world.clock.advance(5 * minuteMs)
+    await kit.append('four\n')
+    kit.store(await kit.chunks(4))
+    await kit.introduce(second, 2)
+    expect(seqsOf(await kit.question())).toEqual([0])
+  })
+
   test('and does not have the last record that has a receipt: a person is told, and files are begun again, once', async () => {
     await using kit = await DeliveryKit.start(['one\n'])
     let lost = 0

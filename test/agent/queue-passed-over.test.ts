@@ -87,6 +87,17 @@ test('a record that was passed over is still there after a restart, whatever wen
   expect(seqsOf(await queue.take(1 << 20, 100))).toEqual([0, 1])
 })
 
+test('what is passed over counts as being here: nothing behind it is the oldest', async () => {
+  await using kit = await QueueKit.start()
+  await using queue = await filled(kit, 5)
+  await passNext(queue, 1)
+  const behind = await queue.take(1 << 20, 100)
+  const [oldest] = behind?.entries ?? []
+  await queue.forget(behind?.entries ?? [])
+  if (!oldest) throw new Error('nothing is handed out')
+  expect(await queue.holdsBefore(oldest)).toBe(true)
+})
+
 test('when all of them are gone nothing is passed over any more', async () => {
   await using kit = await QueueKit.start()
   await using queue = await filled(kit, 3)
