@@ -144,6 +144,7 @@ export class Capture {
     const sight = await this.#lookout.look(signal)
     if (!sight) return
     const { folders, troubled, unfollowed, byPath } = sight
+    this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
     await this.#departed.look(unfollowed)

@@ -30,7 +30,9 @@ import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
 import { Room } from './room.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
+import { SeenSizes } from './seen-sizes.ts'
 import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
+import { Turns } from './turns.ts'
 
 /**
  * What must survive a power cut: sealed records in segment files, and in LevelDB what points to them, the chain's head and
@@ -44,6 +46,9 @@ export class Queue implements AsyncDisposable {
   readonly #whereabouts: Whereabouts
   readonly #intake: Intake
   readonly #outflow: Outflow
+  /** Changes of resume points that no record brings. */
+  readonly #pointChanges = new Turns()
+  readonly #seen: SeenSizes
   #areHolesMended: boolean
 
   private constructor(opened: OpenedQueue, options: QueueOptions, signer: Signer, world: World) {
@@ -59,7 +64,15 @@ export class Queue implements AsyncDisposable {
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
-    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed })
+    this.#seen = new SeenSizes(opened, world.clock, this.#pointChanges)
+    this.#intake = new Intake(opened, {
+      room,
+      stateDirectory,
+      signer,
+      world,
+      changed: this.changed,
+      seen: this.#seen,
+    })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -143,7 +156,11 @@ export class Queue implements AsyncDisposable {
   }
 
   /** The same for many, with one write: all or none. */
-  async setResumePoints(points: readonly ResumePoint[]): Promise<void> {
+  setResumePoints(points: readonly ResumePoint[]): Promise<void> {
+    return this.#pointChanges.take(() => this.#setPoints(points))
+  }
+
+  async #setPoints(points: readonly ResumePoint[]): Promise<void> {
     const { index, resumePoints } = this.#opened
     const begun = points.filter(({ stream }) => !resumePoints.has(stream))
     await index.write([
@@ -153,8 +170,20 @@ export class Queue implements AsyncDisposable {
     for (const point of points) resumePoints.set(point.stream, point)
   }
 
+  /**
+   * The file of this stream is known to have been so large. While records wait for room, that is stored within about a
+   * second; else the stream's next record brings it.
+   */
+  sawSize(stream: StreamId, bytes: number): void {
+    this.#seen.saw(stream, bytes)
+  }
+
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */
-  async endStream(stream: StreamId): Promise<void> {
+  endStream(stream: StreamId): Promise<void> {
+    return this.#pointChanges.take(() => this.#endStream(stream))
+  }
+
+  async #endStream(stream: StreamId): Promise<void> {
     const isCounted = this.#opened.ledger.isWaiting(stream)
     await this.#opened.index.write([
       del(resumeKey(stream)),
