@@ -4,7 +4,8 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
-import type { World } from '../world.ts'
+import type { Clock } from '../clock.ts'
+import type { Path, World } from '../world.ts'
 import {
   beganKey,
   keys,
@@ -44,6 +45,7 @@ export class Queue implements AsyncDisposable {
   readonly maxBytes: number
   readonly #opened: OpenedQueue
   readonly #whereabouts: Whereabouts
+  readonly #clock: Clock
   readonly #intake: Intake
   readonly #outflow: Outflow
   /** Changes of resume points that no record brings. */
@@ -59,6 +61,7 @@ export class Queue implements AsyncDisposable {
     const own = ownKeys(options.device, signer)
     const whereabouts = { isUnknown: options.isLookComing ?? false, pathOf: () => undefined }
     this.#whereabouts = whereabouts
+    this.#clock = world.clock
     const findBytes = options.findBytes ?? bytesInFiles(world.files, opened.resumePoints, this.#whereabouts)
     const reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
@@ -203,7 +206,16 @@ export class Queue implements AsyncDisposable {
   async looked(pathOf: Whereabouts['pathOf']): Promise<void> {
     const wasUnknown = this.#whereabouts.isUnknown
     Object.assign(this.#whereabouts, { isUnknown: false, pathOf })
-    if (wasUnknown) await this.#outflow.looked()
+    if (!wasUnknown) return
+    await this.#outflow.looked()
+    this.changed.ring()
+  }
+
+  /** Where the file of a stream is, once files were looked for; undefined where none was found, or the signal fires first. */
+  async pathOf(stream: StreamId, signal: AbortSignal): Promise<Path | undefined> {
+    while (this.#whereabouts.isUnknown && !signal.aborted)
+      await this.changed.waitBeyond(this.changed.rings, Infinity, this.#clock, signal)
+    return this.#whereabouts.pathOf(stream)
   }
 
   /**
