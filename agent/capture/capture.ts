@@ -57,7 +57,7 @@ export class Capture {
     const { chunks } = options
     const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
     const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
-    const parts = { queue, clock, buffers, chunks, patience }
+    const parts = { queue, clock, files: world.files, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options.maxOpenFiles)
