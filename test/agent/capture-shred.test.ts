@@ -1,8 +1,8 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import type { OpenFile } from '../../agent/world.ts'
 import { Ground, type Life, type Watch } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 import { nextBatch } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
 
@@ -105,7 +105,7 @@ interface Happenings {
 
 function spied(happens: Happenings): Life {
   let [isFactsOver, isReadOver] = [false, false]
-  const spy = (file: OpenFile): OpenFile => {
+  const files = openedAs((file) => {
     let lastRead = -1
     return {
       facts: () => {
@@ -119,14 +119,7 @@ function spied(happens: Happenings): Life {
         if (isNext) lastRead = position
         return file.read(into, position)
       },
-      write: (pieces, position) => file.write(pieces, position),
-      sync: () => file.sync(),
-      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
     }
-  }
-  const files: Life['files'] = (real) => ({
-    ...real,
-    openToRead: async (path) => spy(await real.openToRead(path)),
   })
   return { files }
 }

@@ -4,30 +4,23 @@ import { isDiskGone } from '../../agent/capture/vanished-disk.ts'
 import { realWorld, type FileFacts, type Files } from '../../agent/world.ts'
 import { logPathFromBytes } from '../../protocol/log-path.ts'
 import { Ground, queued, type Life } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 const failure = (code: string): Error => Object.assign(new Error(`${code}: injected`), { code })
 
 /** A card that can be taken out: then nothing behind the first page can be read, and its folder is of the disk below. */
 function card(state: { isOut: boolean }, folder: string): Life {
   const files: Life['files'] = (real) => ({
-    ...real,
+    ...openedAs((file) => ({
+      read: async (into, position) => {
+        if (state.isOut && position >= 4096) throw failure('EIO')
+        return file.read(into, position)
+      },
+    }))(real),
     facts: async (path) => {
       const facts = await real.facts(path)
       const isBelow = state.isOut && Buffer.from(path).toString() === folder
       return isBelow ? { ...facts, device: facts.device + 1n } : facts
-    },
-    openToRead: async (path) => {
-      const file = await real.openToRead(path)
-      return {
-        facts: () => file.facts(),
-        write: (pieces, position) => file.write(pieces, position),
-        sync: () => file.sync(),
-        [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-        read: async (into, position) => {
-          if (state.isOut && position >= 4096) throw failure('EIO')
-          return file.read(into, position)
-        },
-      }
     },
   })
   const { clock } = realWorld()
