@@ -59,7 +59,7 @@ export class Capture {
     const { chunks } = options
     const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
     const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
-    const parts = { queue, clock, buffers, chunks, patience }
+    const parts = { queue, clock, files: world.files, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options)
@@ -159,6 +159,7 @@ export class Capture {
     const sight = await this.#lookout.look(isThorough, signal)
     if (!sight) return
     const { folders, troubled, unfollowed, byPath } = sight
+    this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
     await this.#departed.look(unfollowed)

@@ -102,7 +102,11 @@ export class Finishing {
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
     if (generation.queuedTo < generation.readTo) return turns.want(generation)
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
-    if (facts && (quietForMs < generation.source.closeAfterMs || this.#isToBeClosed(generation))) return
+    const isUnread = facts !== undefined && facts.size > generation.readTo
+    if (facts && quietForMs < generation.source.closeAfterMs)
+      return isUnread ? turns.want(generation) : undefined
+    // What cannot be read after all that time may be none: a size can be false.
+    if (facts && !isUnread && this.#isToBeClosed(generation)) return
     if (!turns.hold(generation)) return
     try {
       await this.#follower.letGo(generation, facts?.links === 0)
@@ -112,8 +116,10 @@ export class Finishing {
   }
 }
 
+/** Since its last turn. */
 function hasChanged({ facts: before, readTo }: Generation, now: FileFacts): boolean {
-  return now.size !== readTo || now.modifiedNs !== before.modifiedNs
+  const isSameSize = now.size === readTo || now.size === before.size
+  return !isSameSize || now.modifiedNs !== before.modifiedNs
 }
 
 /** Somebody waits for it to be read once more, and what stood in it then is queued. */

@@ -219,6 +219,14 @@ export class Follower {
     }
   }
 
+  /** Has the queue remember how large files are that wait for room in it. */
+  noteSizes(): void {
+    const { queue } = this.#parts
+    if (queue.state.is === 'open') return
+    for (const { label, seenBytes, queuedTo } of this.#followed.values())
+      if (seenBytes > queuedTo) queue.sawSize(label.stream, seenBytes)
+  }
+
   /** When nothing is read any more: queues what was, and remembers what was seen. */
   async windUp(): Promise<void> {
     const followed = [...this.#followed.values()]

@@ -24,7 +24,7 @@ function placeAt(real: Uint8Array, device: string): FilePlace {
 }
 
 /** The file system that a folder is of. */
-async function folderDevice(files: Files, folder: Uint8Array): Promise<string> {
+export async function folderDevice(files: Files, folder: Uint8Array): Promise<string> {
   return String((await files.facts(folder)).device)
 }
 

@@ -43,7 +43,8 @@ export async function readOn(
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
   const facts = await factsOf(generation, file, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
-  if (count > 0 && !(await isContinued(generation, file, size))) return overOf(generation, await file.facts())
+  if (count > 0 && !(await isContinued(generation, file, facts.size)))
+    return overOf(generation, await file.facts())
   chunker.took(count, clock.monotonicMs())
   generation.took(count)
   if (count === into.length) return { is: 'bytes', isEnd: false }
@@ -88,10 +89,13 @@ export async function endOfUnreadable(
 }
 
 /** Whether text that was read still stands before what comes next. A binary file may be written to in place. */
-async function isContinued(generation: Generation, file: OpenFile, sizeBefore: number): Promise<boolean> {
+async function isContinued(generation: Generation, file: OpenFile, sizeNow: number): Promise<boolean> {
   if (!generation.isText) return true
+  const { size, readTo, endsAt } = generation
   const isIntact = await hasLastBytes(generation, file)
-  if (isIntact) generation.proved(sizeBefore)
+  // Of a file of which nothing was read before, nothing says that the size of now is the one of these bytes.
+  const isOwn = readTo > 0 && endsAt === Infinity
+  if (isIntact) generation.proved(isOwn ? Math.max(size, sizeNow) : size)
   return isIntact
 }
 
@@ -156,9 +160,10 @@ async function explain(
  * Of a file of which nothing was read, nobody can say that what stands in it was there before.
  */
 async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice> {
-  const { readTo } = generation
+  const { readTo, size } = generation
   if (readTo === 0 || facts.size <= readTo || !(await hasLastBytes(generation, file)))
     return { is: 'over', why: 'truncated' }
+  if (generation.endsAt === Infinity) generation.proved(size)
   generation.endsAt = facts.size
   return { is: 'bytes', isEnd: false }
 }

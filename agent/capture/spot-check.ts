@@ -102,13 +102,13 @@ export class SpotCheck {
     const { turns, troubles } = this.#follower
     generation.isListed = true
     generation.size = Math.max(generation.size, facts.size)
-    if (facts.size > generation.seenBytes && generation.turn === 'taken') await this.#prove(generation)
+    if (facts.size > generation.seenBytes) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
     if (!isRead || isWritten || troubles.byPath.has(pathKey(generation.path))) turns.want(generation)
   }
 
-  /** A file whose reading is held up may be truncated before it is read: then it matters how large it was. */
+  /** It may be truncated or overwritten before it is read: then it matters how large it was. */
   async #prove(generation: Generation): Promise<void> {
     const file = this.#follower.openFiles.peek(generation)
     const { size } = generation

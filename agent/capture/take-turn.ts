@@ -2,16 +2,18 @@ import type { ByteOffset } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
 import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { OpenFile } from '../world.ts'
+import type { Files, OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { Chunker, type ChunkLimits } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { endOfUnreadable, readOn, type Slice } from './read-on.ts'
 import { Shipping } from './shipping.ts'
+import { isDiskGone } from './vanished-disk.ts'
 
 export interface CaptureParts {
   readonly queue: Queue
   readonly clock: Clock
+  readonly files: Files
   /** A chunk keeps its buffer until the queue has taken it: a lane that waits for room must not hold those of another. */
   readonly buffers: Readonly<Record<Lane, ChunkBuffers>>
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
@@ -71,7 +73,7 @@ export async function takeTurn(
       const isLast = slice.is === 'over' || slice.is === 'unreadable'
       cuts += await shipDue(chunker, isLast || isFlushed(generation), shipping, parts)
       if (shipping.isRefused) return { is: 'notTaken' }
-      const end = await endOf(slice, generation, file, shipping, clock.monotonicMs())
+      const end = await endOf(slice, generation, file, shipping, parts)
       if (end) return end
     }
     return { is: 'more' }
@@ -85,7 +87,7 @@ async function endOf(
   generation: Generation,
   file: OpenFile,
   shipping: Shipping,
-  nowMs: number,
+  parts: CaptureParts,
 ): Promise<TurnEnd | undefined> {
   switch (slice.is) {
     case 'bytes':
@@ -95,7 +97,7 @@ async function endOf(
     case 'over':
       return slice
     case 'unreadable':
-      return (await passOver(generation, file, shipping, nowMs)) ? undefined : slice
+      return (await passOver(generation, file, shipping, parts)) ? undefined : slice
   }
 }
 
@@ -135,19 +137,21 @@ function isFlushed({ readTo, flushTo, queuedTo }: Generation): boolean {
   return readTo >= flushTo && queuedTo < flushTo
 }
 
-/** Gives up the pages that cannot be read, once that was tried often enough; else false. */
+/** Gives up the pages that cannot be read, once that was tried often enough and their disk is there; else false. */
 async function passOver(
   generation: Generation,
   file: OpenFile,
   shipping: Shipping,
-  nowMs: number,
+  { clock, files }: CaptureParts,
 ): Promise<boolean> {
+  const nowMs = clock.monotonicMs()
   if (nowMs - generation.failedMs < tryAgainMs) return false
   generation.failures++
   generation.failedMs = nowMs
   const { size } = await file.facts()
   const from = generation.readTo
   if (generation.failures < believedFailures || size <= from) return false
+  if (await isDiskGone(generation.place, files)) return false
   const to = await endOfUnreadable(file, from, size, mostUnreadable)
   await shipping.lose(from, to - from, 'unreadable')
   if (shipping.isRefused) return false

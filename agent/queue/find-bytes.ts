@@ -69,7 +69,8 @@ async function fill(bytes: Uint8Array, file: OpenFile, offset: number): Promise<
   return true
 }
 
-async function findRenamed(
+/** The file of this identity in the folder of a path. */
+export async function findRenamed(
   files: Files,
   path: Uint8Array,
   identity: FileIdentity | undefined,

@@ -11,6 +11,7 @@ import { lanes } from './lane.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { QueueState } from './queue-state.ts'
 import { sizeOfRecord, type Room } from './room.ts'
+import type { SeenSizes } from './seen-sizes.ts'
 import { restartChain } from './start-chain.ts'
 import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
 import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
@@ -21,6 +22,7 @@ export interface IntakeParts {
   readonly signer: Signer
   readonly world: World
   readonly changed: Doorbell
+  readonly seen: SeenSizes
 }
 
 interface Waiting {
@@ -45,6 +47,7 @@ export class Intake {
   readonly #signer: Signer
   readonly #world: World
   readonly #changed: Doorbell
+  readonly #seen: SeenSizes
   readonly #closing = new AbortController()
   #waiting: Waiting[] = []
   #head: ChainHead
@@ -53,13 +56,14 @@ export class Intake {
   #isWriting = false
   readonly #tally: Tally
 
-  constructor(opened: OpenedQueue, { room, stateDirectory, signer, world, changed }: IntakeParts) {
+  constructor(opened: OpenedQueue, { room, stateDirectory, signer, world, changed, seen }: IntakeParts) {
     this.#opened = opened
     this.#room = room
     this.#stateDirectory = stateDirectory
     this.#signer = signer
     this.#world = world
     this.#changed = changed
+    this.#seen = seen
     this.#head = opened.head
     this.#tally = new Tally(opened.ledger.records)
   }
@@ -120,6 +124,8 @@ export class Intake {
     while (this.#waiting.length > 0) {
       const seen = this.#changed.rings
       this.#giveUpStopped()
+      // Nothing of it is being stored now, so no record's resume point can come in between.
+      if (this.#state.is !== 'open') await this.#seen.store()
       const group = this.#nextGroup()
       const [first] = this.#waiting
       if (group.length > 0) await this.#storeAboveFloor(group, seen)

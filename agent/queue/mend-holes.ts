@@ -3,9 +3,10 @@ import { limits } from '../../protocol/contract.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { SourceConfig } from '../source-config.ts'
-import type { Files, OpenFile } from '../world.ts'
+import type { Files, OpenFile, Path } from '../world.ts'
 import type { Arrival } from './arrival.ts'
 import { stillHolds } from './evidence.ts'
+import { findRenamed } from './find-bytes.ts'
 import type { Hole } from './find-holes.ts'
 import type { Queue } from './queue.ts'
 import type { ResumePoint } from './resume-point.ts'
@@ -54,25 +55,49 @@ async function mendHole(
 ): Promise<void> {
   const end = hole.offset + hole.length
   let from = hole.offset
-  for await (const bytes of readAgain(hole, point, files)) {
+  for await (const bytes of readAgain(hole, point, queue, files, signal)) {
     const arrival = { kind: 'data', offset: from as ByteOffset, body: await encodeBody(bytes) } as const
     if (!(await queue.append({ ...arrival, ...labels }, signal))) return
     from += bytes.length
   }
-  if (from === end) return
+  if (from === end || signal.aborted) return
   const loss = { kind: 'loss', offset: from as ByteOffset, length: end - from, reason: 'unreadable' } as const
   await queue.append({ ...loss, ...labels }, signal)
 }
 
-/** The bytes of a hole, in pieces, as far as the file still has them where it was last seen. */
-async function* readAgain(hole: Hole, point: ResumePoint, files: Files): AsyncGenerator<Uint8Array> {
-  try {
-    await using file = await files.openToRead(logPathToBytes(point.place?.path ?? point.path))
-    if (point.evidence.length === 0 || !(await stillHolds(file, point.evidence))) return
-    yield* pieces(file, hole)
-  } catch {
-    // Gone, or not readable: what is left of it is a loss.
+/** The bytes of a hole, in pieces, as far as the file still has them. */
+async function* readAgain(
+  hole: Hole,
+  point: ResumePoint,
+  queue: Queue,
+  files: Files,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if (point.evidence.length === 0) return
+  for await (const path of placesOf(point, queue, files, signal)) {
+    try {
+      await using file = await files.openToRead(path)
+      if (!(await stillHolds(file, point.evidence))) continue
+      return yield* pieces(file, hole)
+    } catch {
+      // Gone, or not readable: what is left of it is a loss, unless it is elsewhere.
+    }
   }
+}
+
+/** Where the file was last seen, where a look finds it, and beside the former, told by its identity. */
+async function* placesOf(
+  { stream, path, place, identity }: ResumePoint,
+  queue: Queue,
+  files: Files,
+  signal: AbortSignal,
+): AsyncGenerator<Path> {
+  const lastSeen = logPathToBytes(place?.path ?? path)
+  yield lastSeen
+  const followedAt = await queue.pathOf(stream, signal)
+  if (followedAt) yield followedAt
+  const beside = await findRenamed(files, lastSeen, identity)
+  if (beside) yield beside
 }
 
 async function* pieces(file: OpenFile, { offset, length }: Hole): AsyncGenerator<Uint8Array> {

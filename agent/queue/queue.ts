@@ -4,18 +4,10 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { RecordName } from '../../protocol/query.ts'
 import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
-import type { World } from '../world.ts'
-import {
-  beganKey,
-  keys,
-  noteKey,
-  resumeKey,
-  type AsideEntry,
-  type IndexEntry,
-  type Place,
-} from './index-entry.ts'
+import type { Clock } from '../clock.ts'
+import type { Path, World } from '../world.ts'
+import { keys, noteKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
 import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
-import { forgetCounts } from './forget-counts.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
@@ -29,8 +21,9 @@ import { Outflow } from './outflow.ts'
 import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
 import { Room } from './room.ts'
-import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
-import { forgetShipped, shippedRanges, type ShippedRange } from './shipped.ts'
+import type { ResumePoint } from './resume-point.ts'
+import { shippedRanges, type ShippedRange } from './shipped.ts'
+import { StreamPoints } from './stream-points.ts'
 
 /**
  * What must survive a power cut: sealed records in segment files, and in LevelDB what points to them, the chain's head and
@@ -42,8 +35,10 @@ export class Queue implements AsyncDisposable {
   readonly maxBytes: number
   readonly #opened: OpenedQueue
   readonly #whereabouts: Whereabouts
+  readonly #clock: Clock
   readonly #intake: Intake
   readonly #outflow: Outflow
+  readonly #points: StreamPoints
   #areHolesMended: boolean
 
   private constructor(opened: OpenedQueue, options: QueueOptions, signer: Signer, world: World) {
@@ -54,12 +49,15 @@ export class Queue implements AsyncDisposable {
     const own = ownKeys(options.device, signer)
     const whereabouts = { isUnknown: options.isLookComing ?? false, pathOf: () => undefined }
     this.#whereabouts = whereabouts
+    this.#clock = world.clock
     const findBytes = options.findBytes ?? bytesInFiles(world.files, opened.resumePoints, this.#whereabouts)
     const reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
     this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
-    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed })
+    this.#points = new StreamPoints(opened, world.clock)
+    const { seen } = this.#points
+    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed, seen })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -153,26 +151,21 @@ export class Queue implements AsyncDisposable {
   }
 
   /** The same for many, with one write: all or none. */
-  async setResumePoints(points: readonly ResumePoint[]): Promise<void> {
-    const { index, resumePoints } = this.#opened
-    const begun = points.filter(({ stream }) => !resumePoints.has(stream))
-    await index.write([
-      ...points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point))),
-      ...begun.map(({ stream, position }) => put(beganKey(stream), String(position))),
-    ])
-    for (const point of points) resumePoints.set(point.stream, point)
+  setResumePoints(points: readonly ResumePoint[]): Promise<void> {
+    return this.#points.set(points)
+  }
+
+  /**
+   * The file of this stream is known to have been so large. While records wait for room, that is stored within about a
+   * second; else the stream's next record brings it.
+   */
+  sawSize(stream: StreamId, bytes: number): void {
+    this.#points.seen.saw(stream, bytes)
   }
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */
-  async endStream(stream: StreamId): Promise<void> {
-    const isCounted = this.#opened.ledger.isWaiting(stream)
-    await this.#opened.index.write([
-      del(resumeKey(stream)),
-      ...(await forgetShipped(this.#opened.index, stream)),
-      ...(isCounted ? [] : forgetCounts(stream)),
-    ])
-    this.#opened.resumePoints.delete(stream)
-    this.#opened.ledger.forgetStream(stream)
+  endStream(stream: StreamId): Promise<void> {
+    return this.#points.end(stream)
   }
 
   /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
@@ -184,7 +177,16 @@ export class Queue implements AsyncDisposable {
   async looked(pathOf: Whereabouts['pathOf']): Promise<void> {
     const wasUnknown = this.#whereabouts.isUnknown
     Object.assign(this.#whereabouts, { isUnknown: false, pathOf })
-    if (wasUnknown) await this.#outflow.looked()
+    if (!wasUnknown) return
+    await this.#outflow.looked()
+    this.changed.ring()
+  }
+
+  /** Where the file of a stream is, once files were looked for; undefined where none was found, or the signal fires first. */
+  async pathOf(stream: StreamId, signal: AbortSignal): Promise<Path | undefined> {
+    while (this.#whereabouts.isUnknown && !signal.aborted)
+      await this.changed.waitBeyond(this.changed.rings, Infinity, this.#clock, signal)
+    return this.#whereabouts.pathOf(stream)
   }
 
   /**

@@ -9,6 +9,7 @@ import type { Ledger } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
+import { withLargestSeen } from './seen-sizes.ts'
 import { forgetShipped, rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
@@ -42,7 +43,7 @@ export async function indexWrites(
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
     ...namedWrites(group, resumePoints),
     ...lostWrites(group, ledger),
-    ...(await pointWrites(group, index)),
+    ...(await pointWrites(pointsOf(group, resumePoints), index)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
   ]
 }
@@ -74,7 +75,7 @@ export class Tally {
 /** Has memory say what the index now says. */
 export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): void {
   const { resumePoints, ledger, segments } = opened
-  for (const [stream, point] of pointsOf(group)) {
+  for (const [stream, point] of pointsOf(group, resumePoints)) {
     if (point) resumePoints.set(stream, point)
     else resumePoints.delete(stream)
   }
@@ -93,10 +94,16 @@ export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): v
 }
 
 /** Of each stream whose resume point moves, the last one counts. */
-function pointsOf(group: readonly StoredArrival[]): ReadonlyMap<StreamId, ResumePoint | null> {
+function pointsOf(
+  group: readonly StoredArrival[],
+  before: ReadonlyMap<StreamId, ResumePoint>,
+): ReadonlyMap<StreamId, ResumePoint | null> {
   const points = new Map<StreamId, ResumePoint | null>()
-  for (const { arrival } of group)
-    if (arrival.resume !== 'stays') points.set(arrival.label.stream, arrival.resume)
+  for (const { arrival } of group) {
+    const { resume, label } = arrival
+    if (resume === 'stays') continue
+    points.set(label.stream, resume && withLargestSeen(resume, before.get(label.stream)))
+  }
   return points
 }
 
@@ -105,7 +112,7 @@ function namedWrites(
   group: readonly StoredArrival[],
   resumePoints: ReadonlyMap<StreamId, ResumePoint>,
 ): IndexWrite[] {
-  const moved = pointsOf(group)
+  const moved = pointsOf(group, resumePoints)
   const goesOn = (stream: StreamId): boolean =>
     moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
   return group.flatMap(({ record: { manifest } }) => (goesOn(manifest.stream) ? rangeWrites(manifest) : []))
@@ -122,9 +129,9 @@ function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite
   )
 }
 
-async function pointWrites(group: readonly StoredArrival[], index: IndexStore): Promise<IndexWrite[]> {
+async function pointWrites(points: ReturnType<typeof pointsOf>, index: IndexStore): Promise<IndexWrite[]> {
   const writes: IndexWrite[] = []
-  for (const [stream, point] of pointsOf(group)) {
+  for (const [stream, point] of points) {
     if (point) writes.push(put(resumeKey(stream), encodeResumePoint(point)))
     else writes.push(del(resumeKey(stream)), ...(await forgetShipped(index, stream)))
   }

@@ -1,7 +1,9 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { appendFile, chmod, open, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { sha256 } from '../../protocol/ids.ts'
 import { Ground, queued, type Life, type Stream, type Watch } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 const binary: Life = { source: { format: 'binary' } }
 
@@ -9,6 +11,12 @@ const binary: Life = { source: { format: 'binary' } }
 async function overwrite(path: string, offset: number, text: string): Promise<void> {
   await using file = await open(path, 'r+')
   await file.write(Buffer.from(text), 0, text.length, offset)
+}
+
+function overwriteNow(path: string, offset: number, text: string): void {
+  const file = openSync(path, 'r+')
+  writeSync(file, text, offset)
+  closeSync(file)
 }
 
 async function theStream(ground: Ground): Promise<Stream> {
@@ -46,6 +54,25 @@ describe('a binary file that stands still', () => {
     expect(stream.closes).toEqual([14_000, 14_000])
     const again = stream.records.filter(({ kind }) => kind === 'data').slice(-1)
     expect(again).toMatchObject([{ offset: 4096, length: 4096 }])
+  })
+
+  test('has no close record for what changed while it was read once more, and is read once more again', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, 'x'.repeat(14_000))
+    let reads = 0
+    const files = openedAs((file) => ({
+      read: (into, position) => {
+        // What is read as proof is shorter; it is read on first, then once more. What changes was compared by then.
+        if (position === 4096 && into.length > 1024 && ++reads === 2) overwriteNow(path, 0, 'HEADER')
+        return file.read(into, position)
+      },
+    }))
+    await ground.watch(async ({ told }) => void (await told.told('fileClosed')), { ...binary, files })
+    const stream = await theStream(ground)
+    const text = `HEADER${'x'.repeat(13_994)}`
+    expect([stream.text, stream.closes]).toEqual([text, [14_000]])
+    expect(lastCloseOf(stream)).toMatchObject({ sha256: Uint8Array.from(sha256(Buffer.from(text))) })
   })
 
   test('is read on when it grows after it was closed', async () => {

@@ -1,4 +1,4 @@
-import { appendFile, writeFile } from 'node:fs/promises'
+import { appendFile, rename, writeFile } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { FileFacts, Files } from '../../agent/world.ts'
@@ -39,3 +39,18 @@ test('a file that is shorter than it says is read to its end, and on when there 
   )
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'hello\nmore\n' }])
 }, 10_000)
+
+test('one that no glob leads to any more is let go, though not all that it claims was ever read', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'hello\n')
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 6)
+      await rename(ground.path('a.log'), ground.path('a.old'))
+      while (watch.capture.followed.length > 0) await watch.capture.look()
+      expect(watch.told.named('streamEnded').at(-1)).toContain('gone')
+    },
+    { files: hollow(4096, () => undefined) },
+  )
+  expect(await ground.streams()).toMatchObject([{ text: 'hello\n', losses: [] }])
+})

@@ -219,6 +219,10 @@ describe('a wrong setting is named with line, column, what was expected and what
       withLine('    exclude: "*.gz"'),
       "agent.yaml:10:5: sources[0].exclude: expected a list of globs, found '*.gz'",
     ],
+    [withLine('    exclude: [""]'), 'agent.yaml:10:5: sources[0].exclude: expected a list of globs'],
+    [withLine('    startAt: middle'), 'agent.yaml:10:5: sources[0].startAt: expected beginning or end'],
+    [withLine('    ignoreOlder: -1d'), 'agent.yaml:10:5: sources[0].ignoreOlder: expected'],
+    [withLine('    ignoreOlder: yesterday'), 'agent.yaml:10:5: sources[0].ignoreOlder: expected'],
     [
       withLine('    tags: { a: 7 }'),
       'agent.yaml:10:5: sources[0].tags: expected a map of names of 1 to 64 bytes to texts',

@@ -88,6 +88,7 @@ describe('a store that was never met before', () => {
     await kit.emptied()
     await kit.introduce(first)
     for (let time = 2; time < 4; time++) {
+      kit.world.clock.advance(1000)
       await kit.append(`${time}\n`)
       kit.store(await kit.chunks(time))
       await kit.emptied()

@@ -44,6 +44,11 @@ async function ship(kit: QueueKit, queue: Queue): Promise<Followed> {
   return { path, label }
 }
 
+async function shipped(kit: QueueKit): Promise<Followed> {
+  await using queue = await kit.open()
+  return await ship(kit, queue)
+}
+
 /** Takes a record out of the index, with all that says so, and damages it in its segment. */
 async function lose(kit: QueueKit, { label }: Followed, record: number): Promise<void> {
   const index = await realWorld().openIndex(join(kit.state, 'queue'))
@@ -97,6 +102,29 @@ describe('a record of which index and segment have nothing left', () => {
       expect(again.holes).toEqual([])
     },
   )
+
+  test('is read again from its file where that was renamed', async () => {
+    await using kit = await QueueKit.start()
+    const followed = await shipped(kit)
+    await lose(kit, followed, 4)
+    await rename(followed.path, `${followed.path}.1`)
+    await using queue = await kit.open(fakeWorld(2))
+    await mendHoles(queue, realWorld().files, unsourced, never)
+    expect(await kit.drain(queue)).toEqual([...texts.filter((_, index) => index !== 4), texts[4]])
+  })
+
+  test('is read again where the first look finds its file, for which it waits', async () => {
+    await using kit = await QueueKit.start()
+    const followed = await shipped(kit)
+    await lose(kit, followed, 4)
+    const elsewhere = join(kit.state, '..', 'moved.log')
+    await rename(followed.path, elsewhere)
+    await using queue = await kit.openWith({ isLookComing: true }, fakeWorld(2))
+    const mending = mendHoles(queue, realWorld().files, unsourced, never)
+    await queue.looked((stream) => (stream === followed.label.stream ? Buffer.from(elsewhere) : undefined))
+    await mending
+    expect(await kit.drain(queue)).toEqual([...texts.filter((_, index) => index !== 4), texts[4]])
+  })
 
   test('is shipped with the tags and in the lane that are configured for its file', async () => {
     await using kit = await QueueKit.start()

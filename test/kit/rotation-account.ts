@@ -1,5 +1,6 @@
 import type { LineWriter, RotatedLog } from './rotation.ts'
 import type { Loss, StoredStream } from './sortie-streams.ts'
+import type { ProvenSize } from './told-sizes.ts'
 
 /** What became of the lines that a writer wrote. */
 export interface LineAccount {
@@ -10,8 +11,8 @@ export interface LineAccount {
   /** Neither on the disk nor on the server: logrotate cut them off between its copy and its truncation, or compressed. */
   readonly lostByLogrotate: number
   /**
-   * They survive on the disk, and were cut off in their file so soon after they were written that the agent may not have
-   * had its turn on a processor in between: nobody saw them there.
+   * They survive on the disk, and were cut off or overwritten in their file before the agent could know of them: the file
+   * system never told it a size that they are within, or none of which the file then gave proof that it was its own.
    */
   readonly cutUnseen: number
   /** They survive on the disk, the server has not got them, and a loss record names their bytes. */
@@ -19,9 +20,6 @@ export interface LineAccount {
   /** The same without one: what must not be. */
   readonly lostWithoutRecord: number
 }
-
-/** The rotation's own time, and what a busy machine lets a process wait. */
-const unseenMs = 100
 
 const lineNumber = /^(\d{9}) /gm
 
@@ -34,6 +32,7 @@ export async function accountFor(
   log: RotatedLog,
   writer: LineWriter,
   streams: readonly StoredStream[],
+  told: readonly ProvenSize[],
 ): Promise<LineAccount> {
   const own = streams.filter(({ path }) => path.startsWith(`${log.mode.name}/`))
   const texts = own.map(({ bytes }) => bytes.toString('latin1'))
@@ -42,23 +41,24 @@ export async function accountFor(
     for (const { number } of numbersIn(text)) times.set(number, (times.get(number) ?? 0) + 1)
   }
   const survivors = (await log.survivors()).map((bytes) => bytes.toString('latin1'))
-  const lost = lossesOf(survivors, texts, own, times)
-  const unseen = lost.withoutRecord.filter((number) => writer.ageAtRotation(number) <= unseenMs).length
+  const lost = lossesOf(survivors, texts, own, times, told)
   const stored = times.size
   return {
     written: writer.lines,
     stored,
     twice: [...times.values()].filter((count) => count > 1).length,
-    cutUnseen: unseen,
+    cutUnseen: lost.unseen.length,
     lostWithRecord: lost.withRecord.length,
-    lostWithoutRecord: lost.withoutRecord.length - unseen,
-    lostByLogrotate: writer.lines - stored - lost.withRecord.length - lost.withoutRecord.length,
+    lostWithoutRecord: lost.withoutRecord.length,
+    lostByLogrotate:
+      writer.lines - stored - lost.withRecord.length - lost.withoutRecord.length - lost.unseen.length,
   }
 }
 
 interface Lost {
   readonly withRecord: readonly number[]
   readonly withoutRecord: readonly number[]
+  readonly unseen: readonly number[]
 }
 
 /** The lines that the disk has and the server has not. Its copies have each byte where the generation had it. */
@@ -67,19 +67,23 @@ function lossesOf(
   texts: readonly string[],
   streams: readonly StoredStream[],
   times: ReadonlyMap<number, number>,
+  told: readonly ProvenSize[],
 ): Lost {
   const withRecord = new Set<number>()
   const withoutRecord = new Set<number>()
+  const unseen = new Set<number>()
   for (const survivor of survivors) {
     const start = survivor.slice(0, survivor.indexOf('\n') + 1)
     const losses = streams[texts.findIndex((text) => text.startsWith(start))]?.losses ?? []
+    const known = told.find(({ head }) => head !== '' && survivor.startsWith(head))?.bytes ?? 0
     for (const { number, offset } of numbersIn(survivor)) {
       if (times.has(number)) continue
       if (losses.some((loss) => covers(loss, offset))) withRecord.add(number)
-      else withoutRecord.add(number)
+      else if (offset < known) withoutRecord.add(number)
+      else unseen.add(number)
     }
   }
-  return { withRecord: [...withRecord], withoutRecord: [...withoutRecord] }
+  return { withRecord: [...withRecord], withoutRecord: [...withoutRecord], unseen: [...unseen] }
 }
 
 const covers = ({ from, to }: Loss, offset: number): boolean => from <= offset && (to === null || offset < to)

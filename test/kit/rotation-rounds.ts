@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openStore } from '../../server-stub/parts.ts'
 import type { Flight } from './flight.ts'
@@ -5,6 +7,7 @@ import { Program, programFile } from './program.ts'
 import { LineWriter, RotatedLog, watchOnly, type RotationMode } from './rotation.ts'
 import { accountFor, type LineAccount } from './rotation-account.ts'
 import { storedStreams } from './sortie-streams.ts'
+import type { ProvenSize } from './told-sizes.ts'
 
 export interface RotationPlan {
   readonly modes: readonly RotationMode[]
@@ -32,11 +35,20 @@ export interface Rotated {
 export const rotationSettings = { chunks: { maxBytes: '1MiB', maxAge: '1s' } }
 
 /**
- * What is truncated before the agent had its turn on a processor is gone unseen, and on a machine that is busy with other
- * tests that may take a tenth of a second. Root's agent can be put first; `nice` runs any other one as it is.
+ * What is truncated before the agent had its turn on a processor is gone unseen: it goes first where root runs this; `nice`
+ * runs any other one as it is. It tells what it can know of each file.
  */
-function agentCommand({ configFile }: Flight): string[] {
-  return [process.execPath, programFile('agent/main.ts'), 'run', '--config', configFile]
+function agentCommand({ configFile, logs, folder }: Flight): string[] {
+  const program = programFile('test/kit/telling-agent.ts')
+  return [process.execPath, program, configFile, logs, join(folder, toldFile)]
+}
+
+/** Where the agent tells what it can know. */
+const toldFile = 'told.json'
+
+async function toldSizes(flight: Flight): Promise<ProvenSize[]> {
+  await flight.stopAgent()
+  return JSON.parse(await readFile(join(flight.folder, toldFile), 'utf8')) as ProvenSize[]
 }
 
 const tickMs = 5
@@ -55,17 +67,18 @@ export async function flyRotations(flight: Flight, plan: RotationPlan): Promise<
   }
   await writers.stop()
   await flight.land()
+  const told = await toldSizes(flight)
   await using store = await openStore(flight.data)
   const streams = await storedStreams(store, flight.device, flight.logs)
   return await Promise.all(
     writers.all.map(async ({ log, writer, links }): Promise<Rotated> => {
       const archives = (await log.archives()).length
-      const account = await accountFor(log, writer, streams)
+      const account = await accountFor(log, writer, streams, told)
       return {
         mode: log.mode,
         account,
         bytes: writer.bytes,
-        rotations: log.rotatedMs.length,
+        rotations: log.rotations,
         archives,
         links,
       }

@@ -47,8 +47,7 @@ export const rotationModes = {
 export class RotatedLog {
   readonly mode: RotationMode
   readonly folder: string
-  /** When the last archive of each rotation was complete, by the wall clock: a truncation comes right after it. */
-  readonly rotatedMs: number[] = []
+  rotations = 0
   readonly #olddir: string
   readonly #config: string
 
@@ -81,8 +80,7 @@ export class RotatedLog {
     logrotate.stderr.on('data', (piece: Buffer) => (said += piece.toString()))
     const [status] = (await once(logrotate, 'close')) as [number | null]
     if (status !== 0) throw new Error(`logrotate ended with ${status}: ${said}`)
-    const changes = (await this.archives()).map((path) => statSync(path).ctimeMs)
-    this.rotatedMs.push(Math.max(...changes))
+    this.rotations++
   }
 
   /** The rotated files, without the live one. A space in the path, and logrotate would rotate nothing and say nothing. */
@@ -122,8 +120,6 @@ export class LineWriter implements Disposable {
   lines = 0
   bytes = 0
   readonly #log: RotatedLog
-  /** When the lines from `first` on were written, in order. */
-  readonly #written: { readonly first: number; readonly atMs: number }[] = []
   #file: number
 
   constructor(log: RotatedLog) {
@@ -138,19 +134,11 @@ export class LineWriter implements Disposable {
       '',
     )
     const half = text.length - 20
-    this.#written.push({ first: this.lines, atMs: Date.now() })
     writeSync(this.#file, text.slice(0, half))
     await between()
     writeSync(this.#file, text.slice(half))
     this.lines += count
     this.bytes += text.length
-  }
-
-  /** How old a line was when the rotation after it had its archive; Infinity where none came. */
-  ageAtRotation(line: number): number {
-    const writtenMs = this.#written.findLast(({ first }) => first <= line)?.atMs ?? 0
-    const rotatedMs = this.#log.rotatedMs.find((atMs) => atMs >= writtenMs) ?? Infinity
-    return rotatedMs - writtenMs
   }
 
   #reopen(): void {

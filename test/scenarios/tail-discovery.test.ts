@@ -1,4 +1,4 @@
-import { chmod, utimes } from 'node:fs/promises'
+import { chmod, rename, rm, utimes } from 'node:fs/promises'
 import { geteuid, seteuid } from 'node:process'
 import { expect, test } from 'vitest'
 import { Sortie } from '../kit/sortie.ts'
@@ -43,6 +43,22 @@ test('an empty file makes no record and no trouble, and what is written into it 
     ['a', 'b', 'c', 'd'].map((name) => ({ path: `${name}.log`, bytes: `${name}\n` })),
   )
   expect(sortie.told.named('fileTrouble')).toEqual([])
+})
+
+test('a file that is empty for all of its life has no stream at the server, and leaves nothing behind', async () => {
+  await using sortie = await Sortie.start({ source: { closeAfter: '1s' } })
+  await sortie.write('other.log', 'other\n')
+  await sortie.write('empty.log', '')
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(({ files }) => files.length === 2)
+  await chmod(sortie.path('empty.log'), 0o444)
+  await rename(sortie.path('empty.log'), sortie.path('renamed.log'))
+  await sortie.agent.statusUntil(({ files }) => files.some(({ path }) => path.endsWith('renamed.log')))
+  await sortie.land()
+  await rm(sortie.path('renamed.log'))
+  await sortie.agent.statusUntil(({ files }) => files.length === 1)
+  await sortie.land()
+  expect(await sortie.streams()).toMatchObject([{ path: 'other.log', losses: [] }])
 })
 
 // LB-007
