@@ -13,7 +13,7 @@ import { never } from '../kit/queue-kit.ts'
 /** A model that knows a link of 100 bytes a millisecond. */
 const knowing = (clock: FakeClock): LinkModel => {
   const model = new LinkModel()
-  const upload = model.begin(clock.monotonicMs())
+  const upload = model.begin(100_000, clock.monotonicMs())
   model.left(upload, 100_000, clock.monotonicMs())
   clock.advance(1000)
   model.receipted(upload, clock.monotonicMs())
