@@ -32,11 +32,12 @@ export class Dispatch {
 
   /**
    * While it is not known whether there is a link, one request tries it out: the question where there is one, so that what
-   * is held in doubt does not grow. Behind a batch others follow when it is seen to leave.
+   * is held in doubt does not grow. Others follow when it is seen to leave.
    */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
-    if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
+    const isUnsure = isTrial && !this.#mayAccompany
+    if (this.#requests.isAsking && (isUnsure || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0 && !this.#mayFollow) return undefined
     const batch = this.#suspect(false) ?? (await this.#waiting()) ?? this.#suspect(count === 0)
@@ -47,6 +48,11 @@ export class Dispatch {
   get #mayFollow(): boolean {
     const { count, doubts, wasCut, hasLeft } = this.#requests
     return wasCut && hasLeft && count < maxUnknown && doubts.size <= maxRequests
+  }
+
+  get #mayAccompany(): boolean {
+    const { count, wasCut, isQuestionOut } = this.#requests
+    return wasCut && isQuestionOut && count < maxUnknown
   }
 
   #suspect(isAlone: boolean): Batch | undefined {
