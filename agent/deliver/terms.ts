@@ -9,6 +9,8 @@ import type { RequestParts } from './requests.ts'
 
 /** The least time between two questions. */
 const leastPauseMs = 60_000
+/** While no answer of any kind has come yet: it also tells the round trip. */
+const unansweredPauseMs = 1000
 /** Who sends without a failure asks so often: a store can be emptied between two requests. */
 const usualPauseMs = 5 * 60_000
 /** Stores that this drone has met: as many as are remembered. */
@@ -57,6 +59,7 @@ export class Terms {
   }
 
   get isDue(): boolean {
+    if (this.#parts.model.roundTripMs === 0) return this.#nowMs - this.#askedMs >= unansweredPauseMs
     return this.#nowMs - this.#askedMs >= (this.#isDue ? leastPauseMs : usualPauseMs)
   }
 
