@@ -2,6 +2,7 @@ import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../..
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import { nonceBytes, type RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
+import { chunkBytesFor } from './chunk-size.ts'
 import { hangUpOn } from './hang-up.ts'
 import type { LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
@@ -48,10 +49,11 @@ export class Terms {
     return this.#notice
   }
 
-  /** A chunk that is no longer makes a record that the server takes. */
+  /** A chunk that is no longer makes a record that the server takes, and that is not too long on a slow link. */
   get maxChunkBytes(): number {
     const most = this.#known?.maxRecordBytes ?? Infinity
-    return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes)
+    const linkBytes = chunkBytesFor(this.#parts.model)
+    return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes, linkBytes)
   }
 
   get maxBatchRecords(): number {

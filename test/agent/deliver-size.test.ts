@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { chunkBytesFor } from '../../agent/deliver/chunk-size.ts'
 import { LinkModel } from '../../agent/deliver/link-model.ts'
 import { RequestSize } from '../../agent/deliver/request-size.ts'
 import { TokenBucket } from '../../agent/deliver/token-bucket.ts'
@@ -67,6 +68,13 @@ describe('the size of requests', () => {
     size.allow(1 << 30)
     expect(size.next(model, 0)).toBe(4 << 20)
   })
+})
+
+test('chunks are what a link carries in 4 s, at least 64 KiB, once its rate does not grow', () => {
+  expect(chunkBytesFor({ rate: 125, isGrowing: false })).toBe(500_000)
+  expect(chunkBytesFor({ rate: 8, isGrowing: false })).toBe(64 << 10)
+  expect(chunkBytesFor({ rate: 8, isGrowing: true })).toBe(Infinity)
+  expect(chunkBytesFor({ rate: undefined, isGrowing: false })).toBe(Infinity)
 })
 
 test('a limit of bytes a second is kept to over any second, and smooth', () => {
