@@ -16,6 +16,8 @@ export interface Row {
     /** Of the raw stream's goodput. */
     readonly share?: number
     readonly sentTwice?: number
+    /** Requests that came to nothing. */
+    readonly failures?: number
     /** For a line of high priority while all the rest is of low. */
     readonly highMs?: number
   }
@@ -35,7 +37,7 @@ const backlog = ({ bytesPerSecond: rate = 0 }: Conditions, seconds: number): num
   Math.ceil(rate * seconds * 1.15) + 256 * 1024
 
 export const rowsOf = (isShort: boolean): readonly Row[] => [
-  steadyRow(isShort ? 12 : 60),
+  steadyRow(isShort ? 12 : 180),
   cutRow(isShort ? [6, 2, 2] : [20, 10, 4]),
   edgeRow(isShort ? [8, 1, 2] : [60, 1, 4]),
   stallRow(
@@ -121,7 +123,7 @@ function stallRow({ count, stallMs, betweenMs }: Stalls): Row {
     seconds,
     recordBytes: backlog(stalling, seconds - (count * stallMs) / 1000),
     content: 'lines',
-    wanted: { sentTwice: 0 },
+    wanted: { failures: 0 },
   }
 }
 
