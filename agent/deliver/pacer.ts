@@ -14,8 +14,8 @@ export const rankOf = (lane: Lane): number => lanes.indexOf(lane)
 const pieceMs = 20
 const leastPieceBytes = 4 * 1024
 const mostPieceBytes = 256 * 1024
-/** Before anything is known of the link. */
-const firstPieceBytes = 64 * 1024
+/** Before anything is known of the link: less than a connection takes at once, for when it has taken one others may follow. */
+const firstPieceBytes = 16 * 1024
 /** A body that waits for what is more urgent lets a piece go now and then: servers end what stands still. */
 const trickleMs = 10_000
 
