@@ -18,7 +18,7 @@ import { fromSources, type Program } from './bench-programs.ts'
 
 const help = `npm run bench:link -- [--short] [--only WORDS] [--agent BINARY] [--here]
 
-Measures the agent's sources, or the given binary, on each link. The whole takes about six minutes, --short half of one.
+Measures the agent's sources, or the given binary, on each link. The whole takes about six minutes, --short one.
 --only takes the rows whose names hold these words. --here stays in this machine's network, where the kernel's
 buffers hide a slow link; without it the benchmark makes one of its own, if it may.`
 

@@ -288,7 +288,7 @@ const idleShare = 1 / 16
 const startGain = 2
 /** A rate that is taken for somewhat too low is found out by this; what is too much is seen with the next receipt. */
 const cruiseGain = 1.02
-const probeEveryMs = 30_000
+const probeEveryMs = 60_000
 /** Of what fills the link. */
 const drainedShare = 0.5
 const stillShrinking = 0.95
