@@ -73,6 +73,8 @@ export class BenchDrone implements AsyncDisposable {
     const bulk = join(this.#home, content === 'lines' ? 'logs/bulk.log' : 'logs/bulk.bin')
     if (content === 'lines') await writeLog(bulk, recordBytes * linesRatio, 1)
     else await writeNoise(bulk, recordBytes)
+    // It is known when its first line is written: that takes a link's time, not a look for new files.
+    await writeFile(this.highLog, '')
     await this.#configure(bulk, wanted.highMs !== undefined)
     this.#start()
     for (;;) {

@@ -16,6 +16,8 @@ export interface Row {
     /** Of the raw stream's goodput. */
     readonly share?: number
     readonly sentTwice?: number
+    /** Requests that came to nothing. */
+    readonly failures?: number
     /** For a line of high priority while all the rest is of low. */
     readonly highMs?: number
   }
@@ -34,8 +36,13 @@ const small = (maxBytes: string): Row['settings'] => ({ chunks: { maxBytes } })
 const backlog = ({ bytesPerSecond: rate = 0 }: Conditions, seconds: number): number =>
   Math.ceil(rate * seconds * 1.15) + 256 * 1024
 
-export const rowsOf = (isShort: boolean): readonly Row[] => [
-  steadyRow(isShort ? 12 : 60),
+export const rowsOf = (isShort: boolean): readonly Row[] => {
+  const rows = allRows(isShort)
+  return isShort ? rows.map(withoutShares) : rows
+}
+
+const allRows = (isShort: boolean): readonly Row[] => [
+  steadyRow(isShort ? 12 : 180),
   cutRow(isShort ? [6, 2, 2] : [20, 10, 4]),
   edgeRow(isShort ? [8, 1, 2] : [60, 1, 4]),
   stallRow(
@@ -44,6 +51,12 @@ export const rowsOf = (isShort: boolean): readonly Row[] => [
   highRow(isShort ? 12 : 60, isShort ? 10e6 : 500e6),
   fastRow(isShort ? 3 : 10),
 ]
+
+/** A few seconds are mostly the start, and a request on its way when they end: what is wanted is wanted of minutes. */
+function withoutShares(row: Row): Row {
+  const { share: _share, sentTwice: _sentTwice, ...wanted } = row.wanted
+  return row.isAlone ? row : { ...row, wanted }
+}
 
 function steadyRow(seconds: number): Row {
   return {
@@ -121,7 +134,7 @@ function stallRow({ count, stallMs, betweenMs }: Stalls): Row {
     seconds,
     recordBytes: backlog(stalling, seconds - (count * stallMs) / 1000),
     content: 'lines',
-    wanted: { sentTwice: 0 },
+    wanted: { failures: 0 },
   }
 }
 

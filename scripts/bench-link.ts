@@ -18,7 +18,7 @@ import { fromSources, type Program } from './bench-programs.ts'
 
 const help = `npm run bench:link -- [--short] [--only WORDS] [--agent BINARY] [--here]
 
-Measures the agent's sources, or the given binary, on each link. The whole takes about six minutes, --short half of one.
+Measures the agent's sources, or the given binary, on each link. The whole takes about six minutes, --short one.
 --only takes the rows whose names hold these words. --here stays in this machine's network, where the kernel's
 buffers hide a slow link; without it the benchmark makes one of its own, if it may.`
 
@@ -115,7 +115,7 @@ function print(row: Row, measured: Measured | string): void {
   const settings = Object.keys(row.settings).length > 0 ? `, with ${JSON.stringify(row.settings)}` : ''
   if (typeof measured === 'string') return console.log(`\n${row.name}: not measured: ${measured}`)
   const { seconds, rawBytes, receiptedBytes, wrong } = measured
-  const { share, sentTwice, highMs } = row.wanted
+  const { share, sentTwice, failures, highMs } = row.wanted
   const beyond = (measured.sentBytes - measured.recordBytes) / receiptedBytes
   console.log(`\n${row.name}, for ${seconds.toFixed(0)} s${settings}`)
   line('one raw TCP stream', rate(rawBytes, seconds))
@@ -126,7 +126,8 @@ function print(row: Row, measured: Measured | string): void {
     `${percent(beyond)}${wantedText('under', percent(sentTwice))}`,
   )
   line('longest time without a receipt', `${measured.idleSeconds.toFixed(1)} s`)
-  line('attempts that failed, connections', `${measured.failures}, ${measured.connections}`)
+  const none = failures === undefined ? '' : ` (wanted: ${failures} failed)`
+  line('attempts that failed, connections', `${measured.failures}, ${measured.connections}${none}`)
   if (highMs !== undefined) {
     const worst = Math.max(...measured.highMs)
     line(

@@ -43,11 +43,13 @@ export class Dispatch {
 
   /**
    * While it is not known whether there is a link, one request tries it out: the question where there is one, so that what
-   * is held in doubt does not grow. Behind a batch others follow when it is seen to leave.
+   * is held in doubt does not grow. Others follow when it is seen to leave.
    */
   async next(isTrial: boolean): Promise<Next | undefined> {
     const { doubts, count } = this.#requests
-    if (this.#requests.isAsking && (isTrial || doubts.size > maxRequests)) return undefined
+    this.#isGathering = false
+    const isUnsure = isTrial && !this.#mayAccompany
+    if (this.#requests.isAsking && (isUnsure || doubts.size > maxRequests)) return undefined
     if (doubts.size > 0 && !this.#requests.isAsking) return { is: 'question' }
     if (isTrial && count > 0 && !this.#mayFollow) return undefined
     const batch =
@@ -78,13 +80,17 @@ export class Dispatch {
     return wasCut && hasLeft && count < maxUnknown && doubts.size <= maxRequests
   }
 
+  get #mayAccompany(): boolean {
+    const { count, wasCut, isQuestionOut } = this.#requests
+    return wasCut && isQuestionOut && count < maxUnknown
+  }
+
   #suspect(isAlone: boolean): Promise<Batch | undefined> {
     const { size, model } = this.#parts
     return this.#requests.suspects.next(size.next(model, this.#requests.count), isAlone)
   }
 
   async #waiting(): Promise<Batch | undefined> {
-    this.#isGathering = false
     const open = lanes.filter((lane) => this.#admits(lane))
     for (const lane of open) {
       const batch = await this.#take(lane)

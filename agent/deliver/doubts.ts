@@ -5,6 +5,8 @@ import type { Batch } from '../queue/batch.ts'
 const believedFailures = 3
 /** After so many that were cut though they had left, too: more, for a bad link cuts some. */
 const believedCuts = 6
+/** Of those that were cut at once, as by a link that is down, for so many one counts. */
+const suddenCuts = 10
 
 /**
  * Batches that left at least in part and of which no receipt came: the server may have stored some of their records, and is
@@ -51,10 +53,10 @@ export class Doubts {
 
   /**
    * The question left, at least in part, and no answer came. Somebody on the way may let batches through and this not: after
-   * a few times they are to be sent again as they are.
+   * a few times they are to be sent again as they are. Sudden: within less than a round trip.
    */
-  cut(batches: readonly Batch[]): void {
-    this.#cuts++
+  cut(batches: readonly Batch[], isSudden: boolean): void {
+    this.#cuts += isSudden ? 1 / suddenCuts : 1
     if (this.#cuts >= believedCuts) this.settle(batches)
   }
 }

@@ -1,3 +1,8 @@
+import { LeastRoundTrip } from './least-round-trip.ts'
+import { MostRate } from './most-rate.ts'
+import { UnderWay } from './under-way.ts'
+import type { Upload } from './upload.ts'
+
 /**
  * What the link carries, learnt from receipts as BBR (RFC draft-cardwell-iccrg-bbr) learns from acknowledgements: the
  * rate is the most that was delivered over any of the last rounds, the round trip the least that was seen. From the two
@@ -5,18 +10,18 @@
  * stands behind what is not. Pure; times are monotonic milliseconds, given from outside.
  */
 export class LinkModel {
-  /** Samples of the rate, newest last, bytes a millisecond. */
-  readonly #rates: number[] = []
-  /** Least round trips of the last periods, newest last. */
-  readonly #roundTrips: { readonly sinceMs: number; ms: number }[] = []
+  readonly #mostRate = new MostRate()
+  readonly #leastRoundTrip = new LeastRoundTrip()
+  /** What the last exchange without a body took; 0 before the first. */
+  #exchangeMs = 0
+  readonly #underWay = new UnderWay()
   /** Of all uploads that ever were. */
-  #leftBytes = 0
   #deliveredBytes = 0
   #deliveredMs = 0
   /** Delivered when the link was idle last: the round that began then has to fill it first. */
   #idleBytes = 0
   /** The first receipt of all, and the bytes that it was for. */
-  #first: Landmark | undefined
+  #first: Readonly<Record<'bytes' | 'ms' | 'leftMs' | 'beganMs', number>> | undefined
   /** When the last byte of the newest delivered upload left. */
   #deliveredLeftMs = 0
   /** Left and not receipted, of all uploads. */
@@ -24,6 +29,8 @@ export class LinkModel {
   /** Estimated to stand before the narrowest place of the way, at `#backlogMs`. */
   #backlogBytes = 0
   #backlogMs = 0
+  /** For how long nothing stood there, since bytes left last. */
+  #idleMs = 0
   /** Rounds in a row in which the rate did not grow. */
   #plateaus = 0
   /** Delivered when the present round began: an upload that began later ends it. */
@@ -39,12 +46,12 @@ export class LinkModel {
 
   /** Bytes a millisecond; undefined before the first receipt. */
   get rate(): number | undefined {
-    return this.#rates.length === 0 ? undefined : Math.max(...this.#rates)
+    return this.#mostRate.value
   }
 
   /** 0 before the first receipt. */
   get roundTripMs(): number {
-    return this.#roundTrips.length === 0 ? 0 : Math.min(...this.#roundTrips.map(({ ms }) => ms))
+    return this.#leastRoundTrip.ms ?? 0
   }
 
   /** What is under way on a link that is just filled: rate × round trip. */
@@ -65,15 +72,32 @@ export class LinkModel {
     return this.#plateaus < believedPlateaus
   }
 
-  /** An upload that begins now. */
-  begin(nowMs: number): Upload {
+  /**
+   * No more may leave, however slowly, until a receipt comes. A receipt is for a whole upload, so the next of them has to
+   * leave, and what fills the link twice besides. It bounds what stands in buffers while the rate is taken for too high.
+   */
+  get isFull(): boolean {
+    const { nextBytes, bytes } = this.#underWay
+    return bytes >= nextBytes + this.#aheadBytes(nextBytes)
+  }
+
+  #aheadBytes(nextBytes: number): number {
+    const { rate } = this
+    if (rate === undefined) return Math.max(unknownAheadBytes, nextBytes / 2)
+    return 2 * this.pipeBytes + rate * aheadMs + leastSlackBytes
+  }
+
+  /** An upload of so many bytes that begins now. */
+  begin(wholeBytes: number, nowMs: number): Upload {
     const isDue = !this.isGrowing && nowMs - this.#probedMs > probeEveryMs
     if (isDue && !this.#isProbing) this.#drainFor(this.pipeBytes * drainedShare)
     const isAlone = this.#outstandingBytes === 0 || this.#deliveredBytes === 0
     if (isAlone) this.#countFrom(nowMs)
-    return {
+    const upload: Upload = {
+      wholeBytes,
       bytes: 0,
       isStarved: false,
+      idleMs: 0,
       isAlone,
       isProbe: this.#isProbing,
       beganMs: nowMs,
@@ -81,8 +105,10 @@ export class LinkModel {
       deliveredMs: isAlone ? nowMs : this.#deliveredMs,
       leftBeforeMs: isAlone ? nowMs : this.#deliveredLeftMs,
       leftMs: nowMs,
-      leftAt: this.#leftBytes,
+      leftAt: this.#underWay.leftBytes,
     }
+    this.#underWay.begin(upload)
+    return upload
   }
 
   /** The first of it has left: until then it may have waited for a connection, which says nothing about the rate. */
@@ -104,10 +130,9 @@ export class LinkModel {
   left(upload: Upload, bytes: number, nowMs: number): void {
     this.#drain(nowMs)
     // The link waited for this drone, not the other way round.
-    if (bytes > 0 && this.#backlogBytes === 0 && !this.isGrowing) upload.isStarved = true
-    this.#leftBytes += bytes
-    upload.bytes += bytes
-    upload.leftAt = this.#leftBytes
+    if (bytes > 0) upload.idleMs += Math.min(this.#idleMs, nowMs - upload.beganMs)
+    if (bytes > 0) this.#idleMs = 0
+    this.#underWay.left(upload, bytes)
     upload.leftMs = nowMs
     this.#outstandingBytes += bytes
     this.#backlogBytes += bytes
@@ -124,19 +149,27 @@ export class LinkModel {
 
   /** What an upload of which everything left waits for: its receipt came. */
   receipted(upload: Upload, nowMs: number): void {
+    this.#drain(nowMs)
+    this.#underWay.arrived(upload)
     this.#outstandingBytes -= upload.bytes
+    if (!this.isGrowing && upload.idleMs > idleShare * (upload.leftMs - upload.beganMs))
+      upload.isStarved = true
     this.#deliveredBytes += upload.bytes
     const knownMs = this.roundTripMs
-    this.#noteRoundTrip(nowMs - upload.leftMs, nowMs)
+    this.#leastRoundTrip.note(nowMs - upload.leftMs, nowMs)
     if (upload.isProbe) this.#endProbe(nowMs)
     // Half of what stood was let drain, and there was more: once again.
     if (upload.isProbe && this.roundTripMs < knownMs * stillShrinking) this.#probedMs = -Infinity
-    this.#noteRate(Math.max(this.#rateOver(upload, nowMs), this.#firstRate(upload, nowMs)), upload)
+    const rates = [
+      this.#rateOver(upload, nowMs),
+      this.#ownRate(upload, nowMs),
+      this.#firstRate(upload, nowMs),
+    ]
+    this.#noteRate(Math.max(...rates), upload)
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = upload.leftMs
-    this.#drain(nowMs)
     // Its last byte passed the narrow place a round trip ago: what left behind it has had that long to pass.
-    const standing = Math.max(0, this.#leftBytes - upload.leftAt - this.pipeBytes)
+    const standing = Math.max(0, this.#underWay.bytesBehind(upload) - this.pipeBytes)
     if (this.#isProbing) return
     this.#backlogBytes = standing
     this.#noteStanding(standing, upload)
@@ -158,30 +191,47 @@ export class LinkModel {
     return (this.#deliveredBytes - upload.deliveredBytes) / sinceMs
   }
 
+  /** A long upload tells the rate alone: a link that stands still now and then did so during the round, but not during this. */
+  #ownRate({ bytes }: Upload, nowMs: number): number {
+    const sinceMs = nowMs - this.#deliveredMs
+    return sinceMs < Math.max(longMs, this.roundTripMs) ? 0 : bytes / sinceMs
+  }
+
   /**
-   * In the first round there was no receipt yet to count from, and a round trip would count as time of sending. What comes
-   * closely behind the first receipt tells the rate, as far as that can be: receipts may also come together by chance.
+   * In the first round there was no receipt yet to count from, and a round trip would count as time of sending: it is taken
+   * off as far as it is known. What comes closely behind the first receipt tells the rate, too, but receipts may also come
+   * together by chance.
    */
   #firstRate(upload: Upload, nowMs: number): number {
     if (upload.deliveredBytes > 0) return 0
-    this.#first ??= { bytes: this.#deliveredBytes, ms: nowMs, leftMs: upload.leftMs, beganMs: upload.beganMs }
+    const isFirst = this.#first === undefined
+    this.#first ??= {
+      bytes: this.#deliveredBytes,
+      ms: nowMs,
+      leftMs: upload.leftMs,
+      beganMs: upload.deliveredMs,
+    }
     const { bytes, ms, leftMs, beganMs } = this.#first
+    const takenMs = nowMs - beganMs
+    const most = this.#deliveredBytes / Math.max(1, takenMs / firstRateTimes, takenMs - this.#exchangeMs)
     const sinceMs = Math.max(nowMs - ms, upload.leftMs - leftMs, 1)
-    const most = (firstRateTimes * this.#deliveredBytes) / Math.max(1, nowMs - beganMs)
+    if (isFirst) return this.#exchangeMs > 0 ? most : 0
     return Math.min(most, (this.#deliveredBytes - bytes) / sinceMs)
   }
 
   /** It brought no receipt. */
   abandoned(upload: Upload, nowMs: number): void {
-    this.#outstandingBytes -= upload.bytes
     this.#drain(nowMs)
+    this.#underWay.lost(upload)
+    this.#outstandingBytes -= upload.bytes
     this.#backlogBytes = Math.min(this.#backlogBytes, this.#outstandingBytes)
     if (upload.isProbe) this.#endProbe(nowMs)
   }
 
   /** An exchange without a body came back. */
   noteRoundTrip(ms: number, nowMs: number): void {
-    this.#noteRoundTrip(ms, nowMs)
+    this.#exchangeMs = ms
+    this.#leastRoundTrip.note(ms, nowMs)
   }
 
   /** Nothing leaves for as long as the link needs for so many bytes, and after that it has no slack. */
@@ -197,12 +247,14 @@ export class LinkModel {
 
   /** Twice the rate while it is found to grow: what was too much then stands for a while, and is waited for. */
   get #paceRate(): number {
-    return (this.rate ?? 0) * (this.isGrowing && !this.#isProbing ? startGain : 1)
+    return (this.rate ?? 0) * (this.isGrowing && !this.#isProbing ? startGain : cruiseGain)
   }
 
   #drain(nowMs: number): void {
-    const gone = this.#paceRate * (nowMs - this.#backlogMs)
-    this.#backlogBytes = Math.max(0, this.#backlogBytes - gone)
+    const left = this.#backlogBytes - this.#paceRate * (nowMs - this.#backlogMs)
+    // Where a receipt is waited for, what is known of the rate is in doubt.
+    if (left < 0 && !this.isFull) this.#idleMs += Math.min(nowMs - this.#backlogMs, -left / this.#paceRate)
+    this.#backlogBytes = Math.max(0, left)
     this.#backlogMs = nowMs
   }
 
@@ -215,9 +267,7 @@ export class LinkModel {
     const isLow = isTiny || upload.isStarved || upload.deliveredBytes === this.#idleBytes
     if (isLow && this.rate !== undefined && rate <= this.rate) return
     this.#countRounds(rate > (this.rate ?? 0) * growth, upload)
-    this.#rates.push(rate)
-    if (this.#rates.length > rememberedRates) this.#rates.shift()
-    this.#forgetBetterDays()
+    this.#mostRate.note(rate)
   }
 
   #countRounds(hasGrown: boolean, upload: Upload): void {
@@ -225,67 +275,26 @@ export class LinkModel {
     this.#plateaus = hasGrown ? 0 : this.#plateaus + 1
     this.#roundBytes = this.#deliveredBytes
   }
-
-  /** A link that has lost most of its rate, and not for a moment, is believed at once. */
-  #forgetBetterDays(): void {
-    const latest = this.#rates.slice(-believedRates)
-    if (latest.length < believedRates || Math.max(...latest) * 2 > (this.rate ?? 0)) return
-    this.#rates.splice(0, this.#rates.length - believedRates)
-  }
-
-  /** In periods, so that a way that became longer is believed after a while. */
-  #noteRoundTrip(ms: number, nowMs: number): void {
-    const newest = this.#roundTrips.at(-1)
-    if (newest && nowMs - newest.sinceMs < roundTripPeriodMs) {
-      newest.ms = Math.min(newest.ms, ms)
-      return
-    }
-    this.#roundTrips.push({ sinceMs: nowMs, ms })
-    if (this.#roundTrips.length > roundTripPeriods) this.#roundTrips.shift()
-  }
-}
-
-/** One upload in the model's book. */
-export interface Upload {
-  /** That left so far. */
-  bytes: number
-  /** Nothing more was there to send while it was under way, or something else than the link held it back. */
-  isStarved: boolean
-  /** Nothing else was under way when it began, or nothing had come back yet. */
-  readonly isAlone: boolean
-  /** It began while the round trip was to be found out. */
-  readonly isProbe: boolean
-  readonly beganMs: number
-  /** As they stood when it began. */
-  readonly deliveredBytes: number
-  deliveredMs: number
-  leftBeforeMs: number
-  /** When its last byte so far left. */
-  leftMs: number
-  /** How many bytes had left then, of all uploads. */
-  leftAt: number
-}
-
-interface Landmark {
-  readonly bytes: number
-  readonly ms: number
-  readonly leftMs: number
-  readonly beganMs: number
 }
 
 /** How much better the first receipts may make the link look than all that was sent over all the time. */
 const firstRateTimes = 2
-const rememberedRates = 10
-const believedRates = 2
-const growth = 1.1
+const longMs = 1000
+const growth = 1.25
 const believedPlateaus = 2
 const believedEarly = 3
+/** A timer that is late now and then starves no link. */
+const idleShare = 1 / 16
 const startGain = 2
-const probeEveryMs = 30_000
+/** A rate that is taken for somewhat too low is found out by this; what is too much is seen with the next receipt. */
+const cruiseGain = 1.02
+const probeEveryMs = 60_000
 /** Of what fills the link. */
 const drainedShare = 0.5
 const stillShrinking = 0.95
-const roundTripPeriodMs = 30_000
-const roundTripPeriods = 3
 const leastSlackBytes = 8 * 1024
 const leastSlackMs = 50
+/** A server needs time for its receipt, too. */
+const aheadMs = 100
+/** Before anything is known of the link, beside the first upload. */
+const unknownAheadBytes = 96 * 1024

@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { Lane } from '../queue/lane.ts'
-import type { LinkModel, Upload } from './link-model.ts'
+import type { LinkModel } from './link-model.ts'
 import type { Sluice } from './link.ts'
 import type { TokenBucket } from './token-bucket.ts'
+import type { Upload } from './upload.ts'
 
 const lanes: readonly Lane[] = ['high', 'normal', 'low']
 /** 0 goes first. */
@@ -13,8 +14,8 @@ export const rankOf = (lane: Lane): number => lanes.indexOf(lane)
 const pieceMs = 20
 const leastPieceBytes = 4 * 1024
 const mostPieceBytes = 256 * 1024
-/** Before anything is known of the link. */
-const firstPieceBytes = 64 * 1024
+/** Before anything is known of the link: less than a connection takes at once, for when it has taken one others may follow. */
+const firstPieceBytes = 16 * 1024
 /** A body that waits for what is more urgent lets a piece go now and then: servers end what stands still. */
 const trickleMs = 10_000
 
@@ -55,7 +56,7 @@ export class Pacer {
   open(lane: Lane, bytes: number): Passage {
     const passage: OpenPassage = {
       lane,
-      upload: this.#model.begin(this.#clock.monotonicMs()),
+      upload: this.#model.begin(bytes, this.#clock.monotonicMs()),
       restBytes: bytes,
       movedMs: this.#clock.monotonicMs(),
       isWaiting: false,
@@ -95,6 +96,9 @@ export class Pacer {
     const nowMs = this.#clock.monotonicMs()
     const turnMs = this.#turnMs(passage, nowMs)
     if (turnMs > 0) return turnMs
+    const isHeld = passage.lane !== 'high' && this.#model.isFull
+    const trickleInMs = passage.movedMs + trickleMs - nowMs
+    if (isHeld && trickleInMs > 0) return trickleInMs
     const limitMs = this.#limit?.waitMs(nowMs) ?? 0
     if (limitMs > 0) passage.upload.isStarved = true
     return Math.max(limitMs, this.#model.waitMs(nowMs))

@@ -10,6 +10,8 @@ const aimGrowth = 1.5
 const leastAimedBytes = 48 * 1024
 /** Before anything is known of the link the first request is small, so that its receipt comes soon; the next is larger. */
 const firstBytes = 16 * 1024
+/** Of what fills the link, the first request after a cut. */
+const firstOfPipe = 1.5
 const stepBytes = 128 * 1024
 /** What was found too large is approached slowly: each time it is reached costs a request. */
 const leastCautiousStepBytes = 1024
@@ -45,11 +47,17 @@ export class RequestSize {
     )
   }
 
-  /** At least what fills the link: while one request tries it out after a cut, it is not idle. */
+  /**
+   * At least what fills the link, and its new connections, too: while one request tries it out after a cut, it is not idle.
+   */
   #aimed({ rate, pipeBytes, isGrowing }: KnownLink, underWay: number): number {
     if (rate === undefined) return Math.min(leastAimedBytes, firstBytes * 2 ** underWay)
     const aimedMs = isGrowing ? leastAimedMs : this.#aimedMs
-    return Math.max(leastAimedBytes, rate * aimedMs, underWay === 0 && !isGrowing ? pipeBytes : 0)
+    return Math.max(
+      leastAimedBytes,
+      rate * aimedMs,
+      underWay === 0 && !isGrowing ? pipeBytes * firstOfPipe : 0,
+    )
   }
 
   grow(): void {

@@ -27,6 +27,8 @@ export interface RequestParts {
   readonly signer: Signer
 }
 
+/** A connection that leads nowhere most often breaks sooner. */
+const standingMs = 100
 /** 64 kbit/s */
 const slowestBytesPerMs = 8
 
@@ -45,6 +47,7 @@ export class Requests {
   readonly #underWay = new Map<Batch, Passage>()
   #receipts = 0
   #isAsking = false
+  #isQuestionOut = false
   #wasCut = false
 
   constructor(parts: RequestParts) {
@@ -59,6 +62,11 @@ export class Requests {
 
   get isAsking(): boolean {
     return this.#isAsking
+  }
+
+  /** A question is under way that left, and for a while nothing broke: there may be a link. */
+  get isQuestionOut(): boolean {
+    return this.#isQuestionOut
   }
 
   /** The last that failed had no answer. */
@@ -204,34 +212,51 @@ export class Requests {
   async ask(signal: AbortSignal, tellFailure: (cause: unknown) => void): Promise<void> {
     const asked = this.doubts.question()
     this.#isAsking = true
+    const answered = new AbortController()
+    const left = Promise.withResolvers<void>()
+    const standing = left.promise.then(() => this.#noteStanding(answered.signal))
     try {
-      await this.#ask(asked, signal)
+      await this.#ask(asked, left.resolve, signal)
     } catch (cause) {
       tellFailure(cause)
     } finally {
+      answered.abort()
+      left.resolve()
+      await standing
       this.#isAsking = false
+      this.#isQuestionOut = false
       for (const batch of asked) if (!this.doubts.holds(batch)) this.#parts.queue.giveBack(batch)
       this.ended.ring()
     }
   }
 
-  async #ask(batches: readonly Batch[], signal: AbortSignal): Promise<void> {
+  async #noteStanding(signal: AbortSignal): Promise<void> {
+    await this.#parts.world.clock.sleep(standingMs, signal)
+    if (signal.aborted) return
+    this.#isQuestionOut = true
+    this.ended.ring()
+  }
+
+  async #ask(batches: readonly Batch[], tellLeft: () => void, signal: AbortSignal): Promise<void> {
     const { link, parties, signer, model, world } = this.#parts
     const records = batches.flatMap(({ entries }) => entries)
     const beganMs = world.clock.monotonicMs()
-    const answer = await link.send(askForReceipts(records, parties.device, signer), signal)
+    const sluice = { take: async (wanted: number): Promise<number> => wanted, left: tellLeft }
+    const answer = await link.send({ ...askForReceipts(records, parties.device, signer), sluice }, signal)
     const meaning = readQueryAnswer(answer, records, parties)
-    if (meaning.is === 'failed') return this.#unanswered(batches, answer, meaning)
-    model.noteRoundTrip(world.clock.monotonicMs() - beganMs, world.clock.monotonicMs())
+    const tookMs = world.clock.monotonicMs() - beganMs
+    if (meaning.is === 'failed') return this.#unanswered(batches, answer, meaning, tookMs)
+    model.noteRoundTrip(tookMs, world.clock.monotonicMs())
     this.doubts.settle(batches)
     await this.#take(meaning)
   }
 
-  #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed): void {
+  #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed, tookMs: number): void {
     const { course, why, retryAfterMs } = failed
     hangUpOn(answer, course)
     if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
-    if (answer.is === 'cut' && answer.sentBytes > 0) this.doubts.cut(batches)
+    const isSudden = tookMs < this.#parts.model.roundTripMs
+    if (answer.is === 'cut' && answer.sentBytes > 0) this.doubts.cut(batches, isSudden)
     if (answer.is === 'answered') this.doubts.unanswered(batches)
     throw new Undelivered(why, { course, retryAfterMs, isCut: answer.is === 'cut' })
   }

@@ -2,6 +2,7 @@ import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../..
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import { nonceBytes, type RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
+import { chunkBytesFor } from './chunk-size.ts'
 import { hangUpOn } from './hang-up.ts'
 import type { LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
@@ -9,6 +10,8 @@ import type { RequestParts } from './requests.ts'
 
 /** The least time between two questions. */
 const leastPauseMs = 60_000
+/** While no answer of any kind has come yet: it also tells the round trip. */
+const unansweredPauseMs = 1000
 /** Who sends without a failure asks so often: a store can be emptied between two requests. */
 const usualPauseMs = 5 * 60_000
 /** Stores that this drone has met: as many as are remembered. */
@@ -59,10 +62,11 @@ export class Terms {
     return this.#notice
   }
 
-  /** A chunk that is no longer makes a record that the server takes. */
+  /** A chunk that is no longer makes a record that the server takes, and that is not too long on a slow link. */
   get maxChunkBytes(): number {
     const most = this.#known?.maxRecordBytes ?? Infinity
-    return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes)
+    const linkBytes = chunkBytesFor(this.#parts.model)
+    return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes, linkBytes)
   }
 
   get maxBatchRecords(): number {
@@ -70,6 +74,7 @@ export class Terms {
   }
 
   get isDue(): boolean {
+    if (this.#parts.model.roundTripMs === 0) return this.#nowMs - this.#askedMs >= unansweredPauseMs
     return this.#nowMs - this.#askedMs >= (this.#isDue ? leastPauseMs : usualPauseMs)
   }
 

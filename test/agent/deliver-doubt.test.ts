@@ -133,6 +133,43 @@ test('where batches get through and the question never does, it is sent without 
   await kit.emptied()
 })
 
+test('where a link that is down breaks each question at once, it is asked first for as long as that lasts', async () => {
+  await using kit = await DeliveryKit.start(['one\n', 'two\n'])
+  kit.run({ requestMaxBytes: 1 })
+  const [first, second] = [await kit.chunks(1), await kit.chunks(2)]
+  kit.world.clock.advance(600)
+  kit.store(first)
+  await kit.world.told.told('forgotten')
+  second.answer(cut('ECONNRESET', 5))
+  for (let time = 1; time <= 20; time++) {
+    await kit.world.told.told('deliveryFailed', time)
+    await kit.world.clock.skip()
+    const question = await kit.question(time)
+    question.answer(cut('ECONNRESET', 40))
+  }
+  expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(2)
+})
+
+test('other records follow a question that left and was not broken for a while, before its answer is there', async () => {
+  await using kit = await DeliveryKit.start(['one\n'])
+  kit.run()
+  const first = await kit.chunks()
+  await kit.append('two\n')
+  first.answer(cut('ECONNRESET', 5))
+  await kit.world.told.told('deliveryFailed')
+  await kit.world.clock.skip()
+  const question = await kit.question()
+  expect(seqsOf(question)).toEqual([0])
+  expect(kit.link.asked.filter(({ request }) => request.path === paths.chunks)).toHaveLength(1)
+  await kit.world.clock.someoneSleeps()
+  kit.world.clock.advance(100)
+  const second = await kit.chunks(2)
+  expect(seqsOf(second)).toEqual([1])
+  kit.store(second)
+  kit.store(question)
+  await kit.emptied()
+})
+
 test('where nothing of the question leaves either, it is asked first for as long as that lasts', async () => {
   await using kit = await DeliveryKit.start(['one\n'])
   kit.run()

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { LinkModel, type Upload } from '../../agent/deliver/link-model.ts'
+import { LinkModel } from '../../agent/deliver/link-model.ts'
 import { RequestSize } from '../../agent/deliver/request-size.ts'
-import { TokenBucket } from '../../agent/deliver/token-bucket.ts'
+import type { Upload } from '../../agent/deliver/upload.ts'
+import { mulberry32 } from '../kit/lossy-link-radio.ts'
 
 interface Air {
   /** Bytes a millisecond. */
   readonly rate: number
   readonly roundTripMs: number
+  /** Now and then nothing is sent for so long: the machine is busy. */
+  readonly hiccupMs?: number
 }
 
 interface Sending {
@@ -28,8 +31,12 @@ class Simulation {
   #carryBytes = 0
   readonly #sendings: Sending[] = []
 
-  constructor(air: Air) {
+  /** A request is no smaller than one record. */
+  readonly #recordBytes: number
+
+  constructor(air: Air, recordBytes = 1) {
     this.air = air
+    this.#recordBytes = recordBytes
   }
 
   run(ms: number): void {
@@ -73,16 +80,17 @@ class Simulation {
   }
 
   #send(): void {
+    if (this.nowMs % 2000 < (this.air.hiccupMs ?? 0)) return
     const last = this.#sendings.at(-1)
     const awaited = this.#sendings.filter(({ restBytes }) => restBytes === 0)
     const awaitedBytes = awaited.reduce((sum, { upload }) => sum + upload.bytes, 0)
-    const bytes = this.size.next(this.model, this.#sendings.length)
+    const bytes = Math.max(this.#recordBytes, this.size.next(this.model, this.#sendings.length))
     const mayBegin =
       this.#sendings.length === 0 ||
       (this.model.rate === undefined && this.#sendings.length < 3) ||
       (this.model.rate !== undefined && awaitedBytes <= 2 * this.model.pipeBytes + bytes)
     if ((last?.restBytes ?? 0) === 0 && mayBegin && this.#sendings.length < 6) {
-      const upload = this.model.begin(this.nowMs)
+      const upload = this.model.begin(bytes, this.nowMs)
       this.#sendings.push({ upload, restBytes: bytes, queuedBytes: 0, dueMs: undefined })
     }
     const open = this.#sendings.find(({ restBytes }) => restBytes > 0)
@@ -90,7 +98,7 @@ class Simulation {
   }
 
   #sendFrom(sending: Sending): void {
-    while (sending.restBytes > 0 && this.model.waitMs(this.nowMs) === 0) {
+    while (sending.restBytes > 0 && this.model.waitMs(this.nowMs) === 0 && !this.model.isFull) {
       const piece = Math.min(sending.restBytes, 4096)
       this.model.left(sending.upload, piece, this.nowMs)
       sending.restBytes -= piece
@@ -123,7 +131,7 @@ describe('on a link of', () => {
       // What is urgent waits no longer than this for what is not.
       const waitMs = simulation.mostBacklogBytes / air.rate
       expect(waitMs).toBeLessThan(
-        Math.max(55, air.roundTripMs * 0.4, 8192 / air.rate) + (2 * 8192) / air.rate,
+        Math.max(60, air.roundTripMs * 0.4, 8192 / air.rate) + (2 * 8192) / air.rate,
       )
     },
   )
@@ -147,10 +155,45 @@ test('a link that becomes ten times as fast is filled within seconds, and one th
   expect(simulation.mostBacklogBytes / 125).toBeLessThan(250)
 })
 
+test('a link that becomes ten times as fast is found out on a busy machine, too', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 200, hiccupMs: 150 }, 330_000)
+  simulation.run(60_000)
+  simulation.air = { rate: 1250, roundTripMs: 200, hiccupMs: 150 }
+  simulation.run(20_000)
+  expect(simulation.model.rate).toBeGreaterThan(0.8 * 1250)
+})
+
+test('bodies leave a fiftieth faster than at the known rate, so that one that is too low is found out', () => {
+  const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
+  simulation.run(60_000)
+  const { model, nowMs } = simulation
+  const upload = model.begin(2 << 20, nowMs)
+  model.left(upload, 1 << 20, nowMs)
+  const soonMs = model.waitMs(nowMs)
+  model.left(upload, 1 << 20, nowMs)
+  expect((1 << 20) / (model.waitMs(nowMs) - soonMs) / (model.rate ?? 0)).toBeCloseTo(1.02, 3)
+})
+
+test('a link that stands still half of the time is filled in the other half', () => {
+  const chance = mulberry32(30)
+  const air = { rate: 125, roundTripMs: 200 }
+  const simulation = new Simulation(air, 330_000)
+  let movingMs = 0
+  for (let stalls = 0; stalls < 60; stalls++) {
+    const ms = 200 + Math.floor(-Math.log(1 - chance()) * 4000)
+    movingMs += ms
+    simulation.air = air
+    simulation.run(ms)
+    simulation.air = { ...air, rate: 0 }
+    simulation.run(5000)
+  }
+  expect(simulation.receiptedBytes).toBeGreaterThan(0.88 * movingMs * air.rate)
+})
+
 test('what is sent because there is no more says nothing against the link', () => {
   const model = new LinkModel()
   const carry = (bytes: number, fromMs: number, toMs: number, isStarved: boolean): void => {
-    const upload = model.begin(fromMs)
+    const upload = model.begin(bytes, fromMs)
     model.left(upload, bytes, fromMs)
     upload.isStarved = isStarved
     model.receipted(upload, toMs)
@@ -164,35 +207,61 @@ test('what is sent because there is no more says nothing against the link', () =
 
 test('a line that passes a large body says nothing of the rate', () => {
   const model = new LinkModel()
-  const large = model.begin(0)
+  const large = model.begin(1_000_000, 0)
   model.left(large, 1_000_000, 0)
   for (const nowMs of [0, 1000, 2000]) {
-    const line = model.begin(nowMs)
+    const line = model.begin(100, nowMs)
     model.left(line, 100, nowMs)
     model.receipted(line, nowMs + 600)
   }
   expect(model.rate).toBeUndefined()
 })
 
+function send(model: LinkModel, bytes: number, nowMs: number): Upload {
+  const upload = model.begin(bytes, nowMs)
+  for (let left = 0; left < bytes && !model.isFull; left += 4096) model.left(upload, 4096, nowMs)
+  return upload
+}
+
+describe('no more leaves until a receipt comes than', () => {
+  test('an upload and half of one, or 96 KiB, before anything is known', () => {
+    const model = new LinkModel()
+    expect(send(model, 40 << 10, 0).bytes).toBe(40 << 10)
+    expect(send(model, 400 << 10, 0).bytes).toBe(96 << 10)
+    const other = new LinkModel()
+    expect(send(other, 400 << 10, 0).bytes).toBe(400 << 10)
+    expect(send(other, 400 << 10, 0).bytes).toBe(200 << 10)
+  })
+
+  test('an upload and twice what fills the link, and a server that keeps one waiting holds up no other', () => {
+    const model = new LinkModel()
+    const first = send(model, 81_920, 0)
+    model.receipted(first, 1000)
+    const { rate = 0, pipeBytes } = model
+    const most = 2 * pipeBytes + 100 * rate + 8192
+    const slow = send(model, 81_920, 1000)
+    expect(slow.bytes).toBe(81_920)
+    const quick = send(model, 819_200, 1000)
+    expect(quick.bytes).toBeGreaterThanOrEqual(most)
+    expect(quick.bytes).toBeLessThan(most + 4096)
+    model.left(quick, 819_200 - quick.bytes, 1000)
+    model.receipted(quick, 9000)
+    const next = send(model, 819_200, 9000)
+    expect(next.bytes).toBe(819_200)
+  })
+})
+
 test('an upload that came to nothing leaves no trace in what is under way', () => {
   const model = new LinkModel()
-  const first = model.begin(0)
+  const first = model.begin(1000, 0)
   model.left(first, 1000, 0)
   model.receipted(first, 1000)
-  const lost = model.begin(2000)
+  const lost = model.begin(1_000_000, 2000)
   model.left(lost, 1_000_000, 2000)
   expect(model.waitMs(2000)).toBeGreaterThan(0)
   model.abandoned(lost, 2001)
   expect(model.waitMs(2001)).toBe(0)
 })
-
-const known = (): LinkModel => {
-  const model = new LinkModel()
-  const upload = model.begin(0)
-  model.left(upload, 100 << 20, 0)
-  model.receipted(upload, 1000)
-  return model
-}
 
 test('a pause of the link is no part of a round, and what was known of it holds on', () => {
   const simulation = new Simulation({ rate: 125, roundTripMs: 600 })
@@ -214,79 +283,4 @@ test('the rate is known a round trip after the first receipt', () => {
   simulation.run(2500)
   expect(simulation.model.rate).toBeGreaterThan(0.9 * 125)
   expect(simulation.model.rate).toBeLessThan(1.3 * 125)
-})
-
-describe('the size of requests', () => {
-  test('grows from 400 ms of the rate to 1.5 s, and begins again after a cut', () => {
-    const size = new RequestSize(4 << 20)
-    const link = { rate: 1000, pipeBytes: 0, isGrowing: false }
-    expect(size.next(link, 0)).toBe(400_000)
-    for (let times = 0; times < 10; times++) size.grow()
-    expect(size.next(link, 0)).toBe(1_500_000)
-    expect(size.next({ ...link, isGrowing: true }, 0)).toBe(400_000)
-    size.shrink(1_500_000)
-    expect(size.next(link, 0)).toBe(400_000)
-    expect(size.next({ ...link, pipeBytes: 600_000 }, 0)).toBe(600_000)
-    expect(size.next({ ...link, pipeBytes: 600_000 }, 1)).toBe(400_000)
-  })
-
-  test('that fell with one cut is halved once', () => {
-    const size = new RequestSize(4 << 20)
-    for (let times = 0; times < 4; times++) size.shrink(1 << 20)
-    expect(size.next(known(), 0)).toBe(512 << 10)
-  })
-
-  test('halves with each cut, grows by a step with each receipt, and stays within what is allowed', () => {
-    const size = new RequestSize(4 << 20)
-    const model = known()
-    expect(size.next(model, 0)).toBe(4 << 20)
-    size.shrink(4 << 20)
-    size.shrink(2 << 20)
-    expect(size.next(model, 0)).toBe(1 << 20)
-    size.grow()
-    expect(size.next(model, 0)).toBe((1 << 20) + (128 << 10))
-    for (let times = 0; times < 100; times++) size.grow()
-    expect(size.next(model, 0)).toBe(4 << 20)
-    for (let times = 0; times < 100; times++) size.shrink(size.next(model, 0))
-    expect(size.next(model, 0)).toBe(1)
-  })
-
-  test('stays under one that was too large, whatever the server says that it takes, and grows slowly again', () => {
-    const size = new RequestSize(4 << 20)
-    const model = known()
-    size.refusedAt(3 << 20)
-    expect(size.next(model, 0)).toBe((3 << 20) / 2)
-    size.allow(4 << 20)
-    expect(size.next(model, 0)).toBe((3 << 20) / 2)
-    for (let times = 0; times < 50; times++) size.grow()
-    expect(size.next(model, 0)).toBeLessThan(3 << 20)
-    for (let times = 0; times < 200; times++) size.grow()
-    expect(size.next(model, 0)).toBe(4 << 20)
-  })
-
-  test('is no more than the server says', () => {
-    const size = new RequestSize(4 << 20)
-    const model = known()
-    size.allow(2 << 20)
-    expect(size.next(model, 0)).toBe(2 << 20)
-    size.allow(1 << 30)
-    expect(size.next(model, 0)).toBe(4 << 20)
-  })
-})
-
-test('a limit of bytes a second is kept to over any second, and smooth', () => {
-  const bucket = new TokenBucket(10_000, 0)
-  let taken = 0
-  let longestMs = 0
-  for (let nowMs = 0; nowMs < 10_000;) {
-    const waitMs = bucket.waitMs(nowMs)
-    longestMs = Math.max(longestMs, waitMs)
-    nowMs += waitMs
-    if (waitMs > 0) continue
-    bucket.take(bucket.pieceBytes, nowMs)
-    taken += bucket.pieceBytes
-  }
-  expect(taken).toBeGreaterThan(99_000)
-  expect(taken).toBeLessThan(102_500)
-  expect(longestMs).toBeLessThan(150)
 })

@@ -43,6 +43,20 @@ describe('what the server says of itself', () => {
     expect(JSON.parse((await kit.queue.recall('capabilities')) ?? '')).toMatchObject(limits)
   })
 
+  test('is asked for again with the next attempt while no answer of any kind has come', async () => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run()
+    const asking = await kit.link.to(paths.capabilities)
+    asking.answer(cut('ECONNREFUSED', 0))
+    const failing = await kit.chunks()
+    kit.world.clock.advance(1000)
+    failing.answer(cut('ECONNREFUSED', 0))
+    await kit.world.told.told('deliveryFailed')
+    await kit.world.clock.skip()
+    await kit.chunks(2)
+    expect((await kit.link.to(paths.capabilities, 2)).request.method).toBe('GET')
+  })
+
   test('says how many records a batch may have', async () => {
     await using kit = await DeliveryKit.start(['one\n', 'two\n', 'three\n', 'four\n'])
     kit.run()

@@ -13,7 +13,7 @@ import { never } from '../kit/queue-kit.ts'
 /** A model that knows a link of 100 bytes a millisecond. */
 const knowing = (clock: FakeClock): LinkModel => {
   const model = new LinkModel()
-  const upload = model.begin(clock.monotonicMs())
+  const upload = model.begin(100_000, clock.monotonicMs())
   model.left(upload, 100_000, clock.monotonicMs())
   clock.advance(1000)
   model.receipted(upload, clock.monotonicMs())
@@ -49,6 +49,12 @@ describe('bodies on their way out', () => {
     await clock.someoneSleeps()
     clock.advance(10_000)
     expect(await waiting).toBeGreaterThan(0)
+  })
+
+  test('leave in pieces that a connection takes at once while nothing is known of the link', async () => {
+    const clock = new FakeClock()
+    const passage = new Pacer(new LinkModel(), clock).open('low', 10_000_000)
+    expect(await passage.take(10_000_000, never)).toBe(16 << 10)
   })
 
   test('do not wait for an older one whose piece was let go and never leaves', async () => {
@@ -89,7 +95,7 @@ describe('bodies on their way out', () => {
 
 test('a record of high priority is sent at once while a request of low priority is on its way', async () => {
   await using kit = await DeliveryKit.start([])
-  for (let count = 0; count < 5; count++) await kit.append(randomBytes(60_000), 'low')
+  for (let count = 0; count < 5; count++) await kit.append(randomBytes(40_000), 'low')
   kit.run()
   await kit.chunks(3)
   const waiting = kit.queue.ledger.records
@@ -103,7 +109,7 @@ test('a record of high priority is sent at once while a request of low priority 
 
 test('after an outage others follow the batch that tries, before its receipt', async () => {
   await using kit = await DeliveryKit.start([])
-  for (let count = 0; count < 3; count++) await kit.append(randomBytes(60_000))
+  for (let count = 0; count < 3; count++) await kit.append(randomBytes(40_000))
   kit.run()
   await kit.chunks(3)
   for (const asked of kit.link.asked) asked.answer(cut('ECONNREFUSED', 0))

@@ -13,6 +13,7 @@ import { Writers } from '../kit/kill-rounds.ts'
 import { openLossyLink, type LossyLink } from '../kit/lossy-link.ts'
 import { QueueKit } from '../kit/queue-kit.ts'
 import { chooseSeed, withSeed } from '../kit/seeded.ts'
+import { hastyClock } from '../kit/sortie-life.ts'
 import { storedBytes } from '../kit/stored-bytes.ts'
 import { TestServer } from '../server-stub/test-server.ts'
 
@@ -34,15 +35,15 @@ class Exchange implements AsyncDisposable {
     const server = disposal.use(await TestServer.start(data))
     const link = disposal.use(await openLossyLink({ port: Number(new URL(server.url).port) }))
     const told = new RecordingJournal()
-    const { clock } = realWorld()
-    // Thousands of pauses of a millisecond need not look at the routes each.
+    // Thousands of records, each by itself, need not wait for one another, nor each pause look at the routes.
+    const clock = hastyClock(realWorld().clock, 30)
     const surroundings = { changed: (signal: AbortSignal) => clock.sleep(Infinity, signal) }
-    const world: World = { ...realWorld(), journal: told.journal, surroundings }
+    const world: World = { ...realWorld(), clock, journal: told.journal, surroundings }
     const queue = disposal.use(await kit.open(world))
     const way = disposal.use(
       httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }, realWorld()),
     )
-    const retry = { minMs: 1, maxMs: 2 }
+    const retry = { minMs: 30, maxMs: 60 }
     const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.key], signer: kit.signer }
     const stopping = new AbortController()
     const running = new Delivery(queue, way, world, options).run(stopping.signal)
@@ -119,8 +120,9 @@ describe('a link that dies loses nothing and stores nothing twice', () => {
       exchange.link.restore()
     }
     expect(await exchange.outcome()).toEqual(exchange.promised)
-    // All but those where the link died after the whole answer was through.
-    expect(exchange.told.named('deliveryFailed').length).toBeGreaterThanOrEqual(whole[way] - 1)
+    // The link may die after the whole answer was through; and it may be a question about the server's limits that dies.
+    expect(exchange.link.deaths).toBeGreaterThanOrEqual(whole[way])
+    expect(exchange.told.named('deliveryFailed').length).toBeGreaterThan(whole[way] * 0.9)
   })
 
   test('at random bytes of both ways, again and again, while everything runs and files grow', async () => {
