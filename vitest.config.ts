@@ -11,6 +11,7 @@ const alone = [
   'test/scenarios/bad-server.test.ts',
   'test/scenarios/days-without-a-link.test.ts',
   'test/scenarios/network-loss-example.test.ts',
+  'test/scenarios/one-stream-refused.test.ts',
 ]
 
 export default defineConfig({

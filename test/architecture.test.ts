@@ -174,6 +174,13 @@ describe('the tree', () => {
     expect(loaded).toContain('got')
   })
 
+  test('lets no test load nock beside others in one process', () => {
+    const alone = readFileSync(new URL('vitest.config.ts', root), 'utf8')
+    const tests = [...sources.keys()].filter((path) => path.endsWith('.test.ts'))
+    const nocking = tests.filter((path) => loadedWith([path], sources).has('nock'))
+    expect(nocking.filter((path) => !alone.includes(`'${path}'`))).toEqual([])
+  })
+
   test('no file that ships is longer than 300 lines', () => {
     expect(longFiles(sources, 300)).toEqual([])
   })
