@@ -77,8 +77,8 @@ export class LinkModel {
    * leave, and what fills the link twice besides. It bounds what stands in buffers while the rate is taken for too high.
    */
   get isFull(): boolean {
-    const { nextBytes, bytes } = this.#underWay
-    return bytes >= nextBytes + this.#aheadBytes(nextBytes)
+    const { nextBytes, bytes, isAnyAwaited } = this.#underWay
+    return isAnyAwaited && bytes >= nextBytes + this.#aheadBytes(nextBytes)
   }
 
   #aheadBytes(nextBytes: number): number {

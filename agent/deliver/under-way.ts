@@ -25,6 +25,13 @@ export class UnderWay {
     return next?.wholeBytes ?? 0
   }
 
+  /** A receipt can come: some upload has left whole, and nothing that left behind it is known to have passed the link. */
+  get isAnyAwaited(): boolean {
+    return this.#open.values().some(({ bytes, leftAt, wholeBytes }) => {
+      return bytes >= wholeBytes && leftAt > this.#throughBytes
+    })
+  }
+
   begin(upload: Upload): void {
     this.#open.add(upload)
   }

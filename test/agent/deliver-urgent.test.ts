@@ -51,6 +51,19 @@ describe('bodies on their way out', () => {
     expect(await waiting).toBeGreaterThan(0)
   })
 
+  test('leave whole where they are more urgent, however much of another left that waits for them', async () => {
+    const clock = new FakeClock()
+    const model = knowing(clock)
+    model.noteRoundTrip(20, clock.monotonicMs())
+    const pacer = new Pacer(model, clock)
+    const low = pacer.open('low', 150_000)
+    for (let sent = 0; sent < 100_000;) sent += await send(low, 150_000 - sent, clock)
+    const normal = pacer.open('normal', 150_000)
+    const beganMs = clock.monotonicMs()
+    for (let sent = 0; sent < 150_000;) sent += await send(normal, 150_000 - sent, clock)
+    expect(clock.monotonicMs() - beganMs).toBeLessThan(2000)
+  })
+
   test('leave in pieces that a connection takes at once while nothing is known of the link', async () => {
     const clock = new FakeClock()
     const passage = new Pacer(new LinkModel(), clock).open('low', 10_000_000)
