@@ -152,8 +152,7 @@ export class LinkModel {
     this.#drain(nowMs)
     this.#underWay.arrived(upload)
     this.#outstandingBytes -= upload.bytes
-    if (!this.isGrowing && upload.idleMs > idleShare * (upload.leftMs - upload.beganMs))
-      upload.isStarved = true
+    upload.isStarved ||= !this.isGrowing && upload.idleMs > idleShare * (upload.leftMs - upload.beganMs)
     this.#deliveredBytes += upload.bytes
     const knownMs = this.roundTripMs
     this.#leastRoundTrip.note(nowMs - upload.leftMs, nowMs)
@@ -260,12 +259,11 @@ export class LinkModel {
 
   /** Where there was nothing more to send the link could have carried more: such a sample only counts upwards. */
   #noteRate(rate: number, upload: Upload): void {
-    // A line beside a large body tells of the line only.
+    // A line tells of the line only, alone as well as beside a large body.
     const bytes = this.#deliveredBytes - upload.deliveredBytes
-    const isTiny = bytes < this.#outstandingBytes / 4
-    if (isTiny && this.rate === undefined) return
+    const isTiny = bytes < Math.max(this.#outstandingBytes / 4, upload.isStarved ? leastTellingBytes : 0)
     const isLow = isTiny || upload.isStarved || upload.deliveredBytes === this.#idleBytes
-    if (isLow && this.rate !== undefined && rate <= this.rate) return
+    if (this.rate === undefined ? isTiny : isLow && rate <= this.rate) return
     this.#countRounds(rate > (this.rate ?? 0) * growth, upload)
     this.#mostRate.note(rate)
   }
@@ -280,6 +278,8 @@ export class LinkModel {
 /** How much better the first receipts may make the link look than all that was sent over all the time. */
 const firstRateTimes = 2
 const longMs = 1000
+/** Less than this, with nothing behind it, is no first rate. */
+const leastTellingBytes = 16 * 1024
 const growth = 1.25
 const believedPlateaus = 2
 const believedEarly = 3

@@ -217,6 +217,17 @@ test('a line that passes a large body says nothing of the rate', () => {
   expect(model.rate).toBeUndefined()
 })
 
+test('lines that come alone say nothing of the rate, so that what comes in bulk is not held to it', () => {
+  const model = new LinkModel()
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 5000) {
+    const line = model.begin(300, nowMs)
+    model.left(line, 300, nowMs)
+    line.isStarved = true
+    model.receipted(line, nowMs + 600)
+  }
+  expect(model.rate).toBeUndefined()
+})
+
 function send(model: LinkModel, bytes: number, nowMs: number): Upload {
   const upload = model.begin(bytes, nowMs)
   for (let left = 0; left < bytes && !model.isFull; left += 4096) model.left(upload, 4096, nowMs)
