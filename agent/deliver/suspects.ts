@@ -98,9 +98,14 @@ export class Suspects {
 
   /** A receipt judges each of a batch by itself, and refuses these, which may be all of it. */
   async refused(batch: Batch, entries: readonly BatchEntry[]): Promise<void> {
-    if (this.#tried?.batch === batch) return
+    if (this.#tried?.batch === batch) return this.#refusedAgain(this.#tried)
     if (entries.length === batch.entries.length) this.#inARow++
     await this.#queue.passOver(entries, this.#untried)
+  }
+
+  /** It is remembered how often of a limited number: where all take turns, and are more, none would be set aside. */
+  #refusedAgain({ isBeside }: { readonly isBeside: boolean }): void {
+    if (!isBeside) this.#queue.rewindPassedOver()
   }
 
   /** A batch was answered so. Of several records it is not known which is to blame. */

@@ -146,6 +146,15 @@ describe('any number of them in a row', () => {
     expect(server.order.length).toBeLessThan(60)
   })
 
+  test('that receipts refuse: the oldest are tried again until they are set aside, or none would be counted to the end', async () => {
+    await using kit = await DeliveryKit.start(Array.from({ length: 9 }, () => 'bad\n'))
+    kit.run()
+    const server = new Picky(kit, isBad, 200)
+    await server.until(() => kit.queue.aside.length > 0)
+    expect(server.order).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], [0], [0, 1]])
+    await server.until(() => kit.queue.aside.length === 9)
+  })
+
   test('that nobody signed for is set aside while others get receipts, and nothing of what is good', async () => {
     await using kit = await refusing()
     kit.run()
