@@ -106,7 +106,8 @@ export class Dispatch {
     if (this.#emptyAt.get(lane) === rings) return undefined
     const maxRecords = Math.min(this.#terms.maxBatchRecords, this.#requests.suspects.maxRecords)
     const bytes = size.next(model, this.#requests.count)
-    this.#isGathering = lane !== 'high' && this.#gathers(bytes, maxRecords)
+    // One lane that gathers makes those below it wait, too: its time may be up between two looks at the clock.
+    this.#isGathering ||= lane !== 'high' && this.#gathers(bytes, maxRecords)
     if (this.#isGathering) return undefined
     const batch = await queue.take(bytes, maxRecords, lane)
     if (batch) this.#begin()

@@ -43,3 +43,22 @@ test('what is urgent waits for nothing', async () => {
   await kit.append('urgent\n', 'high')
   expect(seqsOf(await kit.chunks(2))).toEqual([2])
 })
+
+test('what is gathered is sent when its time is up, even between two looks at the clock', async () => {
+  await using kit = await DeliveryKit.start([])
+  const { clock } = kit.world
+  kit.run()
+  await kit.append('one\n')
+  kit.store(await kit.chunks())
+  await kit.emptied()
+  await kit.append('two\n')
+  await clock.someoneSleeps()
+  const dueMs = clock.nextMs ?? 0
+  const read = clock.monotonicMs.bind(clock)
+  let early = 1
+  // As a timer that fires early: for the first lane it is not yet time, for the next it is.
+  clock.monotonicMs = () => (read() === dueMs && early-- > 0 ? dueMs - 0.01 : read())
+  clock.advance(dueMs - read())
+  await clock.skip()
+  expect(seqsOf(await kit.chunks(2))).toEqual([1])
+})
