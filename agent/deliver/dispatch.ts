@@ -87,7 +87,8 @@ export class Dispatch {
 
   #suspect(isAlone: boolean): Promise<Batch | undefined> {
     const { size, model } = this.#parts
-    return this.#requests.suspects.next(size.next(model, this.#requests.count), isAlone)
+    const bytes = size.next(model, this.#requests.count)
+    return this.#requests.suspects.next(bytes, this.#terms.maxBatchRecords, isAlone)
   }
 
   async #waiting(): Promise<Batch | undefined> {

@@ -53,10 +53,11 @@ export class Suspects {
    * One, or more, to be tried again: with a receipt that others get about as many bytes as it was for, the oldest first;
    * where nothing else waits, each in turn. It is over with `receipted`, `failed` or `left`.
    */
-  async next(maxBytes: number, isAlone: boolean): Promise<Batch | undefined> {
+  async next(maxBytes: number, maxRecords: number, isAlone: boolean): Promise<Batch | undefined> {
     const isBeside = this.#triesLeft > 0 && this.#bytesLeft > 0
     if (this.#tried || !(isBeside || isAlone)) return undefined
-    const batch = await this.#queue.takePassedOver(maxBytes, this.#atOnce, isAlone)
+    const atOnce = Math.min(this.#atOnce, maxRecords)
+    const batch = await this.#queue.takePassedOver(maxBytes, atOnce, isAlone)
     if (!batch) return undefined
     this.#tried = { batch, isBeside }
     this.#triesLeft -= batch.entries.length

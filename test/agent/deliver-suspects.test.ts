@@ -155,6 +155,16 @@ describe('any number of them in a row', () => {
     await server.until(() => kit.queue.aside.length === 9)
   })
 
+  test('are tried again no more at once than a request may have', async () => {
+    await using kit = await DeliveryKit.start([])
+    kit.run()
+    await kit.introduce('A'.repeat(22), 1, { maxBatchRecords: 4 })
+    for (let count = 0; count < 20; count++) await kit.append('bad\n')
+    const server = new Picky(kit, isBad, 200)
+    await server.until(() => kit.queue.aside.length === 20)
+    expect(Math.max(...server.order.map(({ length }) => length))).toBe(4)
+  })
+
   test('that nobody signed for is set aside while others get receipts, and nothing of what is good', async () => {
     await using kit = await refusing()
     kit.run()
