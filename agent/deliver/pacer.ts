@@ -13,7 +13,7 @@ export const rankOf = (lane: Lane): number => lanes.indexOf(lane)
 /** A body is let go in pieces of about this long, so that what is more urgent need not wait longer. */
 const pieceMs = 20
 const leastPieceBytes = 4 * 1024
-const mostPieceBytes = 256 * 1024
+const mostPieceBytes = 1024 * 1024
 /** Before anything is known of the link: less than a connection takes at once, for when it has taken one others may follow. */
 const firstPieceBytes = 16 * 1024
 /** A body that waits for what is more urgent lets a piece go now and then: servers end what stands still. */
@@ -88,8 +88,12 @@ export class Pacer {
     } finally {
       passage.isWaiting = false
       // Who is behind it has its turn, even where its piece never leaves.
-      this.moved.ring()
+      if (this.#isAwaited) this.moved.ring()
     }
+  }
+
+  get #isAwaited(): boolean {
+    return [...this.#open].some(({ isWaiting }) => isWaiting)
   }
 
   #waitMs(passage: OpenPassage): number {
