@@ -1,7 +1,7 @@
 import { LeastRoundTrip } from './least-round-trip.ts'
 import { MostRate } from './most-rate.ts'
 import { UnderWay } from './under-way.ts'
-import type { Upload } from './upload.ts'
+import { isOfOthers, type Upload } from './upload.ts'
 
 /**
  * What the link carries, learnt from receipts as BBR (RFC draft-cardwell-iccrg-bbr) learns from acknowledgements: the
@@ -263,7 +263,7 @@ export class LinkModel {
     const bytes = this.#deliveredBytes - upload.deliveredBytes
     const isTiny = bytes < Math.max(this.#outstandingBytes / 4, upload.isStarved ? leastTellingBytes : 0)
     const isLow = isTiny || upload.isStarved || upload.deliveredBytes === this.#idleBytes
-    if (this.rate === undefined ? isTiny : isLow && rate <= this.rate) return
+    if (isOfOthers(upload, bytes) || (this.rate === undefined ? isTiny : isLow && rate <= this.rate)) return
     this.#countRounds(rate > (this.rate ?? 0) * growth, upload)
     this.#mostRate.note(rate)
   }

@@ -21,3 +21,9 @@ export interface Upload {
   /** How many bytes had left then, of all uploads. */
   leftAt: number
 }
+
+/**
+ * Whether nearly all that was delivered while this was under way was delivered of others: it passed them, as what is urgent
+ * does, and they had left long before.
+ */
+export const isOfOthers = ({ bytes }: Upload, deliveredBytes: number): boolean => bytes * 16 < deliveredBytes
