@@ -5,7 +5,6 @@ import type { RecordName } from '../../protocol/query.ts'
 import { verifyReceipt, type Receipt, type ReceiptEntry } from '../../protocol/receipt.ts'
 import { showText } from '../../protocol/show-text.ts'
 import type { BatchEntry } from '../queue/batch.ts'
-import { placeText } from '../queue/index-entry.ts'
 import type { Answer } from './link.ts'
 import { senseOfFailure, senseOfRefusal, senseOfStatus, type Course, type Sense } from './meaning.ts'
 
@@ -28,8 +27,8 @@ export interface ReceiptRead {
   readonly safe: readonly BatchEntry[]
   /** It signed that it has their envelopes, and they were sent without a body. */
   readonly withoutBody: readonly BatchEntry[]
-  /** Among those: stored apart, because another record holds their place. */
-  readonly forked: readonly string[]
+  /** It has them apart, because another record holds their place: in no file that it gives back. */
+  readonly forked: readonly BatchEntry[]
   /** It signed that it will not take them. */
   readonly refused: readonly RefusedEntry[]
   /** By which this receipt is told from others: one that somebody plays again says nothing new. */
@@ -56,7 +55,7 @@ export function readAnswer(answer: Answer, entries: readonly BatchEntry[], parti
   const receipt = receiptIn(answer, parties)
   if (receipt.is === 'failed') return receipt
   const read = sortOut(receipt, entries)
-  const isAbout = read.safe.length + read.withoutBody.length + read.refused.length > 0
+  const isAbout = [read.safe, read.withoutBody, read.forked, read.refused].some(({ length }) => length > 0)
   const notAbout = 'the receipt does not say that the server has what was sent'
   return isAbout ? read : failedBy({ course: 'portal', says: notAbout }, notAbout, 0, false)
 }
@@ -131,10 +130,10 @@ function sortOut({ receipt, receiptId }: FoundReceipt, entries: readonly BatchEn
   return {
     is: 'receipt',
     receiptId,
-    safe: having(({ outcome }) => outcome !== 'refused' && outcome !== 'storedWithoutBody'),
+    safe: having(({ outcome }) => outcome === 'stored' || outcome === 'duplicate'),
     // Where the drone sent a body, somebody on the way took it off: the record is to be sent again.
     withoutBody: having(({ outcome }, { isWithheld }) => outcome === 'storedWithoutBody' && isWithheld),
-    forked: having(({ outcome }) => outcome === 'forked').map(placeText),
+    forked: having(({ outcome }) => outcome === 'forked'),
     refused: told.flatMap(({ entry, said }) => {
       if (said.outcome !== 'refused') return []
       const { refusal } = said

@@ -2,6 +2,7 @@ import { mediaTypes, paths } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { Batch } from '../queue/batch.ts'
+import { placeText } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
 import { acceptedTypes, askForReceipts, maxAnswerBytes } from './asking.ts'
@@ -138,7 +139,7 @@ export class Requests {
     } as const
     const answer = await link.send(request, signal)
     pacer.close(passage)
-    await this.#settle(batch, passage, answer)
+    await this.#settle(batch, passage, answer, signal)
   }
 
   /** Four times what the model says, for a link that has just become slow; or, on the slowest, all of it. */
@@ -147,7 +148,7 @@ export class Requests {
     return rate === undefined ? bytes / slowestBytesPerMs : (4 * bytes) / rate
   }
 
-  async #settle(batch: Batch, passage: Passage, answer: Answer): Promise<void> {
+  async #settle(batch: Batch, passage: Passage, answer: Answer, signal: AbortSignal): Promise<void> {
     const { model, size, world } = this.#parts
     const meaning = readAnswer(answer, batch.entries, this.#parts.parties)
     if (meaning.is === 'failed') {
@@ -157,21 +158,25 @@ export class Requests {
     }
     model.receipted(passage.upload, world.clock.monotonicMs())
     size.grow()
-    await this.#take(meaning)
+    await this.#take(meaning, signal)
     this.suspects.judged(batch)
     if (meaning.safe.length + meaning.withoutBody.length > 0) this.suspects.receipted(batch)
     await this.#refuse(batch, meaning)
+    pauseAtForks(meaning)
   }
 
-  async #take({ safe, withoutBody, forked }: ReceiptRead): Promise<void> {
+  async #take({ safe, withoutBody, forked }: ReceiptRead, signal: AbortSignal): Promise<void> {
     const { queue, world } = this.#parts
     const taken = [...safe, ...withoutBody]
     world.journal.receiptVerified(taken.length)
-    for (const place of forked) world.journal.recordForked(place)
     if (taken.length > 0) await queue.forget(safe, withoutBody)
     this.#receipts++
     if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
+    for (const entry of forked) {
+      world.journal.recordForked(placeText(entry))
+      await queue.sealAnew(entry, signal)
+    }
   }
 
   /** What is refused for the first time may have been damaged on the way: it is passed over, and sent again. */
@@ -248,7 +253,8 @@ export class Requests {
     if (meaning.is === 'failed') return this.#unanswered(batches, answer, meaning, tookMs)
     model.noteRoundTrip(tookMs, world.clock.monotonicMs())
     this.doubts.settle(batches)
-    await this.#take(meaning)
+    await this.#take(meaning, signal)
+    pauseAtForks(meaning)
   }
 
   #unanswered(batches: readonly Batch[], answer: Answer, failed: Failed, tookMs: number): void {
@@ -266,4 +272,10 @@ export class Requests {
     this.suspects.left(batch)
     this.#parts.queue.giveBack(batch)
   }
+}
+
+/** Where a server says so of whatever comes, no more of it is sealed anew than the pauses let through. */
+function pauseAtForks({ forked }: ReceiptRead): void {
+  const [first] = forked
+  if (first) throw new Undelivered(`the server has another record at ${placeText(first)}: sealed anew`)
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
+import type { Epoch } from '../../protocol/ids.ts'
 import type { RecordTime } from '../../protocol/manifest.ts'
 import type { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
@@ -12,7 +13,7 @@ import type { OpenedQueue } from './open-queue.ts'
 import type { QueueState } from './queue-state.ts'
 import { sizeOfRecord, type Room } from './room.ts'
 import type { SeenSizes } from './seen-sizes.ts'
-import { restartChain } from './start-chain.ts'
+import { restartChain, startChain, type ChainParts } from './start-chain.ts'
 import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
 import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
 
@@ -51,6 +52,7 @@ export class Intake {
   readonly #closing = new AbortController()
   #waiting: Waiting[] = []
   #head: ChainHead
+  #left: Epoch | undefined
   #state: QueueState = { is: 'open' }
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
@@ -102,14 +104,16 @@ export class Intake {
   async outdo(wallMs: number): Promise<void> {
     if (this.#isWriting) return
     this.#isWriting = true
-    const { device } = this.#head
-    const parts = { device, stateDirectory: this.#stateDirectory, signer: this.#signer, world: this.#world }
     try {
-      const chain = { ...parts, index: this.#opened.index }
-      this.#head = (await restartChain(chain, this.#head, wallMs)) ?? this.#head
+      this.#head = (await restartChain(this.#chain, this.#head, wallMs)) ?? this.#head
     } finally {
       this.#writing = this.#writeWaiting()
     }
+  }
+
+  /** Nothing more is sealed in this chain: the next record begins another. */
+  leave(epoch: Epoch): void {
+    this.#left = epoch
   }
 
   /** Gives up what could not be stored: its bytes are still in their files. */
@@ -147,7 +151,8 @@ export class Intake {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
       bytes += sizeOfRecord(arrival)
-      return !this.#room.fits(bytes, index === 0) || (index > 0 && bytes > maxGroupBytes)
+      const hasRoom = arrival.isReplacement === true || this.#room.fits(bytes, index === 0)
+      return !hasRoom || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
   }
@@ -167,6 +172,8 @@ export class Intake {
     try {
       const why = await this.#room.tooLittleFree(bytes)
       if (why !== undefined) return await this.#waitForDisk(group, why, seen)
+      if (this.#left === this.#head.epoch)
+        this.#head = await startChain(this.#chain, { newestFound: this.#head.epoch })
     } catch (cause) {
       return this.#block(cause)
     }
@@ -177,6 +184,17 @@ export class Intake {
     if (first && (await this.#room.makeFree(first.arrival, () => this.#noteHead()))) return
     this.#setState({ is: 'blocked', why })
     await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
+  }
+
+  get #chain(): ChainParts {
+    const [{ device }, { index }] = [this.#head, this.#opened]
+    return {
+      device,
+      index,
+      stateDirectory: this.#stateDirectory,
+      signer: this.#signer,
+      world: this.#world,
+    }
   }
 
   #noteHead(): Promise<void> {
@@ -270,5 +288,5 @@ export class Intake {
 }
 
 function rankOf({ arrival }: Waiting): number {
-  return lanes.indexOf(arrival.lane)
+  return arrival.isReplacement ? -1 : lanes.indexOf(arrival.lane)
 }

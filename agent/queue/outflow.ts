@@ -148,11 +148,12 @@ export class Outflow {
   forget(
     received: readonly IndexEntry[],
     withoutBody: readonly IndexEntry[],
+    replaced: readonly IndexEntry[],
     end: () => Place,
   ): Promise<void> {
     return this.#writes.take(async () => {
-      const changes = changesOf(received, withoutBody)
-      const entries = [...received, ...withoutBody]
+      const changes = changesOf(received, withoutBody, replaced)
+      const entries = [...received, ...withoutBody, ...replaced]
       const writes = [
         ...entries.map((entry) => del(recordKey(entry))),
         ...countWrites(changes, this.#opened),

@@ -18,27 +18,36 @@ export interface SegmentBytes {
   readonly lane: Lane
 }
 
+/** What stands in a segment and is not looked into further, and where in a chain it says it stands, as far as it can be read. */
+export interface PassedBy {
+  /** 'damaged': it looks like a record and is none. */
+  readonly is: 'settled' | 'foreign' | 'damaged'
+  readonly place: Place | undefined
+}
+
 /**
- * This device's own records in a segment, 'foreign' for each of another device or key, and 'damaged' for what looks like a
- * record and is none, but for a torn one at the end. Signatures are looked at only where a record is not settled.
+ * What stands in a segment: this device's own records, and what is passed by; nothing for a torn record at the end. Signatures
+ * are looked at only where a record is not settled.
  */
 export function* ownRecords(
   { bytes, segment, lane }: SegmentBytes,
   own: KeyRing,
   isSettled: (place: Place) => boolean,
-): Generator<FoundRecord | 'foreign' | 'damaged'> {
+): Generator<FoundRecord | PassedBy> {
   for (let start = nextOpening(bytes, 0); start >= 0;) {
     const scan = scanRecord(bytes, start)
     const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
     if (scan.is !== 'whole' || !manifest?.ok) {
-      if (scan.is !== 'cut') yield 'damaged'
+      if (scan.is !== 'cut') yield { is: 'damaged', place: undefined }
       start = nextOpening(bytes, start + 1)
       continue
     }
     const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own)
     const extent = { segment, offset: start, length: scan.end - start }
-    if (checked?.ok) yield { record: checked.value, entry: entryOf(checked.value, lane, extent) }
-    else if (checked) yield checked.refusal === 'KEY_UNKNOWN' ? 'foreign' : 'damaged'
+    const place = manifest.value
+    if (!checked) yield { is: 'settled', place }
+    else if (checked.ok) yield { record: checked.value, entry: entryOf(checked.value, lane, extent) }
+    else yield { is: checked.refusal === 'KEY_UNKNOWN' ? 'foreign' : 'damaged', place }
     start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
   }
 }

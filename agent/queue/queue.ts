@@ -22,6 +22,7 @@ import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
 import { Room } from './room.ts'
 import type { ResumePoint } from './resume-point.ts'
+import { sealAnew } from './seal-anew.ts'
 import { shippedRanges, type ShippedRange } from './shipped.ts'
 import { StreamPoints } from './stream-points.ts'
 
@@ -38,6 +39,7 @@ export class Queue implements AsyncDisposable {
   readonly #clock: Clock
   readonly #intake: Intake
   readonly #outflow: Outflow
+  readonly #reader: RecordReader
   readonly #points: StreamPoints
   #areHolesMended: boolean
 
@@ -51,8 +53,8 @@ export class Queue implements AsyncDisposable {
     this.#whereabouts = whereabouts
     this.#clock = world.clock
     const findBytes = options.findBytes ?? bytesInFiles(world.files, opened.resumePoints, this.#whereabouts)
-    const reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
-    this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
+    this.#reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
+    this.#outflow = new Outflow(opened, this.#reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
     this.#points = new StreamPoints(opened, world.clock)
@@ -232,7 +234,17 @@ export class Queue implements AsyncDisposable {
    * as they were sent: their bytes count as lost. Segments that are empty then go.
    */
   forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
-    return this.#outflow.forget(received, withoutBody, () => this.#end)
+    return this.#outflow.forget(received, withoutBody, [], () => this.#end)
+  }
+
+  /**
+   * Seals again, in a new chain, what this record holds, and forgets it once that is safe: the server has it apart, because
+   * another holds its place. Does not wait for room. The record stays where the signal fires, or its bytes are still looked for.
+   */
+  async sealAnew(entry: IndexEntry, signal: AbortSignal): Promise<void> {
+    const replace = (old: IndexEntry): Promise<void> => this.#outflow.forget([], [], [old], () => this.#end)
+    const setAside = (entries: readonly AsideEntry[]): Promise<void> => this.setAside(entries)
+    await sealAnew(entry, { reader: this.#reader, intake: this.#intake, replace, setAside }, signal)
   }
 
   /** Keeps records that the server refused, without holding up those behind them. */

@@ -139,9 +139,9 @@ class Search {
     const writes: IndexWrite[] = []
     const isSettled = (place: Place): boolean => this.#isSettled(place, segment)
     for (const found of ownRecords(segment, own, isSettled)) {
-      this.#isEndDamaged = found === 'damaged'
-      if (found === 'foreign') this.#hasForeign = true
-      else if (found !== 'damaged') writes.push(...this.#consider(found))
+      if ('record' in found) writes.push(...this.#consider(found))
+      else if (found.is === 'foreign') this.#hasForeign = true
+      this.#isEndDamaged = 'is' in found && found.is === 'damaged' && this.#mayBeBehind(found.place)
     }
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
@@ -168,6 +168,11 @@ class Search {
   #isBehind({ epoch, seq }: Place): boolean {
     const { head } = this.#survey
     return head !== undefined && epoch === head.epoch && seq >= head.next
+  }
+
+  /** Whether a place that may not be readable can be one that the index's head knows nothing of. */
+  #mayBeBehind(place: Place | undefined): boolean {
+    return !place || !this.#survey.head || this.#isBehind(place)
   }
 
   #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
@@ -238,7 +243,6 @@ class Search {
   /** The head behind the records that continue the chain; undefined where one of them is missing or may be. */
   #followChain(): ChainHead | undefined {
     let { head } = this.#survey
-    const isOpenEnded = this.#behind.size > 0 && this.#isEndDamaged
     for (let next = head && this.#behind.get(head.next); head && next; next = this.#behind.get(head.next)) {
       if (!continues(head, next.manifest)) return undefined
       head = headAfter(head, next.digest)
@@ -247,7 +251,7 @@ class Search {
       this.#followedTo = head.next
     }
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
-    return isWhole && !isOpenEnded ? head : undefined
+    return isWhole && !this.#isEndDamaged ? head : undefined
   }
 }
 
