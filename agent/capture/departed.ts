@@ -1,7 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { World } from '../world.ts'
 import { endStream } from './ending.ts'
@@ -64,19 +64,25 @@ export class Departed {
   async #whereIs(point: ResumePoint): Promise<Whereabouts> {
     const { path, device } = placeIn(point)
     try {
-      const facts = await this.#world.files.facts(path)
-      if (identityKey(identityOf(facts)) === identityKey(point.identity)) return 'there'
+      const key = identityKey(identityOf(await this.#world.files.facts(path)))
+      if (key === identityKey(point.identity)) return 'there'
+      // It may be this one, and could not be read yet.
+      if (device === undefined && !this.#isAnothers(key)) return 'unknown'
     } catch (cause) {
       if (!isGone(cause)) return 'unknown'
     }
     return this.#isMounted(folderOf(path), device)
   }
 
+  #isAnothers(key: string): boolean {
+    return this.#queue.resumePoints.values().some(({ identity }) => identityKey(identity) === key)
+  }
+
   /** Whether the nearest folder that is there belongs to the file system on which the file was. */
-  async #isMounted(folder: Uint8Array, device: string): Promise<'missing' | 'unknown'> {
+  async #isMounted(folder: Uint8Array, device: string | undefined): Promise<'missing' | 'unknown'> {
     try {
       const facts = await this.#world.files.facts(folder)
-      return String(facts.device) === device ? 'missing' : 'unknown'
+      return device === undefined || String(facts.device) === device ? 'missing' : 'unknown'
     } catch (cause) {
       if (!isGone(cause) || folder.length <= 1) return 'unknown'
       return this.#isMounted(folderOf(folder), device)
@@ -104,6 +110,8 @@ export class Departed {
 /** Of a file that no source is about any more. */
 const defaultGraceMs = 60_000
 
-function placeIn({ place, path, identity }: ResumePoint): { path: Uint8Array; device: string } {
-  return { path: logPathToBytes(place?.path ?? path), device: place?.device ?? identity.device }
+/** The device is undefined where nobody has looked at the file since the queue lost what it knew of it. */
+function placeIn({ place, path, identity }: ResumePoint): { path: Uint8Array; device: string | undefined } {
+  const known = isIdentityKnown(identity) ? identity.device : undefined
+  return { path: logPathToBytes(place?.path ?? path), device: place?.device ?? known }
 }

@@ -1,7 +1,9 @@
 import type { StreamLabel } from '../../protocol/chunk.ts'
+import type { ByteOffset } from '../../protocol/ids.ts'
 import { showLogPath } from '../../protocol/log-path.ts'
 import type { LossReason } from '../../protocol/manifest.ts'
 import type { Journal } from '../journal.ts'
+import type { LossArrival } from '../queue/arrival.ts'
 import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
@@ -15,9 +17,19 @@ export interface Ended {
   readonly why: Extract<LossReason, 'truncated' | 'overwritten' | 'deleted'> | 'receiptsLost'
 }
 
-/** Where its unread bytes are known to have stood: from the resume point to the largest size that was seen. */
-function unreadBytes({ position, seenBytes = 0 }: ResumePoint): number {
-  return Math.max(0, seenBytes - position)
+type Loss = Pick<LossArrival, 'kind' | 'offset' | 'reason'> & { readonly length: number }
+
+/**
+ * Where its unread bytes are known to have stood: from the resume point to the largest size that was seen, but for what records
+ * name all the same, as where the queue lost the resume point and not them.
+ */
+async function lossesOf(
+  { stream, position, seenBytes = 0 }: ResumePoint,
+  reason: LossReason,
+  queue: Queue,
+): Promise<readonly Loss[]> {
+  const unread = position < seenBytes ? await queue.unnamed(stream, position, seenBytes) : []
+  return unread.map(({ offset, length }) => ({ kind: 'loss', offset: offset as ByteOffset, length, reason }))
 }
 
 /**
@@ -30,16 +42,16 @@ export async function endStream(
   journal: Journal,
   patience: AbortSignal,
 ): Promise<boolean> {
-  const { position: offset, stream } = point
-  const length = unreadBytes(point)
-  if (why === 'receiptsLost' || length === 0) await queue.endStream(stream)
-  else {
-    // The wait for room may outlast this run.
-    await queue.setResumePoint(point)
-    const loss = { kind: 'loss', offset, length, reason: why } as const
-    if (!(await queue.append({ ...loss, label, lane, resume: null }, patience))) return false
-    journal.bytesLost(showLogPath(label.path), stream, offset, length, why)
+  const { stream } = point
+  const losses = why === 'receiptsLost' ? [] : await lossesOf(point, why, queue)
+  // The wait for room may outlast this run.
+  if (losses.length > 0) await queue.setResumePoint(point)
+  for (const loss of losses) {
+    const resume = loss === losses.at(-1) ? null : 'stays'
+    if (!(await queue.append({ ...loss, label, lane, resume }, patience))) return false
+    journal.bytesLost(showLogPath(label.path), stream, loss.offset, loss.length, loss.reason)
   }
+  if (losses.length === 0) await queue.endStream(stream)
   journal.streamEnded(showLogPath(label.path), stream, why)
   return true
 }

@@ -23,16 +23,28 @@ export async function findHoles(
 }
 
 async function holesOf(index: IndexStore, stream: StreamId, position: number): Promise<Hole[]> {
-  const holes: Hole[] = []
   // Where it is not known where the stream began, nothing is known to be missing before its first range.
-  let covered = await beganAt(index, stream)
-  for await (const { offset, length } of namedRanges(index, stream)) {
-    const from = covered ?? offset
-    if (offset > from) holes.push({ stream, offset: from, length: offset - from })
-    covered = Math.max(from, offset + length)
+  return unnamedRanges(index, stream, await beganAt(index, stream), position)
+}
+
+/** What no record of the stream names between two offsets; undefined: from its first range on. */
+export async function unnamedRanges(
+  index: IndexStore,
+  stream: StreamId,
+  from: number | undefined,
+  to: number,
+): Promise<Hole[]> {
+  const holes: Hole[] = []
+  let covered = from
+  const note = (end: number): void => {
+    if (covered !== undefined && covered < end) holes.push({ stream, offset: covered, length: end - covered })
   }
-  if (covered !== undefined && covered < position)
-    holes.push({ stream, offset: covered, length: position - covered })
+  for await (const { offset, length } of namedRanges(index, stream)) {
+    if (offset >= to) break
+    note(offset)
+    covered = Math.max(covered ?? offset, offset + length)
+  }
+  note(to)
   return holes
 }
 

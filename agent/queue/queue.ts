@@ -11,7 +11,7 @@ import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
-import type { Hole } from './find-holes.ts'
+import { unnamedRanges, type Hole } from './find-holes.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
@@ -173,6 +173,11 @@ export class Queue implements AsyncDisposable {
   /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
   shipped(stream: StreamId): AsyncIterable<ShippedRange> {
     return shippedRanges(this.#opened.index, stream)
+  }
+
+  /** What is in no record of the stream between two offsets, as long as it has a resume point. */
+  unnamed(stream: StreamId, from: number, to: number): Promise<readonly Hole[]> {
+    return unnamedRanges(this.#opened.index, stream, from, to)
   }
 
   /** Files were looked for: what is not found at `pathOf`, or where it was, is not there. */

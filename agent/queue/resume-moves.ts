@@ -39,7 +39,7 @@ export class ResumeMoves {
 
   /**
    * Over a record of a stream whose resume point is lost. From the start of the file, because nobody knows which of the
-   * records before it had their receipts: what is read twice lands in its own place. Every record that is found is evidence,
+   * records before it had their receipts: what is read twice lands in its own place. So large the file was, at least. Every record that is found is evidence,
    * wherever it stands: the file that has this path now may be another one.
    */
   restore(manifest: Manifest, extent: Extent): void {
@@ -47,9 +47,15 @@ export class ResumeMoves {
     if (this.#points.has(stream) || manifest.kind === 'close') return
     const point = { stream, path, identity: unknownIdentity, position: 0 as ByteOffset, evidence: [] }
     const before = this.#moves.get(stream) ?? { point, first: undefined, last: undefined }
-    const after = moved(before, manifest, extent)
+    const { point: reached, ...after } = moved(before, manifest, extent)
+    const seenBytes = Math.max(reached.seenBytes ?? 0, manifest.offset + (manifest.length ?? 0))
     const piece = pieceOf(manifest, extent)
-    this.#moves.set(stream, { ...after, first: before.first ?? piece, last: piece ?? before.last })
+    this.#moves.set(stream, {
+      ...after,
+      point: { ...reached, seenBytes },
+      first: before.first ?? piece,
+      last: piece ?? before.last,
+    })
   }
 
   /** A record that `restore` went over was none of the chain: what it held may be in no other. */

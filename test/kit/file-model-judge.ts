@@ -5,6 +5,8 @@ import type { Loss, StoredStream } from './sortie-streams.ts'
 interface Stretch {
   readonly file: ModelFile
   readonly versions: readonly Version[]
+  /** An agent that has it open reads on what it grew by since other bytes of it were overwritten: nothing says that it is another. */
+  readonly grown: Version | undefined
   /** The file is there and watched: all of its last version has to be at the server. */
   readonly isLive: boolean
   /** So much of its last version was certainly read. */
@@ -19,11 +21,11 @@ export function whyImpossible(model: FileModel, streams: readonly StoredStream[]
   const told = streams.filter(({ bytes, losses }) => bytes.length > 0 || losses.length > 0)
   const flawed = told.flatMap(({ path, missing, twice }) => [
     ...missing.map((range) => `${path}: ${range} is missing unnoticed`),
-    ...twice.map((range) => `${path}: ${range} is stored twice`),
+    ...(model.isShattered ? [] : twice.map((range) => `${path}: ${range} is stored twice`)),
   ])
-  if (flawed.length > 0 && !isShattered(model)) return flawed.join('\n')
-  const search = new Search(told)
-  if (search.covers(model.files, 0, 0)) return undefined
+  if (flawed.length > 0) return flawed.join('\n')
+  const search = new Search(model.files, told)
+  if (search.covers(0, 0)) return undefined
   return `${search.deepest}\n${showAll(model, told)}`
 }
 
@@ -53,29 +55,26 @@ function whyNotAnyOf(files: readonly ModelFile[], stream: StoredStream): string[
   return isOne ? [] : [`${stream.path} of ${stream.bytes.length} bytes is`, ...new Set(whys)]
 }
 
-/** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace. */
-export function isShattered({ damaged }: FileModel): boolean {
-  return damaged.index && damaged.segments
-}
-
 /** Tries every way to tell which stream is of which stretch. There are few streams, and their contents tell them apart. */
 class Search {
+  readonly #files: readonly ModelFile[]
   readonly #streams: readonly StoredStream[]
   readonly #used = new Set<StoredStream>()
   #depth = -1
   /** Where the way that came furthest ended. */
   deepest = ''
 
-  constructor(streams: readonly StoredStream[]) {
+  constructor(files: readonly ModelFile[], streams: readonly StoredStream[]) {
+    this.#files = files
     this.#streams = streams
   }
 
   /** Whether the files from this one on, this one's versions from `from` on, can be told by the streams that are left. */
-  covers(files: readonly ModelFile[], index: number, from: number): boolean {
-    const file = files[index]
+  covers(index: number, from: number): boolean {
+    const file = this.#files[index]
     if (!file) return this.#isAllUsed()
-    if (from === file.versions.length) return this.covers(files, index + 1, 0)
-    const goOn = (stretch: Stretch): boolean => this.covers(files, index, from + stretch.versions.length)
+    if (from === file.versions.length) return this.covers(index + 1, 0)
+    const goOn = (stretch: Stretch): boolean => this.covers(index, from + stretch.versions.length)
     return stretchesFrom(file, from).some((stretch) => this.#isTold(stretch, goOn))
   }
 
@@ -90,7 +89,7 @@ class Search {
       if (goOn(stretch)) return true
       this.#used.delete(stream)
     }
-    if (mayBeUntold(stretch, this.#streams)) return goOn(stretch)
+    if (mayBeUntold(stretch, this.#streams, this.#files)) return goOn(stretch)
     this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
     return false
   }
@@ -122,7 +121,9 @@ function stretchesFrom(file: ModelFile, from: number): Stretch[] {
     seen = Math.max(seen, version.seen)
     const versions = file.versions.slice(from, index + 1)
     const isLive = file.isListed && index === file.versions.length - 1
-    stretches.unshift({ file, versions, isLive, seen: isLive ? version.content.length : seen })
+    const next = file.versions[index + 1]
+    const grown = next?.came === 'patched' ? next : undefined
+    stretches.unshift({ file, versions, grown, isLive, seen: isLive ? version.content.length : seen })
   }
   return stretches
 }
@@ -138,11 +139,21 @@ function sharedBytes(a: Buffer, b: Buffer): number {
   return length
 }
 
-/** Without its index a queue tells a file by its content: a copy that began so may have taken its stream over. */
-function mayBeUntold({ file, versions, seen }: Stretch, streams: readonly StoredStream[]): boolean {
+/**
+ * Without its index a queue tells a file by its content: a copy that began so may have taken its stream over, and been written
+ * to since.
+ */
+function mayBeUntold(
+  { file, versions, seen }: Stretch,
+  streams: readonly StoredStream[],
+  files: readonly ModelFile[],
+): boolean {
+  if (seen === 0) return true
+  if (file.versions.every(({ came }) => came !== 'recalled')) return false
   const begin = versions.at(-1)?.content.subarray(0, seen) ?? Buffer.alloc(0)
-  const isRecalled = file.versions.some(({ came }) => came === 'recalled')
-  return seen === 0 || (isRecalled && streams.some(({ bytes }) => bytes.subarray(0, seen).equals(begin)))
+  const others = files.filter((other) => other !== file).flatMap((other) => other.versions)
+  const contents = [...streams.map(({ bytes }) => bytes), ...others.map(({ content }) => content)]
+  return contents.some((content) => content.subarray(0, seen).equals(begin))
 }
 
 function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
@@ -153,15 +164,22 @@ function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
   if (bytes.length < stretch.seen) return `it ends at ${bytes.length}, and ${stretch.seen} were read`
   const early = losses.find(({ from }) => from < stretch.seen)
   if (early) return `it says that bytes are lost that were read: ${showLoss(early)}`
-  const longest = Math.max(...stretch.versions.map(({ content }) => content.length))
+  const longest = Math.max(...allOf(stretch).map(({ content }) => content.length))
   const wild = losses.find(({ to }) => to !== null && to > longest)
   if (wild) return `it says that bytes are lost that never were: ${showLoss(wild)} of ${longest}`
   const at = bytes.findIndex((byte, place) => !isLost(place, losses) && !wasThere(byte, place, stretch))
   return at < 0 ? undefined : `at ${at} it has what was never there: ${excerpt(bytes, at)}`
 }
 
-function wasThere(byte: number, place: number, { versions }: Stretch): boolean {
-  return versions.some(({ content }) => content[place] === byte)
+function wasThere(byte: number, place: number, { versions, grown }: Stretch): boolean {
+  const isBehind = versions.every(({ content }) => place >= content.length)
+  return (
+    versions.some(({ content }) => content[place] === byte) || (isBehind && grown?.content[place] === byte)
+  )
+}
+
+function allOf({ versions, grown }: Stretch): readonly Version[] {
+  return grown ? [...versions, grown] : versions
 }
 
 function isLost(place: number, losses: readonly Loss[]): boolean {

@@ -72,8 +72,10 @@ export type Name =
 export class FileModel {
   readonly names = new Map<string, Name>()
   readonly files: ModelFile[] = []
-  /** Both the index and segments were damaged: a record may be gone without a trace in the chain. */
-  damaged = { index: false, segments: false }
+  /** Since the server last had everything. */
+  #damaged = { index: false, segments: false }
+  /** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace in the chain. */
+  isShattered = false
 
   create(name: string, content: Buffer): ModelFile {
     const file = new ModelFile(this.files.length, content)
@@ -132,7 +134,7 @@ export class FileModel {
       else if (file.isHeld) version.seen = Math.max(version.seen, file.listedLength)
       if (isStored) for (const one of file.versions) one.stored = one.seen
     }
-    if (isStored) this.damaged = { ...this.damaged, segments: false }
+    if (isStored) this.#damaged = { index: false, segments: false }
   }
 
   agentEnded(): void {
@@ -141,14 +143,19 @@ export class FileModel {
 
   /** What was queued and has no receipt may be gone, unless it is read again. */
   segmentsDamaged(): void {
-    this.damaged = { ...this.damaged, segments: true }
+    this.#noteDamage({ segments: true })
     for (const file of this.files) for (const version of file.versions) version.seen = version.stored
   }
 
   /** The agent may not know any more how far it was, and begin anew. */
   indexDamaged(): void {
-    this.damaged = { ...this.damaged, index: true }
+    this.#noteDamage({ index: true })
     for (const file of this.files) file.recall()
+  }
+
+  #noteDamage(what: { index: true } | { segments: true }): void {
+    this.#damaged = { ...this.#damaged, ...what }
+    this.isShattered ||= this.#damaged.index && this.#damaged.segments
   }
 }
 
