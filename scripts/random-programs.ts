@@ -30,7 +30,7 @@ function countOf(text: string): number {
 
 async function check(programs: number, seed: number): Promise<void> {
   console.log(`seed ${seed}: ${programs} programs`)
-  const verdict = await checkPrograms(programs, seed)
+  const verdict = await checkPrograms(programs, seed, console.error)
   if (!verdict.ok) {
     console.error(verdict.report)
     process.exitCode = 1

@@ -90,6 +90,7 @@ export class Intake {
       signal.addEventListener('abort', wake)
       this.#line({ arrival, signal, taken })
       if (!this.#isWriting) this.#writing = this.#writeWaiting()
+      else if (arrival.isReplacement) wake()
     })
   }
 

@@ -109,7 +109,7 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
   const resumePoints = await readResumePoints(index)
   const survey = await surveyIndex(index, stored, proven, segments.segments)
   for (const segment of survey.seen) segments.numberBehind(segment)
-  const own = ownKeys(options.device, signer)
+  const own = { ring: ownKeys(options.device, signer), signer }
   const findBytes = options.findBytes ?? bytesInFiles(world.files, resumePoints, { pathOf: () => undefined })
   const found = await takeUp(survey, { index, segments, own, resumePoints, findBytes })
   if (found.isForeign)

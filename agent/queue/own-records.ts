@@ -1,9 +1,12 @@
+import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { decodeManifest } from '../../protocol/manifest.ts'
-import { recordOpening, scanRecord } from '../../protocol/record.ts'
+import { recordOpening, scanRecord, type RecordFrame } from '../../protocol/record.ts'
+import type { RefusalCode } from '../../protocol/refusal.ts'
 import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
 import { envelopeText } from './envelope-text.ts'
 import type { IndexEntry, Place } from './index-entry.ts'
 import type { Lane } from './lane.ts'
+import { isAnothers } from './own-keys.ts'
 import type { Extent } from './segment-log.ts'
 
 export interface FoundRecord {
@@ -16,6 +19,12 @@ export interface SegmentBytes {
   readonly bytes: Uint8Array
   readonly segment: number
   readonly lane: Lane
+}
+
+/** What tells a device's own records. */
+export interface Own {
+  readonly ring: KeyRing
+  readonly signer: Signer
 }
 
 /** What stands in a segment and is not looked into further, and where in a chain it says it stands, as far as it can be read. */
@@ -31,7 +40,7 @@ export interface PassedBy {
  */
 export function* ownRecords(
   { bytes, segment, lane }: SegmentBytes,
-  own: KeyRing,
+  own: Own,
   isSettled: (place: Place) => boolean,
 ): Generator<FoundRecord | PassedBy> {
   for (let start = nextOpening(bytes, 0); start >= 0;) {
@@ -42,14 +51,18 @@ export function* ownRecords(
       start = nextOpening(bytes, start + 1)
       continue
     }
-    const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own)
+    const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own.ring)
     const extent = { segment, offset: start, length: scan.end - start }
     const place = manifest.value
     if (!checked) yield { is: 'settled', place }
     else if (checked.ok) yield { record: checked.value, entry: entryOf(checked.value, lane, extent) }
-    else yield { is: checked.refusal === 'KEY_UNKNOWN' ? 'foreign' : 'damaged', place }
+    else yield { is: isForeign(scan.frame, checked.refusal, own) ? 'foreign' : 'damaged', place }
     start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
   }
+}
+
+function isForeign(frame: RecordFrame, refusal: RefusalCode, { signer }: Own): boolean {
+  return refusal === 'KEY_UNKNOWN' && isAnothers(frame, signer)
 }
 
 function nextOpening(bytes: Uint8Array, from: number): number {

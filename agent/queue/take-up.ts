@@ -1,7 +1,6 @@
 import { continues, headAfter, type ChainHead } from '../../protocol/chain.ts'
 import type { ByteOffset, Epoch } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
-import type { KeyRing } from '../../protocol/verify.ts'
 import {
   encodeEntry,
   encodeHead,
@@ -15,7 +14,7 @@ import {
 } from './index-entry.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { lanes, type Lane } from './lane.ts'
-import { ownRecords, type FoundRecord } from './own-records.ts'
+import { ownRecords, type FoundRecord, type Own } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
@@ -43,7 +42,7 @@ export interface TakenUp {
 export interface TakeUpParts {
   readonly index: IndexStore
   readonly segments: SegmentLog
-  readonly own: KeyRing
+  readonly own: Own
   readonly resumePoints: ReadonlyMap<Manifest['stream'], ResumePoint>
   readonly findBytes: FindBytes
 }
@@ -135,7 +134,7 @@ class Search {
   }
 
   /** Stores what a segment has and the index has not, all or nothing. */
-  async take(segment: Parameters<typeof ownRecords>[0], own: KeyRing): Promise<void> {
+  async take(segment: Parameters<typeof ownRecords>[0], own: Own): Promise<void> {
     const writes: IndexWrite[] = []
     const isSettled = (place: Place): boolean => this.#isSettled(place, segment)
     for (const found of ownRecords(segment, own, isSettled)) {

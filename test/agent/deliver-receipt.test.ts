@@ -37,17 +37,32 @@ function receiptForBatch(batch: Uint8Array): Buffer {
 }
 
 describe('a receipt', () => {
-  test.each(['stored', 'duplicate', 'forked'] as const)(
-    'that says %s lets the record go',
-    async (outcome) => {
-      await using delivery = await Post.prepare()
-      post().reply(200, receiptFor(delivery.entries, { outcome }), receiptType)
-      delivery.start()
-      await delivery.world.told.told('forgotten')
-      expect(delivery.queue.ledger.records).toBe(0)
-      expect(delivery.world.told.named('recordForked')).toHaveLength(outcome === 'forked' ? 3 : 0)
-    },
-  )
+  test.each(['stored', 'duplicate'] as const)('that says %s lets the record go', async (outcome) => {
+    await using delivery = await Post.prepare()
+    post().reply(200, receiptFor(delivery.entries, { outcome }), receiptType)
+    delivery.start()
+    await delivery.world.told.told('forgotten')
+    expect(delivery.queue.ledger.records).toBe(0)
+  })
+
+  test('that says forked has what the records hold sealed anew, and delivered in a new chain', async () => {
+    await using delivery = await Post.prepare()
+    const { epoch } = delivery.queue.head
+    post().reply(200, receiptFor(delivery.entries, { outcome: 'forked' }), receiptType)
+    post()
+      .times(9)
+      .reply(200, (_, body) => receiptForBatch(bytesOf(body)), receiptType)
+    delivery.start()
+    const [why] = await delivery.world.told.told('deliveryFailed')
+    expect(why).toMatch(/another record at .*: sealed anew/)
+    expect(delivery.world.told.named('recordForked')).toHaveLength(3)
+    await delivery.world.clock.skip()
+    await delivery.world.told.told('deliveryRecovered')
+    expect(delivery.queue.ledger.records).toBe(0)
+    expect(delivery.queue.ledger.receiptedBytes(delivery.kit.label.stream)).toBe('one\ntwo\nthree\n'.length)
+    expect(delivery.queue.head).toMatchObject({ next: 3 })
+    expect(delivery.queue.head.epoch).toBeGreaterThan(epoch)
+  })
 
   test('for some of the records lets those go, and the others are sent again', async () => {
     await using delivery = await Post.prepare()

@@ -2,11 +2,9 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { evidenceAfter } from '../../agent/queue/evidence.ts'
-import { Queue } from '../../agent/queue/queue.ts'
+import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
-import { Fault } from '../../protocol/fault.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
-import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
 
@@ -191,46 +189,6 @@ test('a new chain is larger than any in the segments, when clock, epoch file and
   expect(queue.head.epoch).toBeGreaterThan(epoch)
   expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(true)
   expect(await kit.drain(queue)).toEqual(texts)
-})
-
-describe('the queue of another', () => {
-  const stranger = makeSigner()
-
-  test.each([
-    ['device', 'hexa-8', undefined],
-    ['key', 'hexa-7', stranger],
-  ])('%s is refused and left as it is', async (_, device, signer) => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open()
-      await fill(kit, queue)
-    }
-    const options = { device: device as never, stateDirectory: kit.state, maxBytes: 1 << 30 }
-    const opening = Queue.open(options, signer ?? kit.signer, fakeWorld(2))
-    const fault: unknown = await opening.catch((cause: unknown) => cause)
-    if (!(fault instanceof Fault)) throw new Error('a queue of another was opened', { cause: fault })
-    expect(fault.code).toBe('STATE_FOREIGN')
-    expect(fault.kind.exit).toBe(78)
-    expect(fault.message).toContain('device hexa-7')
-    await using queue = await kit.open(fakeWorld(2))
-    expect(queue.head.next).toBe(texts.length)
-    expect(await kit.drain(queue)).toEqual(texts)
-    expect(queue.aside).toEqual([])
-  })
-
-  test('is refused and left as it is although LevelDB was lost', async () => {
-    await using kit = await QueueKit.start()
-    {
-      await using queue = await kit.open()
-      await fill(kit, queue)
-    }
-    await rm(join(kit.state, 'queue'), { recursive: true })
-    const options = { device: 'hexa-7' as never, stateDirectory: kit.state, maxBytes: 1 << 30 }
-    const opening = Queue.open(options, stranger, fakeWorld(2)).then((queue) => queue[Symbol.asyncDispose]())
-    await expect(opening).rejects.toMatchObject({ code: 'STATE_FOREIGN' })
-    await using queue = await kit.open(fakeWorld(3))
-    expect(await kit.drain(queue)).toEqual(texts)
-  })
 })
 
 /** A world whose disk does not read the bytes before `end` of any segment. */

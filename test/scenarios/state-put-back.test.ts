@@ -1,0 +1,53 @@
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { Sortie } from '../kit/sortie.ts'
+
+/** What an auditor is told of places in the chain that were taken twice. */
+const codesOf = (findings: readonly string[]): ReadonlySet<unknown> =>
+  new Set(findings.map((finding) => (JSON.parse(finding) as { code?: unknown }).code))
+
+test('a state folder that is put back to how it was: the server gets every byte in its file, and verify names the forks', async () => {
+  await using sortie = await Sortie.start({ haste: 50 })
+  const backup = join(sortie.folder, 'backup')
+  await sortie.agent.start()
+  await sortie.append('a.log', 'one\n')
+  await sortie.land()
+  await sortie.agent.stop()
+  await cp(sortie.state, backup, { recursive: true })
+
+  await sortie.agent.start()
+  await sortie.append('a.log', 'two\n')
+  await sortie.append('b.log', 'first of b\n')
+  await sortie.land()
+  await sortie.agent.stop()
+  await rm(sortie.state, { recursive: true })
+  await cp(backup, sortie.state, { recursive: true })
+
+  sortie.linkDown()
+  await sortie.append('c.log', 'first of c\n')
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(
+    ({ files }) => files.length === 3 && files.every(({ queuedBytes }) => queuedBytes > 0),
+  )
+  sortie.linkUp()
+  await sortie.append('a.log', 'three\n')
+  await sortie.land()
+  await sortie.agent.stop()
+
+  const streams = await sortie.streams()
+  const contents = Map.groupBy(streams, ({ path }) => path)
+  for (const [name, bytes] of [
+    ['a.log', 'one\ntwo\nthree\n'],
+    ['c.log', 'first of c\n'],
+  ] as const) {
+    expect(contents.get(name)?.map((stream) => String(stream.bytes))).toEqual([bytes])
+  }
+  // Nothing was left here that told of its stream.
+  expect(contents.get('b.log')?.map((stream) => String(stream.bytes))).toEqual([
+    'first of b\n',
+    'first of b\n',
+  ])
+  expect(streams.flatMap(({ missing }) => missing)).toEqual([])
+  expect(codesOf(await sortie.verify())).toEqual(new Set(['FORK', 'CHAIN_BROKEN']))
+}, 30_000)
