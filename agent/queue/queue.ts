@@ -6,7 +6,7 @@ import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { Clock } from '../clock.ts'
 import type { Path, World } from '../world.ts'
-import { keys, noteKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { keys, noteKey, placeText, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
 import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
@@ -42,6 +42,8 @@ export class Queue implements AsyncDisposable {
   readonly #reader: RecordReader
   readonly #points: StreamPoints
   #areHolesMended: boolean
+  /** Where the chain ended when a record was last sealed anew. */
+  #sealedAnewTo: Place | undefined
 
   private constructor(opened: OpenedQueue, options: QueueOptions, signer: Signer, world: World) {
     this.changed = new Doorbell()
@@ -247,7 +249,10 @@ export class Queue implements AsyncDisposable {
    * another holds its place. Does not wait for room. The record stays where the signal fires, or its bytes are still looked for.
    */
   async sealAnew(entry: IndexEntry, signal: AbortSignal): Promise<void> {
-    const replace = (old: IndexEntry): Promise<void> => this.#outflow.forget([], [], [old], () => this.#end)
+    const replace = (old: IndexEntry): Promise<void> => {
+      this.#sealedAnewTo = this.#end
+      return this.#outflow.forget([], [], [old], () => this.#end)
+    }
     const setAside = (entries: readonly AsideEntry[]): Promise<void> => this.setAside(entries)
     await sealAnew(entry, { reader: this.#reader, intake: this.#intake, replace, setAside }, signal)
   }
@@ -271,9 +276,10 @@ export class Queue implements AsyncDisposable {
     return this.#opened.index.write([put(noteKey(name), text)])
   }
 
-  /** Whether any record before this place is still here, waiting or set aside. */
+  /** Whether any record before this place is still here, waiting or set aside; what took the place of such a one counts, too. */
   holdsBefore(end: Place): Promise<boolean> {
-    return this.#outflow.holdsBefore(end)
+    const anewTo = this.#sealedAnewTo
+    return this.#outflow.holdsBefore(anewTo && placeText(anewTo) > placeText(end) ? anewTo : end)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

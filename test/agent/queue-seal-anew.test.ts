@@ -59,6 +59,17 @@ describe('what a record holds is sealed anew', () => {
     expect(queue.resumePoints.get(stream)?.position).toBe(position)
   })
 
+  test('and whoever waited for the old record waits for the new one', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    await kit.append(queue, 'one\n')
+    const end = { epoch: queue.head.epoch, seq: queue.head.next }
+    for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
+    expect(await queue.holdsBefore(end)).toBe(true)
+    await queue.forget(await waiting(queue))
+    expect(await queue.holdsBefore(end)).toBe(false)
+  })
+
   test.each<[string, (kit: QueueKit) => Arrival]>([
     [
       'a loss',
