@@ -38,13 +38,15 @@ export class ResumeMoves {
   }
 
   /**
-   * Over a record of a stream whose resume point is lost. From the start of the file, because nobody knows which of the
-   * records before it had their receipts: what is read twice lands in its own place. So large the file was, at least. Every record that is found is evidence,
-   * wherever it stands: the file that has this path now may be another one.
+   * Over a record that the index knew nothing of. Where its stream's resume point is lost, that is made anew: from the start of
+   * the file, because nobody knows which of the records before it had their receipts: what is read twice lands in its own place.
+   * So large the file was, at least. Every record that is found is evidence, wherever it stands: the file that has this path now
+   * may be another one.
    */
   restore(manifest: Manifest, extent: Extent): void {
     const { stream, path } = manifest
-    if (this.#points.has(stream) || manifest.kind === 'close') return
+    if (this.#points.has(stream)) return this.moveOver(manifest, extent)
+    if (manifest.kind === 'close') return
     const point = { stream, path, identity: unknownIdentity, position: 0 as ByteOffset, evidence: [] }
     const before = this.#moves.get(stream) ?? { point, first: undefined, last: undefined }
     const { point: reached, ...after } = moved(before, manifest, extent)

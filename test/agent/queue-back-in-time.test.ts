@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
-import { QueueKit } from '../kit/queue-kit.ts'
+import { QueueKit, withheld } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
 
 /** Of which a segment takes about four. */
@@ -64,4 +64,27 @@ test('a LevelDB of before a record that is damaged in its segment takes its plac
   await using queue = await kit.open(fakeWorld(2))
   expect(queue.head.epoch).toBeGreaterThan(epoch)
   expect(await kit.drain(queue)).toEqual(['one\n'])
+})
+
+test('a record that no index knows of is not read again, although the one before it is damaged', async () => {
+  await using kit = await QueueKit.start()
+  const index = join(kit.state, 'queue')
+  const old = await kit.folder('old')
+  {
+    await using queue = await kit.open()
+    const { resume } = await kit.arrival('')
+    await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
+    await kit.append(queue, 'one\n')
+    await cp(index, old, { recursive: true })
+    await kit.append(queue, 'two\n')
+  }
+  await rm(index, { recursive: true })
+  await cp(old, index, { recursive: true })
+  const [segment = ''] = await kit.segments()
+  const bytes = await readFile(segment)
+  bytes.write('#', bytes.indexOf('autopilot'))
+  await writeFile(segment, bytes)
+  await using queue = await kit.open(fakeWorld(2))
+  expect(queue.resumePoints.get(kit.label.stream)?.position).toBe('one\ntwo\n'.length)
+  expect(await kit.drain(queue)).toEqual([withheld, 'two\n'])
 })
