@@ -6,6 +6,7 @@ import { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import { Fault } from '../../protocol/fault.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
+import { changedFile } from '../kit/changed-file.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
@@ -236,16 +237,13 @@ describe('the queue of another', () => {
 /** A world whose disk does not read the bytes before `end` of any segment. */
 function badSector(sector: { end: number }): World {
   const world = fakeWorld()
-  const damage = (file: OpenFile): OpenFile => ({
-    facts: () => file.facts(),
-    write: (pieces, position) => file.write(pieces, position),
-    sync: () => file.sync(),
-    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-    read: async (into, position) => {
-      if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
-      return file.read(into, position)
-    },
-  })
+  const damage = (file: OpenFile): OpenFile =>
+    changedFile(file, {
+      read: async (into, position) => {
+        if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+        return file.read(into, position)
+      },
+    })
   const create: World['files']['create'] = async (path) => damage(await world.files.create(path))
   const openToRead: World['files']['openToRead'] = async (path) => damage(await world.files.openToRead(path))
   return { ...world, files: { ...world.files, create, openToRead } }
