@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { publicKey } from '../kit/config-text.ts'
 import { fakeAgent, telling } from '../kit/fake-agent.ts'
 import { FakeTerminal, run } from '../kit/fake-terminal.ts'
 import { statusReport } from '../kit/status-report.ts'
@@ -11,8 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('the control socket', () => {
   const config = join(folder, 'agent.yaml')
-  const key = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
-  const server = `server: { url: 'https://logs.example.org', publicKey: ${key} }`
+  const server = `server: { url: 'https://logs.example.org', publicKey: ${publicKey} }`
   const write = (control: string): void =>
     writeFileSync(
       config,
