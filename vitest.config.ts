@@ -33,7 +33,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: alone,
           globalSetup: 'test/kit/build-programs.ts',
-          // A process of its own for each of 120 files would be a quarter of the CPU of a run.
+          // A process of its own for each file would be a quarter of the CPU of a run.
           isolate: false,
         },
       },
