@@ -10,17 +10,10 @@ import { changedFile } from '../kit/changed-file.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
+import { fill, texts } from '../kit/ten-records.ts'
 
-const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 const all = texts.join('')
 const lengthOf = (some: readonly string[]): number => some.join('').length
-
-/** A queue with these records, whose stream has its resume point from the start, as capture sees to. */
-async function fill(kit: QueueKit, queue: Queue): Promise<void> {
-  const { resume } = await kit.arrival('')
-  await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
-  for (const text of texts) await kit.append(queue, text)
-}
 
 /** Flips a bit in LevelDB's log, in the key of the record: that write is lost, and every one after it. */
 async function loseFromRecord(kit: QueueKit, record: number): Promise<void> {
