@@ -1,7 +1,7 @@
 import { exits, Fault, type FaultKind } from '../protocol/fault.ts'
 
 /** Every expected failure of the server's commands: its exit status, and what a person can do now. */
-export const faultKinds = {
+const faultKinds = {
   USAGE_WRONG: { exit: exits.usage, hint: 'see "logbox-server --help"' },
   SETTING_INVALID: { exit: exits.config, hint: 'correct the environment variable' },
   DEVICE_NAME_INVALID: { exit: exits.usage, hint: 'a name is 1 to 64 of a-z 0-9 . _ -, and not "." or ".."' },

@@ -121,7 +121,7 @@ function isOutOfHandles(cause: unknown): boolean {
 }
 
 /** Between finding a file and opening it, it may be renamed or deleted. */
-export function unlessGone(cause: unknown): undefined {
+function unlessGone(cause: unknown): undefined {
   if (!isGone(cause)) throw cause
 }
 
