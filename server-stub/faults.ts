@@ -29,6 +29,7 @@ const faultKinds = {
 
 export type FaultCode = keyof typeof faultKinds
 
+/** A fault of the table: `message` says what and where, the table what now. */
 export function serverFault(code: FaultCode, message: string, options?: ErrorOptions): Fault {
   return new Fault(code, faultKinds[code], message, options)
 }

@@ -125,6 +125,7 @@ function unlessGone(cause: unknown): undefined {
   if (!isGone(cause)) throw cause
 }
 
+/** Whether an error says that nothing is at this path (any more). */
 export function isGone(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
 }
