@@ -87,7 +87,7 @@ describe('a variable or a flag', () => {
     expect(proxyOf({ NO_PROXY: 'localhost', HTTPS_PROXY: '' })).toEqual({})
     for (const proxy of ['10.0.0.1:3128', 'socks5://10.0.0.1:3128', 'http://[']) {
       expect(problemsOf(valid, { env: { ...usable, https_proxy: proxy } })).toEqual([
-        expect.stringMatching(/^https_proxy: expected http:\/\/HOST:PORT, found /),
+        expect.stringMatching(/^https_proxy: expected http:\/\/HOST:PORT or https:\/\/HOST:PORT, found /),
       ])
     }
     const secret = problemsOf(valid, { env: { HTTPS_PROXY: 'socks5://who:secret@10.0.0.1' } })
