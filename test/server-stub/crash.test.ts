@@ -31,11 +31,11 @@ test.for(['stored', 'committed', 'receiptSent'])(
     const label = labelOf('/log')
     const content = 'some of a log\n'.repeat(50)
     const records = [await drone.data(label, 0, content), await drone.data(label, content.length, content)]
-    await using started = await start(file('crash-at.ts'), folder.path, fact)
-    const { child, line } = started
-    const died = once(child, 'exit')
+    await using started = await start(file('../kit/dying-server.ts'), folder.path, fact, '1')
+    const { listening } = JSON.parse(started.line) as { listening: string }
+    const died = once(started.child, 'exit')
 
-    await post(line, batchOf(...records)).catch(() => undefined)
+    await post(listening, batchOf(...records)).catch(() => undefined)
     expect((await died)[1]).toBe('SIGKILL')
 
     await using server = await TestServer.start(folder.path)
