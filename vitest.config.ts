@@ -7,7 +7,8 @@ const alone = [
   'test/agent/deliver-receipt.test.ts',
   'test/protocol/body.test.ts',
   'test/protocol/cbor.test.ts',
-  'test/protocol/record.test.ts',
+  'test/protocol/hostile-bytes.test.ts',
+  'test/protocol/read-records.test.ts',
   'test/scenarios/bad-server.test.ts',
   'test/scenarios/days-without-a-link.test.ts',
   'test/scenarios/network-loss-example.test.ts',
@@ -32,7 +33,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: alone,
           globalSetup: 'test/kit/build-programs.ts',
-          // A process of its own for each of 120 files would be a quarter of the CPU of a run.
+          // A process of its own for each file would be a quarter of the CPU of a run.
           isolate: false,
         },
       },

@@ -19,6 +19,7 @@ export function agree(one: Ed25519, other: Ed25519): boolean {
   return equalBytes(first, second) && one.verify(message, second) && other.verify(message, first)
 }
 
+/** The Ed25519 of tweetnacl, under the key of this seed of 32 bytes. */
 export function naclEd25519(seed: Uint8Array): Ed25519 {
   const { publicKey, secretKey } = nacl.sign.keyPair.fromSeed(seed)
   return {

@@ -29,6 +29,7 @@ const maxFileBytes = 256 * 1024
 const maxAliasCount = 100
 const maxProblems = 20
 
+/** Throws a Fault for a file that cannot be read, and whatever `parseConfigFile` does. */
 export function readConfigFile(path: string): ConfigFile {
   return parseConfigFile(path, readBytes(path))
 }

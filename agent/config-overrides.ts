@@ -20,6 +20,7 @@ export interface Override {
 /** By the dotted path of its setting. */
 export type OverrideMap = ReadonlyMap<string, Override>
 
+/** What was set. Throws CONFIG_INVALID for a variable that is none of ours, but is called so. */
 export function readOverrides({ env, flags }: Overrides): OverrideMap {
   refuseUnknownVariables(env)
   const overrides = new Map<string, Override>()

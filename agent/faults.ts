@@ -25,7 +25,6 @@ const kinds = {
   },
 
   STATE_HELD: { exit: exits.tryAgain, hint: 'stop the other agent first' },
-  STATE_UNUSABLE: { exit: exits.disk, hint: 'check that this user may write to it and the disk has room' },
   STATE_FOREIGN: {
     exit: exits.config,
     hint: 'use the device name and key it was made with, or another state folder',

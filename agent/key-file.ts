@@ -27,10 +27,12 @@ export function loadSigner(path: string): Signer {
   return { publicKey, sign: (message) => native.sign(message) }
 }
 
+/** The private key at `path`. Throws a KEY_… fault where it is missing, exposed, or no Ed25519 key. */
 export function readKey(path: string): KeyObject {
   return parseKey(path, readPrivateFile(path))
 }
 
+/** PKCS#8 (RFC 8410) as PEM, as a key file has it. */
 export function pemOf(key: KeyObject): string {
   return key.export({ format: 'pem', type: 'pkcs8' }).toString()
 }
@@ -42,6 +44,7 @@ export interface Ed25519 {
   verify(message: Uint8Array, signature: Uint8Array): boolean
 }
 
+/** The Ed25519 of node:crypto. */
 export function nativeEd25519(key: KeyObject): Ed25519 {
   const publicHalf = createPublicKey(key)
   const spki = publicHalf.export({ format: 'der', type: 'spki' })

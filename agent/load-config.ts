@@ -225,7 +225,8 @@ function toProxy(proxy: string | undefined, server: URL, env: Environment): Prox
   const found = firstSet(env, server.protocol === 'https:' ? 'https_proxy' : 'http_proxy')
   if (!found) return {}
   const [name, value] = found
-  if (!isProxy(value)) throw invalid([`${name}: expected http://HOST:PORT, found ${showFound(value)}`])
+  if (!isProxy(value))
+    throw invalid([`${name}: expected http://HOST:PORT or https://HOST:PORT, found ${showFound(value)}`])
   return Object.fromEntries([found, firstSet(env, 'no_proxy')].filter((entry) => entry !== undefined))
 }
 

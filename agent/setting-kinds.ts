@@ -24,10 +24,12 @@ export function setting<T>(options: SettingOptions, accepts: (value: unknown) =>
   return Type.Refine(Type.Unsafe<T>({ ...options }), accepts, () => options.expected)
 }
 
+/** A text for which `accepts` is true. */
 export function text(options: SettingOptions, accepts: (value: string) => boolean) {
   return setting<string>(options, (value) => typeof value === 'string' && accepts(value))
 }
 
+/** A list of such texts, of at least so many. */
 export function texts(options: SettingOptions, accepts: (value: string) => boolean, least = 0) {
   const isText = (value: unknown): boolean => typeof value === 'string' && accepts(value)
   return setting<string[]>(
@@ -36,15 +38,18 @@ export function texts(options: SettingOptions, accepts: (value: string) => boole
   )
 }
 
+/** One of a few words; the first is the default. */
 export function oneOf<const T extends string>(words: readonly T[], description: string) {
   const options = { description, expected: words.join(' or '), default: words[0] }
   return setting<T>(options, (value) => words.some((word) => word === value))
 }
 
+/** A path that must be given; a relative one starts at the folder of the file. */
 export function filePath(description: string) {
   return text(pathOptions(description), isPath)
 }
 
+/** A path that may be left out, and then there is none. */
 export function optionalPath(description: string) {
   return Type.Optional(text({ ...pathOptions(description), isOptional: true }, isPath))
 }
@@ -62,6 +67,7 @@ export interface Range {
   readonly default: string
 }
 
+/** Bytes, as a text with a unit or as a plain number. */
 export function size(description: string, range: Range) {
   return setting<string | number>(...sizeWithin(description, range))
 }
@@ -115,6 +121,7 @@ export function count(description: string, range: Readonly<Record<'from' | 'to' 
   })
 }
 
+/** A whole number from 0, or digits of one; undefined for anything else. */
 export function countOf(value: unknown): number | undefined {
   if (typeof value === 'string' && !/^\d{1,15}$/.test(value)) return undefined
   const number = typeof value === 'string' || typeof value === 'number' ? Number(value) : NaN

@@ -98,6 +98,7 @@ export interface World {
   openIndex(directory: string): Promise<Index>
 }
 
+/** The world as it is: this process, its disk and its clocks. Facts go to stderr. */
 export function realWorld(): World {
   const clock = realClock()
   return {

@@ -32,6 +32,7 @@ function shortestFrom(width: number): number {
   return width === 1 ? 24 : 256 ** (width / 2)
 }
 
+/** The shortest head of an item; `value` is at most 2^32 - 1. */
 export function encodeHead(majorType: number, value: number): Uint8Array {
   const type = majorType << 5
   if (value < 24) return Uint8Array.of(type | value)

@@ -11,6 +11,7 @@ export interface ChainHead {
   readonly last: Digest
 }
 
+/** The head of a chain that has no record yet. */
 export function newChain(device: DeviceId, epoch: Epoch): ChainHead {
   return { device, epoch, next: 0 as Sequence, last: noDigest }
 }

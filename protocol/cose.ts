@@ -42,6 +42,7 @@ export function signEnvelope(payload: Uint8Array, type: PayloadType, signer: Sig
   return encodeEnvelope({ protectedHeader, payload, signature })
 }
 
+/** The one encoding of a COSE_Sign1 (RFC 9052, section 4.2) that this format has: tagged, with an empty unprotected header. */
 export function encodeEnvelope({ protectedHeader, payload, signature }: Envelope): Uint8Array {
   return Buffer.concat([
     opening,

@@ -34,7 +34,7 @@ const smallOrderYs = [
 /** SubjectPublicKeyInfo of an Ed25519 key up to its 32 bytes (RFC 8410, section 4). */
 const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex')
 
-export function keyIdOf(publicKey: Uint8Array): KeyId {
+function keyIdOf(publicKey: Uint8Array): KeyId {
   return sha256(publicKey).subarray(0, keyIdBytes) as KeyId
 }
 

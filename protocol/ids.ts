@@ -22,6 +22,7 @@ export const streamIdBytes = 16
 export const digestBytes = 32
 export const keyIdBytes = 8
 
+/** undefined where the text is no name of a drone. */
 export function parseDeviceId(text: string): DeviceId | undefined {
   // "." and ".." fit the alphabet, but name folders.
   return /^[a-z0-9._-]{1,64}$/.test(text) && !/^\.\.?$/.test(text) ? (text as DeviceId) : undefined
@@ -33,6 +34,7 @@ export function parseBase64url(text: string, length: number): Uint8Array | undef
   return bytes.length === length && bytes.toString('base64url') === text ? bytes : undefined
 }
 
+/** Without padding (RFC 4648, section 5). */
 export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url')
 }
@@ -41,10 +43,12 @@ export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }
 
+/** undefined where the text is not 22 characters of base64url in their canonical spelling. */
 export function parseStreamId(text: string): StreamId | undefined {
   return parseBase64url(text, streamIdBytes) ? (text as StreamId) : undefined
 }
 
+/** undefined where these are not 16 bytes. */
 export function streamIdFrom(bytes: Uint8Array): StreamId | undefined {
   return bytes.length === streamIdBytes ? (base64url(bytes) as StreamId) : undefined
 }
@@ -53,6 +57,7 @@ export function streamIdToBytes(stream: StreamId): Uint8Array {
   return Buffer.from(stream, 'base64url')
 }
 
+/** Whether it is a whole number from 0 that a double holds exactly; -0, which CBOR writes otherwise, is none. */
 export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)
 }
@@ -69,6 +74,7 @@ export function parseByteOffset(value: unknown): ByteOffset | undefined {
   return isCount(value) ? (value as ByteOffset) : undefined
 }
 
+/** undefined where it is not 32 bytes. */
 export function parseDigest(value: unknown): Digest | undefined {
   return value instanceof Uint8Array && value.length === digestBytes ? (value as Digest) : undefined
 }

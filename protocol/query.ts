@@ -60,6 +60,7 @@ export interface SignedQuery {
   readonly digest: Digest
 }
 
+/** The query, signed with its device's key, and the digest by which the answer names it. */
 export function signQuery(query: Query, signer: Signer): SignedQuery {
   const payload = encodeCbor(
     new Map<number, CborValue>([

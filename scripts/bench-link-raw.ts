@@ -1,8 +1,8 @@
 /** The link's own limit: one raw TCP stream through it, as fast as it goes, for as long as one likes. */
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLossyLink, type LinkOptions, type LossyLink } from '../test/kit/lossy-link.ts'
+import { SilentServer } from '../test/kit/silent-server.ts'
 
 const piece = Buffer.alloc(64 * 1024)
 /** After a cut it is there again at once: the limit is what the link can carry while it is up. */
@@ -18,19 +18,7 @@ export class RawStream implements AsyncDisposable {
 
   static async open(options: Omit<LinkOptions, 'port'>): Promise<RawStream> {
     await using disposal = new AsyncDisposableStack()
-    const taken = new Set<Socket>()
-    const server = createServer((socket) => {
-      taken.add(socket)
-      socket.on('error', () => undefined)
-      socket.resume()
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    disposal.defer(() => {
-      for (const socket of taken) socket.destroy()
-      server.close()
-    })
-    const { port } = server.address() as AddressInfo
+    const { port } = disposal.use(await SilentServer.start())
     const link = disposal.use(await openLossyLink({ ...options, port }))
     return new RawStream(link, disposal.move())
   }

@@ -23,7 +23,7 @@ const modules = [
 ]
 
 /** Lines as a companion computer writes them: a few shapes, many numbers. */
-export function* logLines(chance: () => number, startMs = Date.UTC(2026, 4, 17, 8, 30)): Generator<string> {
+function* logLines(chance: () => number, startMs = Date.UTC(2026, 4, 17, 8, 30)): Generator<string> {
   let nowMs = startMs
   let [latitude, longitude, altitude, voltage] = [47.397742, 8.545594, 488.2, 25.1]
   for (;;) {

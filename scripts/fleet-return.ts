@@ -112,8 +112,13 @@ function print(name: string, fleet: Fleet, seed: number): void {
 
 function main(): void {
   const { values } = parseArgs({
-    options: { agents: { type: 'string', default: '10000' }, seed: { type: 'string', default: '1' } },
+    options: {
+      agents: { type: 'string', default: '10000' },
+      seed: { type: 'string', default: '1' },
+      help: { type: 'boolean', short: 'h' },
+    },
   })
+  if (values.help) return console.log('node scripts/fleet-return.ts [--agents N] [--seed N]')
   const [agents, seed] = [Number(values.agents), Number(values.seed)]
   console.log(`${agents} agents, an outage of an hour, requests in the 10 minutes after it:`)
   const fast = { recordMs: 11 }

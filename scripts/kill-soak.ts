@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util'
 import { Flight } from '../test/kit/flight.ts'
 import { killAtRandom } from '../test/kit/kill-rounds.ts'
-import { chooseSeed, withSeed } from '../test/kit/seeded.ts'
+import { withSeed } from '../test/kit/seeded.ts'
+import { soakOptions } from './soak-options.ts'
 
 const help = `node scripts/kill-soak.ts [KILLS] [--seed SEED]
 
@@ -12,19 +12,8 @@ every 20 kills all of them must be on the server byte for byte, once, and verify
 
 const killsBetweenProofs = 20
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-})
-if (values.help) console.log(help)
-else
-  await soak(countOf(positionals[0] ?? '20'), values.seed === undefined ? chooseSeed() : countOf(values.seed))
-
-function countOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text)
-  console.error(`kill-soak: "${text}" is no number\n\n${help}`)
-  return process.exit(64)
-}
+const options = soakOptions('kill-soak', help, 20)
+if (options) await soak(options.count, options.seed)
 
 async function soak(kills: number, seed: number): Promise<void> {
   console.log(`seed ${seed}: ${kills} kills of the agent and ${kills} of the server`)

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Flight } from '../test/kit/flight.ts'
 import { hasLogrotate, rotationModes } from '../test/kit/rotation.ts'
 import { addUp } from '../test/kit/rotation-account.ts'
 import { flyRotations, rotationSettings, type Rotated } from '../test/kit/rotation-rounds.ts'
-import { chooseSeed, withSeed, type Seeded } from '../test/kit/seeded.ts'
+import { withSeed, type Seeded } from '../test/kit/seeded.ts'
+import { soakOptions } from './soak-options.ts'
 
 const help = `node scripts/logrotate-soak.ts [SECONDS] [--seed SEED]
 
@@ -23,20 +23,9 @@ const shortestRoundMs = 1200
 /** Landing and looking for each line takes about as long again as this part. */
 const partForProof = 0.25
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-})
-if (values.help) console.log(help)
-else if (hasLogrotate)
-  await soak(countOf(positionals[0] ?? '45'), values.seed === undefined ? chooseSeed() : countOf(values.seed))
-else console.log('skipped: logrotate is not installed')
-
-function countOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text)
-  console.error(`logrotate-soak: "${text}" is no number\n\n${help}`)
-  return process.exit(64)
-}
+const options = soakOptions('logrotate-soak', help, 45)
+if (options && hasLogrotate) await soak(options.count, options.seed)
+else if (options) console.log('skipped: logrotate is not installed')
 
 async function soak(seconds: number, seed: number): Promise<void> {
   console.log(`seed ${seed}: about ${seconds} s`)

@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { flyThroughCuts, noCounts } from '../test/kit/power-cut-seeds.ts'
-import { chooseSeed } from '../test/kit/seeded.ts'
+import { soakOptions } from './soak-options.ts'
 
 const help = `node scripts/power-cuts.ts [FLIGHTS] [--seed SEED]
 
@@ -11,19 +10,8 @@ which is printed when it fails; to fly that one again:
 
   node scripts/power-cuts.ts 1 --seed 1234`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-})
-if (values.help) console.log(help)
-else
-  await fly(countOf(positionals[0] ?? '500'), values.seed === undefined ? chooseSeed() : countOf(values.seed))
-
-function countOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text)
-  console.error(`power-cuts: "${text}" is no number\n\n${help}`)
-  return process.exit(64)
-}
+const options = soakOptions('power-cuts', help, 500)
+if (options) await fly(options.count, options.seed)
 
 async function fly(flights: number, first: number): Promise<void> {
   const counts = noCounts()

@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { checkPrograms } from '../test/kit/program-check.ts'
-import { chooseSeed } from '../test/kit/seeded.ts'
+import { soakOptions } from './soak-options.ts'
 
 const help = `node scripts/random-programs.ts [PROGRAMS] [--seed SEED]
 
@@ -11,22 +10,8 @@ its seed.
 
   node scripts/random-programs.ts 10000`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-})
-if (values.help) console.log(help)
-else
-  await check(
-    countOf(positionals[0] ?? '300'),
-    values.seed === undefined ? chooseSeed() : countOf(values.seed),
-  )
-
-function countOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text)
-  console.error(`random-programs: "${text}" is no number\n\n${help}`)
-  return process.exit(64)
-}
+const options = soakOptions('random-programs', help, 300)
+if (options) await check(options.count, options.seed)
 
 async function check(programs: number, seed: number): Promise<void> {
   console.log(`seed ${seed}: ${programs} programs`)

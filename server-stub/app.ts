@@ -43,11 +43,7 @@ function queryLimits(limits: ServerLimits): RunningLimits {
 }
 
 /** The HTTP side as a value: it listens when it is told to. */
-export function buildApp(
-  parts: Parts,
-  { settler, running, asking }: Work,
-  limits: ServerLimits,
-): FastifyInstance {
+function buildApp(parts: Parts, { settler, running, asking }: Work, limits: ServerLimits): FastifyInstance {
   const app = fastify({
     logger: false,
     connectionTimeout: limits.idleMs,

@@ -1,7 +1,7 @@
 import { exits, Fault, type FaultKind } from '../protocol/fault.ts'
 
 /** Every expected failure of the server's commands: its exit status, and what a person can do now. */
-export const faultKinds = {
+const faultKinds = {
   USAGE_WRONG: { exit: exits.usage, hint: 'see "logbox-server --help"' },
   SETTING_INVALID: { exit: exits.config, hint: 'correct the environment variable' },
   DEVICE_NAME_INVALID: { exit: exits.usage, hint: 'a name is 1 to 64 of a-z 0-9 . _ -, and not "." or ".."' },
@@ -29,6 +29,7 @@ export const faultKinds = {
 
 export type FaultCode = keyof typeof faultKinds
 
+/** A fault of the table: `message` says what and where, the table what now. */
 export function serverFault(code: FaultCode, message: string, options?: ErrorOptions): Fault {
   return new Fault(code, faultKinds[code], message, options)
 }

@@ -33,6 +33,7 @@ export interface Metrics {
 
 const durationBucketsSeconds = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600]
 
+/** Counters of their own for each caller, and the devices as the catalog has them when it is asked. */
 export function openMetrics(catalog: Catalog): Metrics {
   const registry = new Registry()
   const meters = makeMeters(registry)

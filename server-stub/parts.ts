@@ -68,6 +68,7 @@ export interface StoreParts {
   readonly catalog: Catalog
 }
 
+/** Throws STORE_MISSING where no server ever ran: looking makes nothing. */
 export async function openStore(data: string): Promise<StoreParts & AsyncDisposable> {
   if (!(await isStore(data))) throw serverFault('STORE_MISSING', `no store at ${data}`)
   const catalog = SqliteCatalog.open(catalogFile(data), realClock)
@@ -82,6 +83,7 @@ export async function makeStore(data: string): Promise<StoreParts & AsyncDisposa
   return openStore(data)
 }
 
+/** The key of the receipts. Throws STORE_MISSING where there is none. */
 export async function openSigner(data: string): Promise<Signer> {
   const signer = await readReceiptKey(data)
   if (!signer) throw serverFault('STORE_MISSING', `no receipt key at ${data}`)

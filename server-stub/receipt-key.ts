@@ -9,7 +9,7 @@ import { writeFileDurably } from './store/durable.ts'
 const ownerOnly = 0o600
 const othersMask = 0o077
 
-export const receiptKeyFile = (data: string): string => join(data, 'receipt.key')
+const receiptKeyFile = (data: string): string => join(data, 'receipt.key')
 
 /**
  * The server's receipt key. It is made where there never was one: drones pin its public half, so that another key than

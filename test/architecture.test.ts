@@ -115,20 +115,18 @@ function reachableFrom(start: string, edges: ReadonlyMap<string, readonly string
   return seen
 }
 
-/** What is loaded with these files, as they are written: of a type nothing is. */
-function loadedWith(starts: readonly string[], given: Sources): Set<string> {
+/** What is loaded with each of these files, as they are written: of a type nothing is. */
+function loadedWith(starts: readonly string[], given: Sources): Set<string>[] {
   const typeOnly = /\bimport type\b[^;]*?\bfrom\s*'[^']+'/g
   const withoutTypes = [...given].map(
     ([path, source]) => [path, importsOf(path, source.replaceAll(typeOnly, ''))] as const,
   )
   const edges = new Map(withoutTypes)
-  return new Set(starts.flatMap((start) => [...reachableFrom(start, edges)]))
+  return starts.map((start) => reachableFrom(start, edges))
 }
 
 function longFiles(given: Sources, maxLines: number): string[] {
-  return [...given]
-    .filter(([path, source]) => shipped.includes(folderOf(path)) && source.split('\n').length - 1 > maxLines)
-    .map(([path]) => path)
+  return [...given].filter(([, source]) => source.split('\n').length - 1 > maxLines).map(([path]) => path)
 }
 
 function missingImports(given: Sources): string[] {
@@ -170,18 +168,23 @@ describe('the tree', () => {
 
   test('the agent that runs loads nothing of what reads command lines and configurations', () => {
     const loaded = loadedWith(['agent/daemon.ts', 'agent/world.ts', 'agent/hand-over.ts'], sources)
-    expect([...loaded].filter((name) => /^(yargs|yaml|typebox|tweetnacl)\b/.test(name))).toEqual([])
-    expect(loaded).toContain('got')
+    expect(
+      loaded.flatMap((names) => [...names]).filter((name) => /^(yargs|yaml|typebox|tweetnacl)\b/.test(name)),
+    ).toEqual([])
+    expect(loaded[0]).toContain('got')
   })
 
-  test('lets no test load nock beside others in one process', () => {
-    const alone = readFileSync(new URL('vitest.config.ts', root), 'utf8')
+  test('the tests that load nock or measure memory run alone, and no others', () => {
+    const config = readFileSync(new URL('vitest.config.ts', root), 'utf8')
+    const alone = [...config.matchAll(/'(test\/[^*']+)\.test\.ts'/g)].map((match) => `${match[1]}.test.ts`)
     const tests = [...sources.keys()].filter((path) => path.endsWith('.test.ts'))
-    const nocking = tests.filter((path) => loadedWith([path], sources).has('nock'))
-    expect(nocking.filter((path) => !alone.includes(`'${path}'`))).toEqual([])
+    const loaded = loadedWith(tests, sources)
+    const measures = (path: string): boolean => /\bmemoryUsage\b/.test(codeOf(sources.get(path) ?? ''))
+    const needy = tests.filter((path, index) => loaded[index]?.has('nock') === true || measures(path))
+    expect(alone.toSorted()).toEqual(needy.toSorted())
   })
 
-  test('no file that ships is longer than 300 lines', () => {
+  test('no file is longer than 300 lines, of the tests and scripts neither', () => {
     expect(longFiles(sources, 300)).toEqual([])
   })
 
@@ -258,7 +261,7 @@ describe('each rule sees what breaks it', () => {
       ['agent/b.ts', "import { type Y } from 'yaml'"],
       ['agent/c.ts', "import 'typebox'"],
     ])
-    expect([...loadedWith(['agent/a.ts'], given)]).toEqual(['agent/b.ts', 'yaml'])
+    expect(loadedWith(['agent/a.ts'], given)).toEqual([new Set(['agent/b.ts', 'yaml'])])
   })
 
   test('a re-export, a nameless file, a missing one, a cycle and a long file', () => {

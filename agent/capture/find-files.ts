@@ -182,6 +182,7 @@ function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((one, index) => one === b[index])
 }
 
+/** The path of a name in a folder, in bytes: neither need be UTF-8. */
 export function pathIn(directory: Uint8Array, name: Uint8Array): Uint8Array {
   return Buffer.concat([directory, Buffer.from(directory.at(-1) === 0x2f ? '' : sep), name])
 }
@@ -191,6 +192,7 @@ export function pathKey(path: Uint8Array): string {
   return Buffer.from(path).toString('latin1')
 }
 
+/** The path of which `pathKey` made this key. */
 export function pathOfKey(key: string): Uint8Array {
   return Buffer.from(key, 'latin1')
 }

@@ -8,6 +8,7 @@ export function identityOf({ device, inode, birthNs }: FileFacts): FileIdentity 
   return { device: String(device), inode: String(inode), birthNs: String(birthNs) }
 }
 
+/** As the key of a map. */
 export function identityKey({ device, inode, birthNs }: FileIdentity): string {
   return `${device}:${inode}:${birthNs}`
 }

@@ -121,10 +121,11 @@ function isOutOfHandles(cause: unknown): boolean {
 }
 
 /** Between finding a file and opening it, it may be renamed or deleted. */
-export function unlessGone(cause: unknown): undefined {
+function unlessGone(cause: unknown): undefined {
   if (!isGone(cause)) throw cause
 }
 
+/** Whether an error says that nothing is at this path (any more). */
 export function isGone(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
 }

@@ -16,6 +16,7 @@ const windowMs = 8000
 const leastWindowMs = 1000
 const barWidth = 24
 
+/** The progress once this report came, at a time that never goes back. */
 export function observe(progress: Progress | undefined, report: FlushReport, atMs: number): Progress {
   const bytes = report.done ? 0 : report.queuedBytes + report.unreadBytes
   const targetBytes = progress?.targetBytes ?? bytes

@@ -34,7 +34,7 @@ async function status(argv: StatusArguments, terminal: Terminal): Promise<void> 
 }
 
 /** The report for a person. What needs one is yellow. */
-export function statusText(report: StatusReport, hasColor: boolean): string {
+function statusText(report: StatusReport, hasColor: boolean): string {
   const trouble = (text: string): string =>
     hasColor ? styleText('yellow', text, { validateStream: false }) : text
   const link = linkWords(report.link)

@@ -10,6 +10,7 @@ const silenceMs = 15_000
 /** A report of a thousand files has about 200 KiB. */
 const maxAnswerBytes = 64 * 1024 * 1024
 
+/** The report of the agent at this socket. Throws a Fault where none runs, it is silent, or it answers with anything else. */
 export async function fetchStatus(socketPath: string): Promise<StatusReport> {
   const answer = await ask(socketPath, 'GET', controlPaths.status)
   return parseReport(await readWhole(socketPath, answer), isStatusReport, socketPath)

@@ -148,14 +148,17 @@ export const refusalSenses: Readonly<Record<RefusalCode | 'any other', Sense>> =
   'any other': { course: 'aside', says: 'a reason that this agent does not know' },
 }
 
+/** By the status itself, else by its hundred. */
 export function senseOfStatus(status: number): Sense {
   return statuses[status] ?? statuses[`${Math.floor(status / 100)}xx`] ?? sure(statuses['4xx'])
 }
 
+/** By the code of what broke, on the way or here. */
 export function senseOfFailure(code: string): Sense {
   return failures[code] ?? sure(failures['any other'])
 }
 
+/** By the code with which a receipt refuses a record; a newer server may have one that is not in the table. */
 export function senseOfRefusal(code: string): Sense {
   return Object.hasOwn(refusalSenses, code) ? refusalSenses[code as RefusalCode] : refusalSenses['any other']
 }

@@ -42,6 +42,7 @@ export interface CloseArrival extends Common {
 /** What is ready to be sealed. */
 export type Arrival = DataArrival | LossArrival | CloseArrival
 
+/** The record of it at the end of the chain. */
 export function sealArrival(
   arrival: Arrival,
   head: ChainHead,

@@ -138,6 +138,7 @@ export function encodeAside(entry: AsideEntry): string {
   return JSON.stringify({ entry: encodeEntry(entry), why: entry.why, lane: entry.lane })
 }
 
+/** undefined where key or value are not what was stored. */
 export function decodeAside(key: string, value: string): AsideEntry | undefined {
   const { entry, why, lane } = parseObject(value)
   const known = lanes.find((one) => one === lane) ?? 'normal'
@@ -156,6 +157,7 @@ export function encodeHead({ head: { epoch, next, last }, at }: StoredHead): str
   return JSON.stringify({ epoch, next, last: base64url(last), at: where })
 }
 
+/** undefined where the text is not what `encodeHead` made. */
 export function decodeHead(device: DeviceId, text: string): StoredHead | undefined {
   const fields = parseObject(text)
   const epoch = parseEpoch(fields['epoch'])

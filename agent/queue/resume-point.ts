@@ -20,6 +20,7 @@ export interface FileIdentity {
 /** Of a file that nobody has looked at yet: its path and its content decide. */
 export const unknownIdentity: FileIdentity = { device: '0', inode: '0', birthNs: '0' }
 
+/** Whether a file system ever said it. */
 export function isIdentityKnown({ device, inode, birthNs }: FileIdentity): boolean {
   const unknown = unknownIdentity
   return device !== unknown.device || inode !== unknown.inode || birthNs !== unknown.birthNs

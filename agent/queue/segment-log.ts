@@ -15,7 +15,7 @@ export interface LaneRecord {
 }
 
 /** "00000007.logb" and "00000008.low.logb": one count for all lanes, so a number names one segment. */
-export function segmentName(segment: number, lane: Lane): string {
+function segmentName(segment: number, lane: Lane): string {
   return `${String(segment).padStart(8, '0')}${lane === 'normal' ? '' : `.${lane}`}.logb`
 }
 

@@ -30,6 +30,7 @@ export function countWrites(
   return writes
 }
 
+/** Moves the ledger on, once what `countWrites` gave is on the disk. */
 export function countChanges(
   changes: ReadonlyMap<StreamId, Change>,
   { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,

@@ -20,6 +20,7 @@ export type Row = Record<string, SQLOutputValue>
 
 const kinds = ['data', 'loss', 'close'] as const
 
+/** Throws CATALOG_DAMAGED, as each of these does, where a field is not what was stored. */
 export function recordRow(row: Row): RecordRow {
   const text = (name: string): string => textIn(row, name)
   return {
@@ -82,6 +83,7 @@ export function blobRow(row: Row): Pick<BlobInfo, 'key' | 'bytes'> {
   return { key: textIn(row, 'key') as BlobKey, bytes: countIn(row['bytes'], 'blobs.bytes') }
 }
 
+/** As `streamRow` reads them: a map has an order, and may have names that objects have by themselves. */
 export function tagsToText(tags: StreamRow['tags']): string {
   return JSON.stringify([...tags])
 }
@@ -104,6 +106,7 @@ function nullOr<T>(value: SQLOutputValue | undefined, parse: (value: SQLOutputVa
   return value === null || value === undefined ? null : parse(value)
 }
 
+/** A whole number from 0. Throws CATALOG_DAMAGED, naming the column, for anything else. */
 export function countIn(value: unknown, column: string): number {
   return sound(isCount(value) ? value : undefined, column)
 }

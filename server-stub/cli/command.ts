@@ -44,16 +44,19 @@ interface Described {
 export const jsonFlag = (yargs: Argv): Argv =>
   yargs.option('json', { type: 'boolean', describe: 'print facts as JSON' })
 
+/** From --data, else from the environment. Throws a Fault where neither names one. */
 export function dataFolder(args: Arguments, { env }: Terminal): string {
   return readSettings(['data'], args, env).data
 }
 
+/** Throws USAGE_WRONG where it is missing, empty or given twice. */
 export function textArgument(args: Arguments, name: string): string {
   const value = args[name]
   if (typeof value === 'string' && value !== '') return value
   throw serverFault('USAGE_WRONG', `${name} is missing, or given twice`)
 }
 
+/** Throws DEVICE_NAME_INVALID where the text is no name of a device. */
 export function deviceArgument(args: Arguments, name: string): DeviceId {
   const text = textArgument(args, name)
   const device = parseDeviceId(text)

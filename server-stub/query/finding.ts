@@ -25,6 +25,7 @@ export interface Finding {
   readonly detail: string
 }
 
+/** A finding that names the place of a record, in its chain and in the store. */
 export function findingAt(code: Finding['code'], row: RecordRow, detail: string): Finding {
   const { device, epoch, seq, at } = row
   return { code, device, epoch, seq, blob: at.blob, detail }

@@ -1,7 +1,9 @@
 import { appendFile, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import type { Files, OpenFile } from '../../agent/world.ts'
+import type { Files } from '../../agent/world.ts'
 import { Ground, queued, type Life } from '../kit/capture-ground.ts'
+import { changedFile } from '../kit/changed-file.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 /** Reading is tried again a second later, twice for each page. */
 const patientMs = 20_000
@@ -24,19 +26,11 @@ function countedHandles(most: number): {
       seen.open++
       seen.most = Math.max(seen.most, seen.open)
       const file = await real.openToRead(path)
-      return { ...bound(file), [Symbol.asyncDispose]: () => (seen.open--, file[Symbol.asyncDispose]()) }
+      return changedFile(file, { [Symbol.asyncDispose]: () => (seen.open--, file[Symbol.asyncDispose]()) })
     },
   })
   return { life: { files }, seen }
 }
-
-const bound = (file: OpenFile): OpenFile => ({
-  facts: () => file.facts(),
-  read: (into, position) => file.read(into, position),
-  write: (pieces, position) => file.write(pieces, position),
-  sync: () => file.sync(),
-  [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-})
 
 describe('many files', () => {
   test('are all followed with few handles', async () => {
@@ -161,22 +155,17 @@ test('what follows a truncation is read at once, and shipped when the end of wha
 
 /** A disk that cannot read some pages. */
 const badPages = (isBad: (page: number) => boolean): Life => ({
-  files: (real) => ({
-    ...real,
-    openToRead: async (path) => {
-      const file = await real.openToRead(path)
-      const read = (into: Uint8Array, position: number): Promise<number> => {
-        for (let page = Math.floor(position / 4096); page * 4096 < position + into.length; page++) {
-          if (!isBad(page)) continue
-          // As the kernel does: what stands before it is given.
-          if (page * 4096 <= position) throw failure('EIO')
-          return file.read(into.subarray(0, page * 4096 - position), position)
-        }
-        return file.read(into, position)
+  files: openedAs((file) => ({
+    read: (into, position) => {
+      for (let page = Math.floor(position / 4096); page * 4096 < position + into.length; page++) {
+        if (!isBad(page)) continue
+        // As the kernel does: what stands before it is given.
+        if (page * 4096 <= position) throw failure('EIO')
+        return file.read(into.subarray(0, page * 4096 - position), position)
       }
-      return { ...bound(file), read }
+      return file.read(into, position)
     },
-  }),
+  })),
 })
 
 describe('pages that the disk cannot read', { timeout: patientMs }, () => {

@@ -1,24 +1,17 @@
 import { appendFile, copyFile, link, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { FileFacts, Files, OpenFile, Path } from '../../agent/world.ts'
+import type { FileFacts, Files, Path } from '../../agent/world.ts'
 import { Ground, queued, type Life } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 /** A file system without times of birth, on which every mount gives the files other inodes, as FAT does. */
 function cardMounted(mount: bigint): Life {
   const remade = (facts: FileFacts): FileFacts =>
     facts.isFile ? { ...facts, birthNs: 0n, inode: facts.inode * 1000n + mount } : facts
-  const remadeFile = (file: OpenFile): OpenFile => ({
-    read: (into, position) => file.read(into, position),
-    write: (pieces, position) => file.write(pieces, position),
-    sync: () => file.sync(),
-    facts: async () => remade(await file.facts()),
-    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-  })
   const files = (real: Files): Files => ({
-    ...real,
+    ...openedAs((file) => ({ facts: async () => remade(await file.facts()) }))(real),
     facts: async (path: Path) => remade(await real.facts(path)),
-    openToRead: async (path: Path) => remadeFile(await real.openToRead(path)),
   })
   return { files }
 }

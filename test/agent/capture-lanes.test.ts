@@ -4,14 +4,9 @@ import { Capture } from '../../agent/capture/capture.ts'
 import { realWorld, type Files } from '../../agent/world.ts'
 import { Ground, sourceOf } from '../kit/capture-ground.ts'
 import { fakeWorld, type RecordingJournal } from '../kit/fake-world.ts'
+import { noise } from '../kit/noise.ts'
 import { openedAs } from '../kit/opened-as.ts'
-
-/** Zstandard makes hardly anything shorter of it. */
-const noise = (seed: number, count: number): string => {
-  let state = seed + 1
-  const next = (): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) >>> 8
-  return Array.from({ length: count }, () => String.fromCharCode(32 + (next() % 94))).join('')
-}
+import { Seeded } from '../kit/seeded.ts'
 
 /** A queue that is full of normal records, and low and high files before it. */
 async function captured(
@@ -24,7 +19,8 @@ async function captured(
   const world = { ...real, files: change(real.files), journal }
   const room = { maxBytes: 100_000, whenFull: 'evict' } as const
   await using queue = await ground.kit.openWith(room, { ...fakeWorld(), clock: real.clock })
-  for (let count = 0; queue.ledger.bytes < 88_000; count++) await ground.kit.append(queue, noise(count, 5000))
+  for (let count = 0; queue.ledger.bytes < 88_000; count++)
+    await ground.kit.append(queue, noise(5000, new Seeded(count)))
   const stopping = new AbortController()
   const sources = (['low', 'high'] as const).map((priority) =>
     sourceOf([ground.path(`${priority}*.log`)], { priority, format: 'binary' }),
@@ -49,7 +45,7 @@ test.each([1, 20])(
   async (count) => {
     await using ground = await Ground.start()
     for (let file = 0; file < count; file++)
-      await writeFile(ground.path(`low${file}.log`), noise(file, 60_000))
+      await writeFile(ground.path(`low${file}.log`), noise(60_000, new Seeded(file)))
     await captured(ground, async (capture) => {
       while (readOf(capture, 'low').filter((readTo) => readTo > 0).length < Math.min(2, count))
         await capture.look()

@@ -1,31 +1,9 @@
 import { appendFile, chmod, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { Ground, queued, type Life, type Watch } from '../kit/capture-ground.ts'
-import { nextBatch } from '../kit/queue-kit.ts'
-
-/** So little room that most of a file of 30,000 bytes waits in the file. */
-const tightQueue: Life = { queueBytes: 12_000 }
-/** Zstandard makes hardly anything shorter of it. */
-const noise = (count: number): string => {
-  let state = 1
-  const next = (): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) >>> 8
-  return Array.from({ length: count }, () => String.fromCharCode(32 + (next() % 94))).join('')
-}
-
-/** Resolves once the queue is full and the file was seen with this size. */
-async function heldUp({ queue, capture, told }: Watch, size: number): Promise<number> {
-  await told.told('streamStarted')
-  for (;;) {
-    await capture.look()
-    const [generation] = capture.followed
-    if (queue.state.is === 'full' && generation?.seenBytes === size) return generation.readTo
-  }
-}
-
-async function deliver({ queue }: Watch): Promise<void> {
-  const batch = await nextBatch(queue, 1 << 20, 100)
-  if (batch) await queue.forget(batch.entries)
-}
+import { Ground, queued, type Life } from '../kit/capture-ground.ts'
+import { drain, firstLoss, heldUp, tightQueue } from '../kit/full-queue.ts'
+import { noise } from '../kit/noise.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 describe('what was seen and is gone before it was read', () => {
   test('is lost to the byte when the file is truncated while the queue is full', async () => {
@@ -35,13 +13,9 @@ describe('what was seen and is gone before it was read', () => {
     await ground.watch(async (watch) => {
       const readTo = await heldUp(watch, 30_000)
       await truncate(path, 0)
-      while (watch.told.named('bytesLost').length === 0) {
-        await watch.capture.look()
-        await deliver(watch)
-      }
-      const [[, , offset, length, why] = []] = watch.told.named('bytesLost')
-      expect([why, Number(offset) + Number(length)]).toEqual(['truncated', 30_000])
-      expect(Number(offset)).toBeGreaterThanOrEqual(readTo)
+      const [from, to, why] = await firstLoss(watch)
+      expect([why, to]).toEqual(['truncated', 30_000])
+      expect(from).toBeGreaterThanOrEqual(readTo)
     }, tightQueue)
   })
 
@@ -53,12 +27,8 @@ describe('what was seen and is gone before it was read', () => {
       await heldUp(watch, 30_000)
       await writeFile(path, 'another\n'.repeat(5000))
       for (let look = 0; look < 3; look++) await watch.capture.look()
-      while (watch.told.named('bytesLost').length === 0) {
-        await watch.capture.look()
-        await deliver(watch)
-      }
-      const [[, , offset, length, why] = []] = watch.told.named('bytesLost')
-      expect([why, Number(offset) + Number(length)]).toEqual(['overwritten', 30_000])
+      const [, to, why] = await firstLoss(watch)
+      expect([why, to]).toEqual(['overwritten', 30_000])
     }, tightQueue)
   })
 
@@ -116,16 +86,10 @@ describe('what was seen and is gone before it was read', () => {
     await ground.watch(async (watch) => {
       await heldUp(watch, 30_000)
       await truncate(path, 25_000)
-      while (watch.told.named('bytesLost').length === 0) {
-        await watch.capture.look()
-        await deliver(watch)
-      }
-      expect(watch.told.named('bytesLost')[0]?.slice(2)).toEqual([25_000, 5000, 'truncated'])
+      expect(await firstLoss(watch)).toEqual([25_000, 30_000, 'truncated'])
       // What is left is another stream, which needs room for all of it before anybody can stop.
-      while (![...watch.queue.resumePoints.values()].some(({ position }) => position === 25_000)) {
-        await watch.capture.look()
-        await deliver(watch)
-      }
+      while (![...watch.queue.resumePoints.values()].some(({ position }) => position === 25_000))
+        await drain(watch)
     }, tightQueue)
   })
 })
@@ -218,22 +182,12 @@ test('a stale size that NFS tells once ends nothing', async () => {
   await using ground = await Ground.start()
   await writeFile(ground.path('a.log'), 'before\n')
   const stale = { looks: 0 }
-  const files: NonNullable<Life['files']> = (real) => ({
-    ...real,
-    openToRead: async (path) => {
-      const file = await real.openToRead(path)
-      return {
-        read: (into, position) => file.read(into, position),
-        write: (pieces, position) => file.write(pieces, position),
-        sync: () => file.sync(),
-        [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-        facts: async () => {
-          const facts = await file.facts()
-          return stale.looks-- === 1 ? { ...facts, size: 3 } : facts
-        },
-      }
+  const files = openedAs((file) => ({
+    facts: async () => {
+      const facts = await file.facts()
+      return stale.looks-- === 1 ? { ...facts, size: 3 } : facts
     },
-  })
+  }))
   await ground.watch(
     async (watch) => {
       await queued(watch, 7)

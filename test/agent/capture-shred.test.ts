@@ -1,15 +1,14 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { Ground, type Life, type Watch } from '../kit/capture-ground.ts'
+import { Ground, type Life } from '../kit/capture-ground.ts'
+import { firstLoss, heldUp, tightQueue } from '../kit/full-queue.ts'
+import { noise } from '../kit/noise.ts'
 import { openedAs } from '../kit/opened-as.ts'
-import { nextBatch } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
 
 const blockBytes = 4096
 const chance = new Seeded(35)
-/** Zstandard makes hardly anything shorter of it. */
-const log = (bytes: number): string => Buffer.from(chance.bytes(bytes)).toString('base64').slice(0, bytes)
 
 /** As shred(1) does it: three times random bytes up to a whole block, in place, each on the disk before the next. */
 function shred(path: string): void {
@@ -22,51 +21,24 @@ function shred(path: string): void {
   closeSync(file)
 }
 
-async function deliver({ queue }: Watch): Promise<void> {
-  const batch = await nextBatch(queue, 1 << 20, 100)
-  if (batch) await queue.forget(batch.entries)
-}
-
-/** What was read and what was lost of the log, from the journal and the queue's records. */
-async function lostOf(watch: Watch): Promise<readonly unknown[]> {
-  while (watch.told.named('bytesLost').length === 0) {
-    await watch.capture.look()
-    await deliver(watch)
-  }
-  const [[, , offset, length, why] = []] = watch.told.named('bytesLost')
-  return [offset, Number(offset) + Number(length), why]
-}
-
-const tightQueue: Life = { queueBytes: 12_000 }
-
-/** Resolves once the queue is full and the size is known; gives how far the file was read. */
-async function heldUp({ queue, capture, told }: Watch, size: number): Promise<number> {
-  await told.told('streamStarted')
-  for (;;) {
-    await capture.look()
-    const [generation] = capture.followed
-    if (queue.state.is === 'full' && generation?.seenBytes === size) return generation.readTo
-  }
-}
-
 describe('a log of which a part is read when it is shredded and deleted', () => {
   test('has a loss record for the rest, to the byte', async () => {
     await using ground = await Ground.start()
     const path = ground.path('a.log')
-    const text = log(30_000)
+    const text = noise(30_000)
     await writeFile(path, text)
     await ground.watch(async (watch) => {
       const readTo = await heldUp(watch, text.length)
       shred(path)
       rmSync(path)
-      expect(await lostOf(watch)).toEqual([readTo, text.length, 'overwritten'])
+      expect(await firstLoss(watch)).toEqual([readTo, text.length, 'overwritten'])
     }, tightQueue)
   })
 
   test('has one for what grew into it while it was read, and was seen by that reading only', async () => {
     await using ground = await Ground.start()
     const path = ground.path('a.log')
-    const [before, after] = [log(5000), log(3000)]
+    const [before, after] = [noise(5000, chance), noise(3000, chance)]
     await writeFile(path, before)
     const life = spied({
       // It grows behind what is read, and the look at its size comes after that.
@@ -74,14 +46,14 @@ describe('a log of which a part is read when it is shredded and deleted', () => 
       read: (position) => position === before.length && shred(path),
     })
     await ground.watch(async (watch) => {
-      expect(await lostOf(watch)).toEqual([5000, 8000, 'overwritten'])
+      expect(await firstLoss(watch)).toEqual([5000, 8000, 'overwritten'])
     }, life)
   })
 
   test('while no agent runs, has one that says that it was deleted', async () => {
     await using ground = await Ground.start()
     const path = ground.path('a.log')
-    const text = log(30_000)
+    const text = noise(30_000)
     await writeFile(path, text)
     await ground.watch(async (watch) => void (await heldUp(watch, text.length)), tightQueue)
     shred(path)

@@ -9,6 +9,7 @@ import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import { sourceOf } from '../kit/capture-ground.ts'
+import { changedFile } from '../kit/changed-file.ts'
 import { fakeWorld, RecordingJournal, type BadDisk } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
@@ -68,16 +69,12 @@ class Ground implements AsyncDisposable {
   }
 
   #moody(file: OpenFile, name: string): OpenFile {
-    return {
-      facts: () => file.facts(),
-      write: (pieces, position) => file.write(pieces, position),
-      sync: () => file.sync(),
-      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+    return changedFile(file, {
       read: async (into, position) => {
         await this.beforeRead(name, into)
         return file.read(into, position)
       },
-    }
+    })
   }
 
   run(): void {

@@ -2,30 +2,21 @@ import { writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { Ground, queued, type Life } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 /** Something happens to the files right before bytes are read for the first time at a place that fits. */
 function beforeRead(isTime: (position: number, into: Uint8Array) => boolean, happens: () => void): Life {
   let isOver = false
   return {
-    files: (real) => ({
-      ...real,
-      openToRead: async (path) => {
-        const file = await real.openToRead(path)
-        return {
-          facts: () => file.facts(),
-          write: (pieces, position) => file.write(pieces, position),
-          sync: () => file.sync(),
-          [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-          read: async (into, position) => {
-            if (!isOver && isTime(position, into)) {
-              isOver = true
-              happens()
-            }
-            return file.read(into, position)
-          },
+    files: openedAs((file) => ({
+      read: async (into, position) => {
+        if (!isOver && isTime(position, into)) {
+          isOver = true
+          happens()
         }
+        return file.read(into, position)
       },
-    }),
+    })),
   }
 }
 

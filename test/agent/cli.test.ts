@@ -18,6 +18,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
+import { publicKey } from '../kit/config-text.ts'
 
 const main = join(import.meta.dirname, '../../agent/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'logbox-cli-'))
@@ -40,8 +41,6 @@ function agent(args: readonly string[], env: Readonly<Record<string, string>> = 
     })
   })
 }
-
-const publicKey = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
 
 function configFile(name: string, lines = ''): string {
   const path = join(folder, `${name}.yaml`)

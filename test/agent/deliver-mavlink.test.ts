@@ -1,28 +1,16 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { MavLinkProtocolV2, minimal } from 'node-mavlink'
+import { minimal } from 'node-mavlink'
 import { describe, expect, test } from 'vitest'
 import { openGate } from '../../agent/deliver/gate-keepers.ts'
 import type { GateKeeper } from '../../agent/deliver/gate.ts'
 import { listenForHeartbeats } from '../../agent/deliver/mavlink-keeper.ts'
 import { realWorld } from '../../agent/world.ts'
 import { FakeClock } from '../kit/fake-world.ts'
+import { freeUdpPort } from '../kit/free-udp-port.ts'
+import { armed, disarmed, heartbeat } from '../kit/heartbeat.ts'
 import { never } from '../kit/queue-kit.ts'
 
-const heartbeat = (baseMode: number, autopilot = minimal.MavAutopilot.ARDUPILOTMEGA, vehicle = 1): Buffer => {
-  const message = new minimal.Heartbeat()
-  Object.assign(message, {
-    baseMode,
-    autopilot,
-    type: 2,
-    systemStatus: 4,
-    mavlinkVersion: 3,
-    customMode: 0,
-  })
-  return new MavLinkProtocolV2(vehicle, 1).serialize(message, 0)
-}
-const armed = heartbeat(minimal.MavModeFlag.SAFETY_ARMED | 1)
-const disarmed = heartbeat(1)
 const groundStation = heartbeat(0, minimal.MavAutopilot.INVALID)
 
 /** A keeper, and those that it hears. */
@@ -33,7 +21,7 @@ class Air implements AsyncDisposable {
   readonly #socket = createSocket('udp4')
 
   static async open(): Promise<Air> {
-    const port = await freePort()
+    const port = await freeUdpPort()
     const clock = new FakeClock()
     return new Air(port, clock, await listenForHeartbeats({ host: '127.0.0.1', port }, clock))
   }
@@ -130,12 +118,3 @@ describe('the heartbeat of an autopilot', () => {
     expect(await openGate({ file: undefined, command: undefined, mavlink: undefined }, world)).toBeUndefined()
   })
 })
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
-}

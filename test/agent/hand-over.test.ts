@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
-import { parseConfigFile } from '../../agent/config-file.ts'
 import { packConfig, unpackConfig } from '../../agent/hand-over.ts'
-import { checkConfig } from '../../agent/load-config.ts'
+import { configOf, otherKey, publicKey } from '../kit/config-text.ts'
 
 const config = `device: mylittledrone
 server:
   url: https://logs.example.org/under/
-  publicKey: [11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo, PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw]
+  publicKey: [${publicKey}, ${otherKey}]
 key: device.key
 state: /var/lib/logbox
 control: /run/logbox/agent.sock
@@ -18,10 +17,7 @@ sources:
 `
 
 test('a configuration that is handed over arrives as it was', () => {
-  const checked = checkConfig(parseConfigFile('agent.yaml', Buffer.from(config)), '/etc/logbox', {
-    env: {},
-    flags: new Map(),
-  })
+  const checked = configOf(config)
   const arrived = unpackConfig(packConfig(checked))
   expect(arrived).toEqual(checked)
   expect(arrived.sources[0]?.tags.get('__proto__')).toBe('a name like another')

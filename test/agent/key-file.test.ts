@@ -17,8 +17,8 @@ import { agree, checkSigner, naclEd25519 } from '../../agent/check-signer.ts'
 import { loadSigner, nativeEd25519, type Ed25519 } from '../../agent/key-file.ts'
 import { makeKeyFile } from '../../agent/make-key.ts'
 import { verifyEd25519 } from '../../protocol/ed25519-policy.ts'
-import { Fault } from '../../protocol/fault.ts'
 import { hex } from '../../protocol/ids.ts'
+import { faultOf } from '../kit/fault-of.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'logbox-key-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -31,16 +31,6 @@ function written(text: string | Uint8Array, mode = 0o600): string {
   writeFileSync(path, text)
   chmodSync(path, mode)
   return path
-}
-
-function faultOf(act: () => unknown): Fault {
-  try {
-    act()
-  } catch (error) {
-    if (error instanceof Fault) return error
-    throw error
-  }
-  throw new Error('there was no fault')
 }
 
 const exported = (type: 'ed25519' | 'ed448' | 'x25519'): string =>

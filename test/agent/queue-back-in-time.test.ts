@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
+import { noise } from '../kit/noise.ts'
 import { QueueKit, withheld } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
 
@@ -10,19 +11,13 @@ import { Seeded } from '../kit/seeded.ts'
 const recordBytes = 2500
 const queueBytes = 80_000
 
-function noise(seed: number): string {
-  const seeded = new Seeded(seed)
-  const letters = Array.from({ length: recordBytes }, () => String.fromCharCode(32 + seeded.below(94)))
-  return `#${seed} ${letters.join('')}`
-}
-
 test.each([1, 2, 3, 4, 5, 7, 9])(
   'a LevelDB of after %i records, although the segments went on over several ends, loses none of them',
   async (kept) => {
     await using kit = await QueueKit.start()
     const index = join(kit.state, 'queue')
     const old = await kit.folder('old')
-    const texts = Array.from({ length: 12 }, (_, seed) => noise(seed))
+    const texts = Array.from({ length: 12 }, (_, seed) => `#${seed} ${noise(recordBytes, new Seeded(seed))}`)
     let epoch = 0
     {
       await using queue = await kit.open(fakeWorld(), queueBytes)

@@ -1,18 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import type { Queue } from '../../agent/queue/queue.ts'
-import type { ByteOffset } from '../../protocol/ids.ts'
-import { fakeWorld } from '../kit/fake-world.ts'
+import { fakeWorld, type BadDisk } from '../kit/fake-world.ts'
 import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
+import { fill, texts } from '../kit/ten-records.ts'
 
-const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 const all = texts.join('')
 const lengthOf = (some: readonly string[]): number => some.join('').length
 
-/** A queue with these records, whose stream has its resume point from the start, as capture sees to. */
-async function fill(kit: QueueKit, queue: Queue): Promise<void> {
-  const { resume } = await kit.arrival('')
-  await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
-  for (const text of texts) await kit.append(queue, text)
+/** Forgets the first records with a write that is told as failed, but happens. */
+async function forgetThoughItFails(queue: Queue, disk: BadDisk, most: number): Promise<void> {
+  disk.doesIt = true
+  disk.failing.set('indexWrite', 'EIO')
+  const batch = await nextBatch(queue, 1 << 20, most)
+  await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
+  disk.failing.clear()
 }
 
 describe('a write that failed, though it happened,', () => {
@@ -22,11 +23,7 @@ describe('a write that failed, though it happened,', () => {
     {
       await using queue = await kit.open(world)
       await fill(kit, queue)
-      world.disk.doesIt = true
-      world.disk.failing.set('indexWrite', 'EIO')
-      const batch = await nextBatch(queue, 1 << 20, 4)
-      await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
-      world.disk.failing.clear()
+      await forgetThoughItFails(queue, world.disk, 4)
       expect((await nextBatch(queue, 1 << 20, 1))?.entries[0]?.seq).toBe(4)
       expect(queue.ledger.records).toBe(6)
       expect(queue.ledger.receiptedBytes(kit.label.stream)).toBe(lengthOf(texts.slice(0, 4)))
@@ -49,11 +46,7 @@ describe('a write that failed, though it happened,', () => {
     const world = fakeWorld()
     await using queue = await kit.open(world)
     await fill(kit, queue)
-    world.disk.doesIt = true
-    world.disk.failing.set('indexWrite', 'EIO')
-    const batch = await nextBatch(queue, 1 << 20, 100)
-    await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
-    world.disk.failing.clear()
+    await forgetThoughItFails(queue, world.disk, 100)
     expect(await queue.holdsBefore({ epoch: queue.head.epoch, seq: queue.head.next })).toBe(false)
     expect(queue.ledger.records).toBe(0)
   })

@@ -2,19 +2,9 @@ import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { realWorld } from '../../agent/world.ts'
-import type { ByteOffset } from '../../protocol/ids.ts'
-import type { Queue } from '../../agent/queue/queue.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
-
-const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
-
-/** A queue with these records, whose stream has its resume point from the start, as capture sees to. */
-async function fill(kit: QueueKit, queue: Queue): Promise<void> {
-  const { resume } = await kit.arrival('')
-  await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
-  for (const text of texts) await kit.append(queue, text)
-}
+import { fill, texts } from '../kit/ten-records.ts'
 
 /** Fills it, and opens it once more, so that LevelDB has a table and a log. */
 async function filledTwice(kit: QueueKit): Promise<number> {
@@ -27,6 +17,12 @@ async function filledTwice(kit: QueueKit): Promise<number> {
 }
 
 const indexFolder = (kit: QueueKit): string => join(kit.state, 'queue')
+
+/** Takes LevelDB back in time to this copy of it. */
+async function putBack(kit: QueueKit, copy: string): Promise<void> {
+  await rm(indexFolder(kit), { recursive: true })
+  await cp(copy, indexFolder(kit), { recursive: true })
+}
 
 test('one flipped bit anywhere in the files of LevelDB loses no record, and has no place taken twice', async () => {
   await using kit = await QueueKit.start()
@@ -123,8 +119,7 @@ describe('a LevelDB that went back in time', () => {
       for (const text of later) await kit.append(queue, text)
       end = queue.head
     }
-    await rm(indexFolder(kit), { recursive: true })
-    await cp(old, indexFolder(kit), { recursive: true })
+    await putBack(kit, old)
     await using queue = await kit.open(fakeWorld(3), 64 * 1024)
     await kit.append(queue, 'new\n')
     // All of them are in a segment that is still there, so the chain can go on; what had its receipt is a duplicate.
@@ -149,8 +144,7 @@ describe('a LevelDB that went back in time', () => {
       expect(await kit.segments()).toHaveLength(1)
       expect(queue.head).toMatchObject({ epoch: end.epoch, next: end.next })
     }
-    await rm(indexFolder(kit), { recursive: true })
-    await cp(old, indexFolder(kit), { recursive: true })
+    await putBack(kit, old)
     await using queue = await kit.open(fakeWorld(3))
     expect(queue.head.epoch).toBeGreaterThan(end.epoch)
     expect(await kit.drain(queue)).toEqual(['low\n'])
@@ -170,8 +164,7 @@ describe('a LevelDB that went back in time', () => {
       await using queue = await kit.open(fakeWorld(2))
       epoch = queue.head.epoch
     }
-    await rm(indexFolder(kit), { recursive: true })
-    await cp(old, indexFolder(kit), { recursive: true })
+    await putBack(kit, old)
     await using queue = await kit.open(fakeWorld(3))
     expect(queue.head.epoch).toBeGreaterThan(epoch)
     expect(await kit.drain(queue)).toEqual(texts)
@@ -192,8 +185,7 @@ describe('a LevelDB that went back in time', () => {
     const bytes = await readFile(segment)
     bytes[bytes.length - 3] = (bytes.at(-3) ?? 0) ^ 1
     await writeFile(segment, bytes)
-    await rm(indexFolder(kit), { recursive: true })
-    await cp(old, indexFolder(kit), { recursive: true })
+    await putBack(kit, old)
     await using queue = await kit.open(fakeWorld(3))
     expect(queue.head.epoch).toBeGreaterThan(epoch)
     expect(await kit.drain(queue)).toEqual([...texts, 'later 1\n'])
@@ -217,8 +209,7 @@ describe('a LevelDB that went back in time', () => {
       expect(await kit.segmentBytes()).toBe(0)
       expect(queue.head).toMatchObject({ epoch: end.epoch, next: end.next })
     }
-    await rm(indexFolder(kit), { recursive: true })
-    await cp(old, indexFolder(kit), { recursive: true })
+    await putBack(kit, old)
     await using queue = await kit.open(fakeWorld(3), 64 * 1024)
     expect(queue.head.epoch).toBeGreaterThan(end.epoch)
   })

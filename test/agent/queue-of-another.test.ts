@@ -6,12 +6,7 @@ import { Fault } from '../../protocol/fault.ts'
 import { makeSigner } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { QueueKit } from '../kit/queue-kit.ts'
-
-const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
-
-async function fill(kit: QueueKit, queue: Queue): Promise<void> {
-  for (const text of texts) await kit.append(queue, text)
-}
+import { fill, texts } from '../kit/ten-records.ts'
 
 describe('the queue of another', () => {
   const stranger = makeSigner()

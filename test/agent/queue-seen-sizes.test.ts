@@ -6,31 +6,33 @@ import type { Queue } from '../../agent/queue/queue.ts'
 import { SeenSizes } from '../../agent/queue/seen-sizes.ts'
 import { OneByOne } from '../../agent/queue/one-by-one.ts'
 import { realWorld } from '../../agent/world.ts'
-import { Ground, type Life, type Watch } from '../kit/capture-ground.ts'
+import { Ground, type Watch } from '../kit/capture-ground.ts'
 import { FakeClock } from '../kit/fake-world.ts'
+import { heldUp, tightQueue } from '../kit/full-queue.ts'
+import { noise } from '../kit/noise.ts'
 import { nextBatch, QueueKit } from '../kit/queue-kit.ts'
-import { Seeded } from '../kit/seeded.ts'
-
-const noise = (bytes: number): string =>
-  Buffer.from(new Seeded(3).bytes(bytes)).toString('base64').slice(0, bytes)
-const tightQueue: Life = { queueBytes: 12_000 }
 
 const seenIn = ({ resumePoints }: Queue): number | undefined => [...resumePoints.values()][0]?.seenBytes
 
 /** Resolves once the queue is full and what it has stored says that the file was so large. */
-async function heldUp({ queue, capture, told }: Watch, size: number): Promise<void> {
-  await told.told('streamStarted')
-  while (queue.state.is !== 'full' || seenIn(queue) !== size) await capture.look()
+async function sizeStored(watch: Watch, size: number): Promise<void> {
+  await heldUp(watch, size)
+  while (seenIn(watch.queue) !== size) await watch.capture.look()
+}
+
+/** A log that grows from 30,000 to 40,000 bytes while the queue is full. */
+async function grownWhileFull(watch: Watch, path: string): Promise<void> {
+  await writeFile(path, noise(30_000))
+  await sizeStored(watch, 30_000)
+  await appendFile(path, noise(10_000))
+  await sizeStored(watch, 40_000)
 }
 
 test('what a log grew by while the queue was full is lost with a record, though the agent was killed', async () => {
   await using ground = await Ground.start()
   const path = ground.path('a.log')
-  await writeFile(path, noise(30_000))
   await ground.watch(async (watch) => {
-    await heldUp(watch, 30_000)
-    await appendFile(path, noise(10_000))
-    await heldUp(watch, 40_000)
+    await grownWhileFull(watch, path)
     // Nothing that is stored from here on would be, had it been killed.
     watch.disk.failing.set('indexWrite', 'EIO')
     watch.disk.failing.set('write', 'EIO')
@@ -44,12 +46,8 @@ test('what a log grew by while the queue was full is lost with a record, though 
 
 test('a record that had waited for room takes nothing back of what was seen meanwhile', async () => {
   await using ground = await Ground.start()
-  const path = ground.path('a.log')
-  await writeFile(path, noise(30_000))
   await ground.watch(async (watch) => {
-    await heldUp(watch, 30_000)
-    await appendFile(path, noise(10_000))
-    await heldUp(watch, 40_000)
+    await grownWhileFull(watch, ground.path('a.log'))
     const [before] = watch.queue.resumePoints.values()
     const batch = await nextBatch(watch.queue, 1 << 20, 1)
     await watch.queue.forget(batch?.entries ?? [])

@@ -2,22 +2,15 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { evidenceAfter } from '../../agent/queue/evidence.ts'
-import type { Queue } from '../../agent/queue/queue.ts'
 import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
+import { changedFile } from '../kit/changed-file.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
+import { fill, texts } from '../kit/ten-records.ts'
 
-const texts = Array.from({ length: 10 }, (_, index) => `record ${index}\n`)
 const all = texts.join('')
 const lengthOf = (some: readonly string[]): number => some.join('').length
-
-/** A queue with these records, whose stream has its resume point from the start, as capture sees to. */
-async function fill(kit: QueueKit, queue: Queue): Promise<void> {
-  const { resume } = await kit.arrival('')
-  await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
-  for (const text of texts) await kit.append(queue, text)
-}
 
 /** Flips a bit in LevelDB's log, in the key of the record: that write is lost, and every one after it. */
 async function loseFromRecord(kit: QueueKit, record: number): Promise<void> {
@@ -194,16 +187,13 @@ test('a new chain is larger than any in the segments, when clock, epoch file and
 /** A world whose disk does not read the bytes before `end` of any segment. */
 function badSector(sector: { end: number }): World {
   const world = fakeWorld()
-  const damage = (file: OpenFile): OpenFile => ({
-    facts: () => file.facts(),
-    write: (pieces, position) => file.write(pieces, position),
-    sync: () => file.sync(),
-    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-    read: async (into, position) => {
-      if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
-      return file.read(into, position)
-    },
-  })
+  const damage = (file: OpenFile): OpenFile =>
+    changedFile(file, {
+      read: async (into, position) => {
+        if (position < sector.end) throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+        return file.read(into, position)
+      },
+    })
   const create: World['files']['create'] = async (path) => damage(await world.files.create(path))
   const openToRead: World['files']['openToRead'] = async (path) => damage(await world.files.openToRead(path))
   return { ...world, files: { ...world.files, create, openToRead } }

@@ -1,9 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { BlobKey, BlobStore } from '../../server-stub/store/blob-store.ts'
 import { DiskStore } from '../../server-stub/store/disk-store.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
 import { MemoryStore } from '../server-stub/memory-store.ts'
 
 interface Opened extends AsyncDisposable {
@@ -13,11 +12,11 @@ interface Opened extends AsyncDisposable {
 }
 
 async function onDisk(): Promise<Opened> {
-  const folder = await mkdtemp(join(tmpdir(), 'logbox-blobs-'))
+  const folder = await tempFolder()
   return {
-    store: new DiskStore(folder),
-    reopen: () => new DiskStore(folder),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    store: new DiskStore(folder.path),
+    reopen: () => new DiskStore(folder.path),
+    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   }
 }
 
@@ -109,15 +108,16 @@ describe.each([
 })
 
 test('what a crash left of drafts on the disk is removed at the next start, and no blob with it', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'logbox-blobs-'))
-  const store = new DiskStore(folder)
+  await using folder = await tempFolder()
+  const store = new DiskStore(folder.path)
   await put(store, 'a', 'kept')
   await using draft = await store.draft()
   await draft.append(Buffer.from('left'))
 
-  await new DiskStore(folder).removeDrafts()
+  await new DiskStore(folder.path).removeDrafts()
 
-  expect((await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.part'))).toEqual([])
+  expect((await readdir(folder.path, { recursive: true })).filter((name) => name.endsWith('.part'))).toEqual(
+    [],
+  )
   expect(await text(store, 'a', 0, 4)).toBe('kept')
-  await rm(folder, { recursive: true })
 })

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
@@ -18,6 +16,7 @@ import type { Clock } from '../../server-stub/clock.ts'
 import { realClock } from '../../server-stub/parts.ts'
 import type { BlobKey } from '../../server-stub/store/blob-store.ts'
 import { makeSigner } from '../kit/drone.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
 
 interface Opened extends AsyncDisposable {
   readonly file: string
@@ -27,8 +26,8 @@ interface Opened extends AsyncDisposable {
 }
 
 async function sqlite(clock: Clock = realClock): Promise<Opened> {
-  const folder = await mkdtemp(join(tmpdir(), 'logbox-catalog-'))
-  const file = join(folder, 'catalog.db')
+  const folder = await tempFolder()
+  const file = join(folder.path, 'catalog.db')
   const opened: Catalog[] = []
   const open = (): Catalog => {
     const catalog = SqliteCatalog.open(file, clock)
@@ -41,7 +40,7 @@ async function sqlite(clock: Clock = realClock): Promise<Opened> {
     again: async () => open(),
     [Symbol.asyncDispose]: async () => {
       for (const catalog of opened) await catalog[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true, force: true })
+      await folder[Symbol.asyncDispose]()
     },
   }
 }

@@ -104,7 +104,7 @@ export class DeliveryKit implements AsyncDisposable {
 }
 
 /** Of the question that this is, if it is one. */
-export function queryOf({ request }: Asked): Digest | undefined {
+function queryOf({ request }: Asked): Digest | undefined {
   const query = readQuery(request.body ?? new Uint8Array(0))
   return query.ok ? query.value.digest : undefined
 }

@@ -56,24 +56,18 @@ export class Drone {
   readonly device: DeviceId
   readonly signer: Signer
   #head: ChainHead
+  /** Where the last record was sealed. */
+  #before: ChainHead
 
   constructor(device: string, signer: Signer = makeSigner(), epoch = 1) {
     this.device = device as DeviceId
     this.signer = signer
     this.#head = newChain(this.device, epoch as Epoch)
+    this.#before = this.#head
   }
 
   get publicKey(): string {
     return base64url(this.signer.publicKey.bytes)
-  }
-
-  get head(): ChainHead {
-    return this.#head
-  }
-
-  /** Goes back (or on) to another place, as a drone whose disk was restored from a copy does. */
-  rewind(head: ChainHead): void {
-    this.#head = head
   }
 
   newEpoch(epoch: number): void {
@@ -83,6 +77,15 @@ export class Drone {
   async data(label: StreamLabel, offset: number, bytes: Uint8Array | string): Promise<Sealed> {
     const body = await encodeBody(Buffer.from(bytes))
     return this.#advance(sealChunk(label, offset as ByteOffset, body, this.#head, time, this.signer))
+  }
+
+  /** Another record for the place of the last, as of a disk that was restored from a copy: the chain goes on behind the first. */
+  async fork(label: StreamLabel, offset: number, bytes: Uint8Array | string): Promise<Sealed> {
+    const after = this.#head
+    this.#head = this.#before
+    const record = await this.data(label, offset, bytes)
+    this.#head = after
+    return record
   }
 
   loss(label: StreamLabel, offset: number, length: number | null, reason: LossReason): Sealed {
@@ -128,6 +131,7 @@ export class Drone {
   }
 
   #advance({ manifest, digest, bytes }: SealedRecord): Sealed {
+    this.#before = this.#head
     this.#head = headAfter(this.#head, digest)
     return { manifest, digest, bytes }
   }

@@ -4,6 +4,7 @@ import { realWorld, type Chance, type Files, type Index, type World } from '../.
 import { Doorbell } from '../../agent/doorbell.ts'
 import type { Surroundings } from '../../agent/surroundings.ts'
 import type { ClockState } from '../../protocol/manifest.ts'
+import { changedFile } from './changed-file.ts'
 import { Seeded } from './seeded.ts'
 
 /** Time that stands still until it is told to go on. */
@@ -169,13 +170,10 @@ function badFiles(files: Files, disk: BadDisk): Files {
     ...files,
     create: async (path) => {
       const file = await disk.run('create', () => files.create(path))
-      return {
-        facts: () => file.facts(),
-        read: (into, position) => file.read(into, position),
+      return changedFile(file, {
         write: (pieces, position) => disk.run('write', () => file.write(pieces, position)),
         sync: () => disk.run('sync', () => file.sync()),
-        [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-      }
+      })
     },
     freeBytes: (path) => disk.run('freeBytes', async () => disk.freeBytes ?? files.freeBytes(path)),
     rename: (from, to) => disk.run('rename', () => files.rename(from, to)),

@@ -1,4 +1,5 @@
 import type { Files, OpenFile } from '../../agent/world.ts'
+import { changedFile } from './changed-file.ts'
 
 /** Files that, once they are opened, do as `change` says, and else what they always do. */
 export function openedAs(
@@ -8,14 +9,7 @@ export function openedAs(
     ...real,
     openToRead: async (path) => {
       const file = await real.openToRead(path)
-      return {
-        read: (into, position) => file.read(into, position),
-        write: (pieces, position) => file.write(pieces, position),
-        sync: () => file.sync(),
-        facts: () => file.facts(),
-        [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-        ...change(file, Buffer.from(path).toString()),
-      }
+      return changedFile(file, change(file, Buffer.from(path).toString()))
     },
   })
 }

@@ -6,15 +6,13 @@ import { whyImpossible } from './file-model-judge.ts'
 import { damageFile } from './program-damage.ts'
 import { linkSlots, slots, type Damage, type Step } from './program-steps.ts'
 import { Sortie } from './sortie.ts'
+import { UniqueBytes } from './unique-bytes.ts'
 
 /** How many times as fast the agent's clock runs. */
 const haste = 50
 /** Of the agent's time: forty seconds of ours. Who is not done by then hangs, on a busy machine too. */
 const landMs = 40_000 * haste
 const settleMs = 30_000
-/** Longer than what an agent tells a file by: to it, every file that begins so has the same head. */
-const commonHead = Buffer.alloc(1500, 'FMT BATT,QBfff TimeUS,Volt,Curr\n')
-
 const settings = {
   delivery: { requestMaxBytes: '128KiB', requestTimeout: '60s', retry: { min: '10ms', max: '100ms' } },
   rescanInterval: '5s',
@@ -61,7 +59,7 @@ class ProgramRun {
   readonly #air: { jumpMs: number }
   readonly #counts: ProgramCounts
   readonly #model = new FileModel()
-  #writes = 0
+  readonly #bytes = new UniqueBytes()
   #isRunning = false
 
   constructor(sortie: Sortie, air: { jumpMs: number }, counts: ProgramCounts) {
@@ -109,9 +107,9 @@ class ProgramRun {
     if (name === undefined || !file) return
     switch (step.do) {
       case 'append':
-        return this.#append(name, file, Buffer.concat([this.#unique(step.bytes), Buffer.from('\n')]))
+        return this.#append(name, file, Buffer.concat([this.#bytes.piece(step.bytes), Buffer.from('\n')]))
       case 'appendPartialLine':
-        return this.#append(name, file, this.#unique(step.bytes))
+        return this.#append(name, file, this.#bytes.piece(step.bytes))
       case 'rename':
         return this.#rename(name, slotAt(step.slot))
       case 'copyTruncate':
@@ -134,18 +132,6 @@ class ProgramRun {
     }
   }
 
-  /** Bytes that are nowhere else, without an end of line. */
-  #unique(length: number): Buffer {
-    const line = `#${++this.#writes} ${'.'.repeat(this.#writes % 50)}\n`
-    this.#counts.bytes += length
-    if (length === 1) return Buffer.of(0x80 + (this.#writes % 0x80))
-    return Buffer.from(line.repeat(Math.ceil(length / line.length))).subarray(0, length)
-  }
-
-  #content(length: number, hasCommonHead: boolean): Buffer {
-    return Buffer.concat([commonHead, this.#unique(length)]).subarray(hasCommonHead ? 0 : commonHead.length)
-  }
-
   /** Only root may write to what is read-only; another writer would still have it open. */
   async #makeWritable(name: string): Promise<void> {
     if (!isRoot) await chmod(this.#sortie.path(name), 0o644)
@@ -162,7 +148,7 @@ class ProgramRun {
     step: Pick<Extract<Step, { do: 'create' }>, 'bytes' | 'hasCommonHead'>,
   ): Promise<void> {
     if (this.#model.names.has(name)) return
-    const content = this.#content(step.bytes, step.hasCommonHead)
+    const content = this.#bytes.beginning(step.bytes, step.hasCommonHead)
     await this.#sortie.write(name, content)
     this.#model.create(name, content)
   }
@@ -191,7 +177,7 @@ class ProgramRun {
   async #refill(name: string, file: ModelFile, step: Extract<Step, { do: 'refill' }>): Promise<void> {
     const before = file.content.length
     const length = { smaller: Math.floor(before / 2), same: before, greater: before + 300 }[step.to]
-    const content = this.#content(length, step.hasCommonHead).subarray(0, length)
+    const content = this.#bytes.beginning(length, step.hasCommonHead).subarray(0, length)
     await this.#makeWritable(name)
     await this.#sortie.write(name, content)
     file.cut(content)
@@ -199,7 +185,7 @@ class ProgramRun {
 
   async #overwrite(name: string, file: ModelFile, step: Extract<Step, { do: 'overwrite' }>): Promise<void> {
     const at = Math.floor((file.content.length * step.quarters) / 4)
-    const bytes = this.#unique(Math.min(step.bytes, file.content.length - at))
+    const bytes = this.#bytes.piece(Math.min(step.bytes, file.content.length - at))
     if (bytes.length === 0) return
     await this.#makeWritable(name)
     await this.#sortie.patch(name, at, bytes)
@@ -293,6 +279,7 @@ class ProgramRun {
 
   async #count(): Promise<void> {
     const streams = await this.#sortie.streams()
+    this.#counts.bytes += this.#bytes.made
     this.#counts.streams += streams.length
     this.#counts.losses += streams.reduce((sum, { losses }) => sum + losses.length, 0)
   }

@@ -151,12 +151,6 @@ export class Sortie implements AsyncDisposable {
     this.link.restore()
   }
 
-  async restartServer(): Promise<void> {
-    await this.server.stop()
-    await this.server.start()
-    this.link.retarget(this.server.port)
-  }
-
   /** Everything that stands in the files has a receipt; throws where it has not in time, which is the agent's. */
   async land(timeoutMs = 1_200_000): Promise<FlushReport> {
     const report = await this.agent.flush(timeoutMs)

@@ -1,5 +1,6 @@
 import { identityKey, identityOf } from '../../agent/capture/identity.ts'
 import type { FileFacts, Files, OpenFile } from '../../agent/world.ts'
+import { changedFile } from './changed-file.ts'
 
 /** What an agent can know of a generation: what it read of it, and how large it saw it to be. */
 interface Told {
@@ -49,7 +50,7 @@ export class ToldSizes {
 
   #listenToFile(file: OpenFile, facts: FileFacts): OpenFile {
     const key = identityKey(identityOf(facts))
-    return {
+    return changedFile(file, {
       facts: async () => this.#heard(await file.facts()),
       read: async (into, position) => {
         const { size = 0 } = this.#now.get(key) ?? {}
@@ -57,10 +58,7 @@ export class ToldSizes {
         if (count > 0) this.#read(key, Buffer.from(into.slice(0, count)), position, size)
         return count
       },
-      write: (pieces, position) => file.write(pieces, position),
-      sync: () => file.sync(),
-      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
-    }
+    })
   }
 
   #heard(facts: FileFacts): FileFacts {

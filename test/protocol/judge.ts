@@ -1,8 +1,9 @@
 import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
-import { equalBytes } from '../../protocol/ids.ts'
+import { equalBytes, hex } from '../../protocol/ids.ts'
 import { scanRecord } from '../../protocol/record.ts'
 import { accept, refuse, type Verdict } from '../../protocol/refusal.ts'
 import { verifyRecord, type KeyRing, type VerifiedRecord } from '../../protocol/verify.ts'
+import { register } from '../vectors/keys.ts'
 
 export interface Registration {
   readonly device: string
@@ -24,6 +25,15 @@ export function keyRingOf(register: readonly Registration[]): KeyRing {
     return found.state === 'active' ? accept(found.key) : refuse('KEY_REVOKED')
   }
 }
+
+/** What the server of the vectors knows. */
+export const registered = keyRingOf(
+  register.map(({ device, state, key }) => ({
+    device,
+    state,
+    publicKeyHex: hex(key.signer.publicKey.bytes),
+  })),
+)
 
 /** The verdict on bytes that should be exactly one record. */
 export function judge(bytes: Uint8Array, keys: KeyRing): Verdict<VerifiedRecord> {

@@ -1,13 +1,13 @@
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MavLinkProtocolV2, minimal } from 'node-mavlink'
 import { expect, test } from 'vitest'
 import { Flight } from '../kit/flight.ts'
+import { freeUdpPort } from '../kit/free-udp-port.ts'
+import { armed, disarmed } from '../kit/heartbeat.ts'
 import { Seeded } from '../kit/seeded.ts'
 
 test('from one second after the autopilot said that it is armed not a byte is sent, and capture goes on', async () => {
-  const port = await freePort()
+  const port = await freeUdpPort()
   // The agent's own limit makes one request last three seconds. The link is perfect: what has left has arrived.
   const delivery = {
     requestMaxBytes: '1MiB',
@@ -35,27 +35,8 @@ test('from one second after the autopilot said that it is armed not a byte is se
   await flight.expectWhole()
 })
 
-const armed = heartbeat(minimal.MavModeFlag.SAFETY_ARMED)
-const disarmed = heartbeat(0)
-
-function heartbeat(armedFlag: number): Buffer {
-  const message = new minimal.Heartbeat()
-  const [autopilot, baseMode] = [minimal.MavAutopilot.ARDUPILOTMEGA, armedFlag | 1]
-  Object.assign(message, { autopilot, baseMode, type: 2, systemStatus: 4, mavlinkVersion: 3, customMode: 0 })
-  return new MavLinkProtocolV2(1, 1).serialize(message, 0)
-}
-
 async function say(bytes: Buffer, port: number): Promise<void> {
   const socket = createSocket('udp4')
   await new Promise((resolve) => socket.send(bytes, port, '127.0.0.1', resolve))
   socket.close()
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
 }

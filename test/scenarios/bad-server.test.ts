@@ -1,40 +1,9 @@
-import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
+import { Flight } from '../kit/flight.ts'
 import { NockDrone } from '../kit/nock-drone.ts'
 import { inTurn, offline, onlyFor, serverErrors } from '../kit/nock-scenarios.ts'
-import { Flight } from '../kit/flight.ts'
-
-/** Somebody who takes connections and whatever comes, and never says a word. */
-class Silent implements AsyncDisposable {
-  readonly port: number
-  readonly #taken: Set<Socket>
-  readonly #close: () => void
-
-  static async start(): Promise<Silent> {
-    const taken = new Set<Socket>()
-    const server = createServer((socket) => {
-      taken.add(socket)
-      socket.on('error', () => undefined)
-      socket.resume()
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return new Silent((server.address() as AddressInfo).port, taken, () => server.close())
-  }
-
-  private constructor(port: number, taken: Set<Socket>, close: () => void) {
-    this.port = port
-    this.#taken = taken
-    this.#close = close
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#taken) socket.destroy()
-    this.#close()
-  }
-}
+import { SilentServer } from '../kit/silent-server.ts'
 
 const impatient = {
   delivery: { requestMaxBytes: '128KiB', requestTimeout: '1s', retry: { min: '10ms', max: '50ms' } },
@@ -42,7 +11,7 @@ const impatient = {
 
 test('a server that accepts and never answers is given up, and what it took is sent to one that does', async () => {
   await using flight = await Flight.start({ settings: impatient })
-  await using silent = await Silent.start()
+  await using silent = await SilentServer.start()
   flight.link.retarget(silent.port)
   await flight.append('a.log', 'to somebody who does not answer\n')
   await flight.startAgent()

@@ -17,25 +17,23 @@ const onSmallDisk = `
   shift 3
   exec "$@"`
 
+/** The agent, whose state is on a disk of 8 MiB of which so many bytes are taken. */
+async function launchOnDisk(flight: Flight, takenBytes: number): Promise<Program> {
+  await mkdir(flight.state)
+  const disk = ['sh', flight.state, String(8 << 20), String(takenBytes)]
+  const agent = [process.execPath, programFile('agent/main.ts'), 'run', '--config', flight.configFile]
+  return flight.launch(Program.spawn('unshare', ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agent]))
+}
+
+const settings = { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } }
+
 // LB-089
 test.skipIf(!mayMount)(
   'a full disk stops the queue, not the agent, which says so and goes on when there is room',
   async () => {
-    await using flight = await Flight.start({
-      settings: { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } },
-    })
-    await mkdir(flight.state)
-    const disk = ['sh', flight.state, String(8 << 20), String(5 << 20)]
-    const agentArguments = [
-      process.execPath,
-      programFile('agent/main.ts'),
-      'run',
-      '--config',
-      flight.configFile,
-    ]
-    const command = ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agentArguments]
+    await using flight = await Flight.start({ settings })
     flight.link.cut()
-    const agent = await flight.launch(Program.spawn('unshare', command))
+    const agent = await launchOnDisk(flight, 5 << 20)
     const content = new Seeded(1).bytes(6 << 20)
     await flight.append('blackbox.bin', content)
     const full = await flight.statusUntil(({ queue }) => queue.state.is === 'blocked')
@@ -54,20 +52,9 @@ test.skipIf(!mayMount)(
 )
 
 test.skipIf(!mayMount)('an agent on a full disk stops when it is told to', async () => {
-  await using flight = await Flight.start({
-    settings: { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } },
-  })
-  await mkdir(flight.state)
-  const disk = ['sh', flight.state, String(8 << 20), String(6 << 20)]
-  const agentArguments = [
-    process.execPath,
-    programFile('agent/main.ts'),
-    'run',
-    '--config',
-    flight.configFile,
-  ]
+  await using flight = await Flight.start({ settings })
   flight.link.cut()
-  await flight.launch(Program.spawn('unshare', ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agentArguments]))
+  await launchOnDisk(flight, 6 << 20)
   await flight.append('blackbox.bin', new Seeded(1).bytes(4 << 20))
   await flight.statusUntil(({ queue }) => queue.state.is === 'blocked')
   expect(await flight.stopAgent()).toEqual({ status: 0, signal: null })

@@ -4,7 +4,8 @@ import type { Catalog } from '../../server-stub/catalog/catalog.ts'
 import { Drone, labelOf, post } from '../kit/drone.ts'
 import { lines } from '../kit/lines.ts'
 import { Sortie } from '../kit/sortie.ts'
-import { temporaryFolder, TestServer } from '../server-stub/test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from '../server-stub/test-server.ts'
 import { hostileRecords } from '../vectors/hostile-records.ts'
 import { testKeys } from '../vectors/keys.ts'
 
@@ -64,7 +65,7 @@ const isTurnedAway = ({ status }: { readonly status: number }): boolean => statu
 
 // LB-099
 test('no hostile record is stored, and none harms its good neighbour or the server', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7', testKeys.hexa.signer, 9)
   await server.register(drone)

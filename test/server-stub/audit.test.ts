@@ -1,12 +1,14 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { base64url } from '../../protocol/ids.ts'
 import { openStore, type StoreParts } from '../../server-stub/parts.ts'
 import { Audit } from '../../server-stub/query/audit.ts'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { Drone, labelOf, withheld } from '../kit/drone.ts'
-import { json, run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { json, run, TestServer } from './test-server.ts'
 
 function change(data: string, ...statements: readonly string[]): void {
   const database = new DatabaseSync(join(data, 'catalog.db'), { enableForeignKeyConstraints: false })
@@ -25,12 +27,8 @@ async function filledStore(data: string): Promise<void> {
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const [older, newer] = [labelOf('/a', { vehicle: 'hexa-7' }), labelOf('/a')]
-  const before = drone.head
   await server.send(drone, await drone.data(older, 0, 'older'))
-  const after = drone.head
-  drone.rewind(before)
-  await server.send(drone, await drone.data(older, 0, 'a fork'))
-  drone.rewind(after)
+  await server.send(drone, await drone.fork(older, 0, 'a fork'))
   const late = await drone.data(newer, 0, 'newer')
   await server.send(drone, withheld(late))
   await server.send(drone, late)
@@ -38,7 +36,7 @@ async function filledStore(data: string): Promise<void> {
 }
 
 test('forks and bodies that came late are no problem but that there is a fork', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await filledStore(folder.path)
   expect((await verified(folder.path)).out).toMatch(
     /^FORK hexa-7 1\/0 in .*\nchain of hexa-7, epoch 1, ends with record 2, .*\nreceipt key .*\nrecords 5, .*: problems 1\n$/,
@@ -72,7 +70,7 @@ test.each([
     "DELETE FROM settings WHERE name = 'receiptKey'",
   ],
 ] as const)('verify finds %s: %s', async (_what, code, statement) => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await filledStore(folder.path)
   change(folder.path, statement)
 
@@ -83,7 +81,7 @@ test.each([
 })
 
 test('verify finds a blob that is gone with its records', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await filledStore(folder.path)
   for (const area of ['records', 'forks']) await rm(join(folder.path, area), { recursive: true })
   change(folder.path, 'DELETE FROM records', 'DELETE FROM streams')
@@ -94,7 +92,7 @@ test('verify finds a blob that is gone with its records', async () => {
 })
 
 test('verify finds a closed file with another content, whatever the catalog remembers of it', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   {
     await using server = await TestServer.start(folder.path)
     const drone = new Drone('hexa-7')
@@ -119,7 +117,7 @@ test('verify finds a closed file with another content, whatever the catalog reme
 })
 
 test('what is remembered of a content holds only for the records that it was read from', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -141,7 +139,7 @@ test('what is remembered of a content holds only for the records that it was rea
 })
 
 test('verify says where each chain ends, so that it can be compared with the drone', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -184,7 +182,7 @@ function meanwhile(parts: StoreParts, method: 'blobs' | 'devices', happens: () =
 }
 
 test('what a running server stores while verify reads is no problem', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -204,14 +202,12 @@ test('what a running server stores while verify reads is no problem', async () =
 })
 
 test('a file of which only forks are here is not whole, and says so', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
-  const before = drone.head
   await server.send(drone, await drone.data(labelOf('/a'), 0, 'first'))
-  drone.rewind(before)
-  await server.send(drone, await drone.data(labelOf('/b'), 0, 'precious'))
+  await server.send(drone, await drone.fork(labelOf('/b'), 0, 'precious'))
 
   expect(await server.files()).toMatchObject([
     { path: '/a', whole: true },
@@ -226,7 +222,7 @@ test('a file of which only forks are here is not whole, and says so', async () =
 })
 
 test('a file whose blobs are gone or cut is not whole, closed or not', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -236,10 +232,7 @@ test('a file whose blobs are gone or cut is not whole, closed or not', async () 
   await server.send(drone, await drone.data(closed, 0, 'ghi'))
   await server.send(drone, drone.close(closed, 'ghi'))
   expect(await server.files()).toMatchObject([{ whole: true }, { whole: true }])
-  const names = (await readdir(folder.path, { recursive: true }))
-    .filter((name) => name.endsWith('.logb'))
-    .toSorted()
-  const [first = '', , , close = ''] = names.map((name) => join(folder.path, name))
+  const [first = '', , , close = ''] = await blobsIn(folder.path)
   await writeFile(first, (await readFile(first)).subarray(0, -1))
   await rm(close)
 
@@ -255,7 +248,7 @@ test('a file whose blobs are gone or cut is not whole, closed or not', async () 
 })
 
 test('cat takes a name as it is before it takes it as files shows another', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

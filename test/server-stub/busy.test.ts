@@ -3,10 +3,11 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { batchOf, Drone, labelOf, post, problemCode, type Sealed } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 test('while as many requests run as may, the next is told when to come back', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxRequests: 1 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -25,7 +26,7 @@ test('while as many requests run as may, the next is told when to come back', as
 })
 
 test('a device with as many requests as it may have is told when to come back, and others are served', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxPerDevice: 1 })
   const [drone, other] = [new Drone('hexa-7'), new Drone('hexa-8')]
   await server.register(drone)
@@ -47,7 +48,7 @@ test('a device with as many requests as it may have is told when to come back, a
 })
 
 test('a large record proves its sender by its head, so that strangers cannot crowd it out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const limits = { maxStrangers: 2, maxStrangerBytes: 200_000 }
   await using server = await TestServer.start(folder.path, undefined, limits)
   const [drone, stranger] = [new Drone('hexa-7'), new Drone('nobody')]
@@ -78,7 +79,7 @@ test('a large record proves its sender by its head, so that strangers cannot cro
 })
 
 test('who sends what he overheard takes no slots from the device that signed it', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxPerDevice: 2, maxRequests: 3 })
   const drone = new Drone('hexa-7')
   await server.register(drone)

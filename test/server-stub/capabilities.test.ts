@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { capabilitiesOf, readCapabilities, type Capabilities } from '../../protocol/capabilities.ts'
 import { paths } from '../../protocol/contract.ts'
 import { Drone, labelOf } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 async function capabilities({ url }: TestServer): Promise<Capabilities> {
   const answer = await fetch(`${url}${paths.capabilities}`)
@@ -27,14 +28,14 @@ async function fill(data: string, drone: Drone): Promise<string> {
 }
 
 test('a server says what it takes, which is what this version allows', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const said = await capabilities(server)
   expect(said).toEqual(capabilitiesOf(said.store))
 })
 
 test('a store that holds records keeps its id over a restart, and over the loss of its catalog', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const drone = new Drone('hexa-7')
   const id = await fill(folder.path, drone)
   expect(await storeOf(folder.path)).toBe(id)
@@ -49,7 +50,7 @@ test('a store that holds records keeps its id over a restart, and over the loss 
 test.each([['with its catalog'], ['without its catalog']])(
   'a folder whose records are gone is another store, %s',
   async (how) => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     const id = await fill(folder.path, new Drone('hexa-7'))
     rmSync(join(folder.path, 'records'), { recursive: true })
     for (const name of readdirSync(folder.path)) {
@@ -60,7 +61,7 @@ test.each([['with its catalog'], ['without its catalog']])(
 )
 
 test('two folders are two stores', async () => {
-  await using one = await temporaryFolder()
-  await using other = await temporaryFolder()
+  await using one = await tempFolder()
+  await using other = await tempFolder()
   expect(await storeOf(one.path)).not.toBe(await storeOf(other.path))
 })

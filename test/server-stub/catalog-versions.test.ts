@@ -5,12 +5,12 @@ import type { DeviceId } from '../../protocol/ids.ts'
 import { SqliteCatalog } from '../../server-stub/catalog/sqlite-catalog.ts'
 import { realClock } from '../../server-stub/parts.ts'
 import { makeSigner } from '../kit/drone.ts'
-import { temporaryFolder } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
 
 const device = 'hexa-7' as DeviceId
 
 test('a catalog of version 1 is taken over with all that is in it, and one of a later version is left alone', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const file = join(folder.path, 'catalog.db')
   {
     await using made = SqliteCatalog.open(file, realClock)

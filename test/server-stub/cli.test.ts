@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
 import { readSettings } from '../../server-stub/config.ts'
 import { Drone, labelOf } from '../kit/drone.ts'
-import { json, run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { json, run, TestServer } from './test-server.ts'
 
 const commands = ['serve', 'key', 'device add', 'device list', 'device revoke', 'files', 'cat', 'verify']
 
@@ -15,7 +16,7 @@ test.for(commands)('%s rejects a flag that it does not know with 64 and one line
 })
 
 test('what has no store is 66, and what names no store is 64', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   for (const args of [
     ['key'],
     ['files'],
@@ -30,7 +31,7 @@ test('what has no store is 66, and what names no store is 64', async () => {
 })
 
 test('a device is registered once, by one strong key, until it is revoked for good', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const data = ['--data', folder.path]
   const [drone, other] = [new Drone('hexa-7'), new Drone('hexa-7')]
   const add = async (key: string): Promise<number> =>
@@ -59,7 +60,7 @@ test.for([
   ['no point of the curve', '0200000000000000000000000000000000000000000000000000000000000000'],
   ['a mixed-order point', 'cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d'],
 ])('a key that is %s is refused with 64', async ([, digits = '']) => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const key = Buffer.from(digits, 'hex').toString('base64url')
   const { status, err } = await run('device', 'add', 'hexa-7', '--key', key, '--data', folder.path)
   expect(status).toBe(64)
@@ -67,7 +68,7 @@ test.for([
 })
 
 test('keys and names that are misspelt are refused with 64', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const { publicKey } = new Drone('x')
   for (const [name, key] of [
     ['hexa-7', publicKey.slice(1)],
@@ -81,7 +82,7 @@ test('keys and names that are misspelt are refused with 64', async () => {
 })
 
 test('the receipt key is made once, for its owner only, and its public half is printed', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const file = join(folder.path, 'receipt.key')
   let pem = ''
   {
@@ -99,8 +100,8 @@ test('the receipt key is made once, for its owner only, and its public half is p
 })
 
 test('a receipt key that others may read, that is damaged, or that is another one keeps the server from starting', async () => {
-  await using folder = await temporaryFolder()
-  await using elsewhere = await temporaryFolder()
+  await using folder = await tempFolder()
+  await using elsewhere = await tempFolder()
   for (const { path } of [folder, elsewhere]) await (await TestServer.start(path))[Symbol.asyncDispose]()
   const file = join(folder.path, 'receipt.key')
   const status = async (): Promise<number> =>
@@ -131,7 +132,7 @@ test('a flag wins over the environment, and each says where it is wrong', () => 
 })
 
 test('a stream id that starts with a dash is no flag', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -141,7 +142,7 @@ test('a stream id that starts with a dash is no flag', async () => {
 })
 
 test('what is not here is named with 66', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   await server.register(new Drone('hexa-7'))
   expect(await server.cat('hexa-8', '/a')).toMatchObject({

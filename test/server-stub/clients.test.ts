@@ -5,34 +5,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { runProgram } from '../../server-stub/cli/program.ts'
-import type { Parts } from '../../server-stub/parts.ts'
-import type { BlobDraft, BlobKey, BlobStore } from '../../server-stub/store/blob-store.ts'
 import { batchOf, Drone, labelOf, post, problemCode } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
-
-/** The store with another way to seal. */
-function sealing(seal: (draft: BlobDraft, key: BlobKey) => Promise<void>): (parts: Parts) => Partial<Parts> {
-  return ({ store }) => ({
-    store: Object.assign(bound<BlobStore>(store), {
-      draft: async () => {
-        const draft = await store.draft()
-        return Object.assign(bound<BlobDraft>(draft), { seal: (key: BlobKey) => seal(draft, key) })
-      },
-    }),
-  })
-}
-
-/** An object that passes calls on, and that methods of one's own can be assigned to. */
-function bound<T extends object>(target: T): T {
-  const own: Record<PropertyKey, unknown> = {}
-  return new Proxy(target, {
-    set: (_target, name, value) => Reflect.set(own, name, value),
-    get: (_target, name) => {
-      const value: unknown = name in own ? own[name] : Reflect.get(target, name)
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
-    },
-  })
-}
+import { sealing } from '../kit/store-sealing.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 const head = `POST ${paths.chunks} HTTP/1.1\r\nhost: x\r\ncontent-type: ${mediaTypes.batch}\r\n`
 
@@ -44,7 +20,7 @@ async function open(url: string, text = ''): Promise<Socket> {
 }
 
 test('a stop waits for a batch whose client has left', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const begun = Promise.withResolvers<void>()
   const going = Promise.withResolvers<void>()
   const change = sealing(async (draft, key) => {
@@ -74,7 +50,7 @@ test('a stop waits for a batch whose client has left', async () => {
 })
 
 test('a record of a stranger does not keep out those of a registered drone that follow it', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const [drone, twin, stranger] = [new Drone('hexa-7'), new Drone('hexa-7'), new Drone('nobody')]
   await server.register(drone)
@@ -88,7 +64,7 @@ test('a record of a stranger does not keep out those of a registered drone that 
 })
 
 test('strangers that hold requests open keep no drone out, and the first of too many is cut off', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const few = { maxRequests: 2, maxStrangers: 3 }
   await using server = await TestServer.start(folder.path, undefined, few)
   const drone = new Drone('hexa-7')
@@ -107,7 +83,7 @@ test('strangers that hold requests open keep no drone out, and the first of too 
 })
 
 test('a server whose stdout is gone serves on, and says so', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const stopping = new AbortController()
   let told = ''
   const ended = runProgram(['serve', '--data', folder.path, '--port', '0'], {
@@ -126,7 +102,7 @@ test('a server whose stdout is gone serves on, and says so', async () => {
 })
 
 test('what a client gets wrong about HTTP is a problem, and 405 says what is allowed', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const wrong = [
     'GET /%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
@@ -145,7 +121,7 @@ test('what a client gets wrong about HTTP is a problem, and 405 says what is all
 })
 
 test('an error of the catalog that nobody foresaw is never an error of the server', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

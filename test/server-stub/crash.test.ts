@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
 import { batchOf, Drone, labelOf, post, receiptIn } from '../kit/drone.ts'
-import { endedWithTest, json, run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { endedWithTest, json, run, TestServer } from './test-server.ts'
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -24,17 +25,17 @@ async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<unknow
 test.for(['stored', 'committed', 'receiptSent'])(
   'a server that is killed at "%s" has every record once after the drone sent it again',
   async (fact) => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     const drone = new Drone('hexa-7')
     await run('device', 'add', drone.device, '--key', drone.publicKey, '--data', folder.path)
     const label = labelOf('/log')
     const content = 'some of a log\n'.repeat(50)
     const records = [await drone.data(label, 0, content), await drone.data(label, content.length, content)]
-    await using started = await start(file('crash-at.ts'), folder.path, fact)
-    const { child, line } = started
-    const died = once(child, 'exit')
+    await using started = await start(file('../kit/dying-server.ts'), folder.path, fact, '1')
+    const { listening } = JSON.parse(started.line) as { listening: string }
+    const died = once(started.child, 'exit')
 
-    await post(line, batchOf(...records)).catch(() => undefined)
+    await post(listening, batchOf(...records)).catch(() => undefined)
     expect((await died)[1]).toBe('SIGKILL')
 
     await using server = await TestServer.start(folder.path)
@@ -45,7 +46,7 @@ test.for(['stored', 'committed', 'receiptSent'])(
 )
 
 test('however often the server is killed while it takes records in, each is there once and verify is clean', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const data = ['--data', folder.path]
   const drone = new Drone('hexa-7')
   await run('device', 'add', drone.device, '--key', drone.publicKey, ...data)
@@ -90,7 +91,7 @@ test('however often the server is killed while it takes records in, each is ther
 })
 
 test('a second server on the same data exits 75 and says who holds it, and a killed one holds nothing', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const serve = [file('../../server-stub/main.ts'), 'serve', '--data', folder.path, '--port', '0']
   await using first = await start(...serve)
 
@@ -107,7 +108,7 @@ test('a second server on the same data exits 75 and says who holds it, and a kil
 })
 
 test('a reader that leaves early is no error', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

@@ -2,7 +2,8 @@ import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { batchOf, Drone, labelOf } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 const content = 'a line of a log, over and over\n'.repeat(8)
 
@@ -26,7 +27,7 @@ async function sendCut(url: string, batch: Uint8Array, length: number): Promise<
 
 // LB-097
 test('wherever an upload is cut, the whole records before the cut are kept, and none is stored twice', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const cuts = Array.from({ length: 40 }, (_, at) => at / 40)
 
@@ -56,7 +57,7 @@ test('wherever an upload is cut, the whole records before the cut are kept, and 
 })
 
 test('a connection that hangs in mid-body does not keep its drone from sending over a new one', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

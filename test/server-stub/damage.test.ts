@@ -1,9 +1,11 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { Drone, labelOf } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 const content = 'first half, second half'
 
@@ -15,12 +17,11 @@ async function filledStore(data: string): Promise<string[]> {
   const label = labelOf('/a', { vehicle: 'hexa-7' })
   await server.send(drone, await drone.data(label, 0, content.slice(0, 10)))
   await server.send(drone, await drone.data(label, 10, content.slice(10)), drone.close(label, content))
-  const names = await readdir(data, { recursive: true })
-  return names.filter((name) => name.endsWith('.logb')).map((name) => join(data, name))
+  return blobsIn(data)
 }
 
 test('one flipped bit anywhere in a stored blob is found and named by verify, and never served', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const data = ['--data', folder.path]
   for (const blob of await filledStore(folder.path)) {
     const whole = await readFile(blob)
@@ -43,7 +44,7 @@ test('one flipped bit anywhere in a stored blob is found and named by verify, an
 })
 
 test('cat names the damaged record, gives what is left, and exits 75', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const [blob = ''] = await filledStore(folder.path)
   const bytes = await readFile(blob)
   bytes[bytes.length - 1] = 0
@@ -59,7 +60,7 @@ test('cat names the damaged record, gives what is left, and exits 75', async () 
 })
 
 test('a blob that is cut short, longer, gone, or unknown is found', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const [blob = ''] = await filledStore(folder.path)
   const whole = await readFile(blob)
   const found = async (): Promise<string> => (await run('verify', '--data', folder.path)).out.toString()
@@ -76,7 +77,7 @@ test('a blob that is cut short, longer, gone, or unknown is found', async () => 
 })
 
 test('whatever one field of the catalog is changed to, verify finds it and no wrong byte is served', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await filledStore(folder.path)
   const file = join(folder.path, 'catalog.db')
   const changes = [
@@ -114,7 +115,7 @@ test('whatever one field of the catalog is changed to, verify finds it and no wr
 })
 
 test('one flipped bit in the catalog file never makes a command fail as a bug or serve a wrong byte', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await filledStore(folder.path)
   const file = join(folder.path, 'catalog.db')
   const whole = await readFile(file)
@@ -133,17 +134,14 @@ test('one flipped bit in the catalog file never makes a command fail as a bug or
 })
 
 test('the catalog is rebuilt from the records alone, once the devices are registered again', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const drone = new Drone('hexa-7')
   const label = labelOf('/a', { vehicle: 'hexa-7' })
-  const before = drone.head
   {
     await using server = await TestServer.start(folder.path)
     await server.register(drone)
-    const record = await drone.data(label, 0, 'kept')
-    await server.send(drone, record)
-    drone.rewind(before)
-    await server.send(drone, await drone.data(label, 0, 'fork'))
+    await server.send(drone, await drone.data(label, 0, 'kept'))
+    await server.send(drone, await drone.fork(label, 0, 'fork'))
   }
   const listed = (await run('files', '--data', folder.path)).out.toString()
   for (const part of ['', '-wal', '-shm']) await rm(join(folder.path, `catalog.db${part}`), { force: true })
@@ -164,7 +162,7 @@ test('the catalog is rebuilt from the records alone, once the devices are regist
 
 // LB-095
 test('a gap and a break in the chain are found', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -187,7 +185,7 @@ test('a gap and a break in the chain are found', async () => {
 })
 
 test('a closed file is whole only if its length and hash are the signed ones', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -210,7 +208,7 @@ test('a closed file is whole only if its length and hash are the signed ones', a
 })
 
 test('losses are named with their reason, also one whose length nobody knows', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

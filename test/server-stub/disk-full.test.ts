@@ -7,11 +7,13 @@ import { expect, test } from 'vitest'
 import type { Catalog, Commit } from '../../server-stub/catalog/catalog.ts'
 import { serverFault } from '../../server-stub/faults.ts'
 import { batchOf, Drone, labelOf, post, problemCode } from '../kit/drone.ts'
+import { overridable } from '../kit/overridable.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
 import { MemoryStore } from './memory-store.ts'
-import { endedWithTest, temporaryFolder, TestServer } from './test-server.ts'
+import { endedWithTest, TestServer } from './test-server.ts'
 
 test('a full store answers 507 without a receipt, and takes records again when there is room', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const store = new MemoryStore()
   await using server = await TestServer.start(folder.path, () => ({ store }))
   const drone = new Drone('hexa-7')
@@ -29,17 +31,15 @@ test('a full store answers 507 without a receipt, and takes records again when t
 })
 
 test('a catalog that is full after the blob was stored loses nothing and stores nothing twice', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   let isFull = true
-  const failing = ({ commit, ...rest }: { commit: Catalog['commit'] }, real: Catalog): Catalog =>
-    Object.assign(Object.create(real) as Catalog, rest, {
-      commit: async (change: Commit) => {
-        if (isFull) throw serverFault('STORE_FULL', 'the catalog fails: database or disk is full')
-        return commit(change)
-      },
-    })
   const change = ({ catalog }: { catalog: Catalog }): { catalog: Catalog } => ({
-    catalog: failing({ commit: (commit) => catalog.commit(commit) }, bound(catalog)),
+    catalog: Object.assign(overridable(catalog), {
+      commit: async (batch: Commit) => {
+        if (isFull) throw serverFault('STORE_FULL', 'the catalog fails: database or disk is full')
+        return catalog.commit(batch)
+      },
+    }),
   })
   const drone = new Drone('hexa-7')
   const label = labelOf('/a')
@@ -59,16 +59,6 @@ test('a catalog that is full after the blob was stored loses nothing and stores 
   expect((await server.verify()).out.toString()).toMatch(/^records 3, .*all signatures/m)
 })
 
-/** The catalog with its methods bound, so that an object in front of it can pass calls on. */
-function bound(catalog: Catalog): Catalog {
-  return new Proxy(catalog, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(target, name)
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
-    },
-  })
-}
-
 const mayMount =
   spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', '/mnt']).status === 0
 if (!mayMount) console.warn('skipped the test with a real full disk: mounting a tmpfs is not permitted here')
@@ -76,7 +66,7 @@ if (!mayMount) console.warn('skipped the test with a real full disk: mounting a 
 test.skipIf(!mayMount)(
   'a disk that is really full gives 507, and the server recovers when there is room',
   async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     const main = fileURLToPath(new URL('../../server-stub/main.ts', import.meta.url))
     const script = `mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" serve --data "$1/data" --port 0`
     const args = ['-rm', 'sh', '-c', script, 'sh', folder.path, process.execPath, main]

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { openParts } from '../../server-stub/parts.ts'
 import { Drone, labelOf } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 test('of two files that were at one path cat gives the newer, and names the older, which it gives by its id', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -21,7 +22,7 @@ test('of two files that were at one path cat gives the newer, and names the olde
 })
 
 test('a later record wins over an earlier one at the same place, whichever arrived first', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -41,7 +42,7 @@ test('a later record wins over an earlier one at the same place, whichever arriv
 })
 
 test('a second server on one folder is refused and told who holds it, and admin commands work on', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   await expect(openParts(folder.path, () => undefined)).rejects.toMatchObject({
     code: 'SERVER_RUNNING',

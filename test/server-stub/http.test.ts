@@ -6,7 +6,8 @@ import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { serverFault } from '../../server-stub/faults.ts'
 import type { BlobStore } from '../../server-stub/store/blob-store.ts'
 import { batchOf, Drone, labelOf, post, problemCode } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 /** Sends bytes as they are and returns all that comes back before the server or `ms` ends it. */
 function speak(url: string, ...pieces: readonly (string | Uint8Array)[]): Promise<string> {
@@ -22,7 +23,7 @@ function speak(url: string, ...pieces: readonly (string | Uint8Array)[]): Promis
 }
 
 test('every answer that is an error is a problem with a stable code', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   const record = await drone.data(labelOf('/a'), 0, 'x')
@@ -55,7 +56,7 @@ test('every answer that is an error is a problem with a stable code', async () =
 })
 
 test('what is not HTTP gets a problem, and the server goes on', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
 
   expect(await speak(server.url, 'this is not HTTP\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 [^]*REQUEST_MALFORMED/)
@@ -65,7 +66,7 @@ test('what is not HTTP gets a problem, and the server goes on', async () => {
 })
 
 test('an unknown key id is 401, though the device is known', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   await server.register(new Drone('hexa-7'))
   const stranger = new Drone('hexa-7')
@@ -77,7 +78,7 @@ test('an unknown key id is 401, though the device is known', async () => {
 })
 
 test('garbage of every length, before and after a good record, is never an error of the server', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -108,7 +109,7 @@ function flipped(bytes: Uint8Array, at: number, bits: number): Uint8Array {
 }
 
 test('what was whole before the damage is kept, though there is no receipt', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -124,7 +125,7 @@ test('what was whole before the damage is kept, though there is no receipt', asy
 })
 
 test('a record and a batch over the limits are 413, before their bytes are waited for', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -146,7 +147,7 @@ test('a record and a batch over the limits are 413, before their bytes are waite
 })
 
 test('a client that goes on sending after its answer is cut off', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const head = `POST ${paths.chunks} HTTP/1.1\r\nhost: x\r\ncontent-type: ${mediaTypes.batch}\r\n`
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
@@ -168,7 +169,7 @@ test('a client that goes on sending after its answer is cut off', async () => {
 })
 
 test('a connection on which nothing moves is closed, and what had arrived is kept', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { idleMs: 100 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -186,7 +187,7 @@ test('a connection on which nothing moves is closed, and what had arrived is kep
 })
 
 test('a stop finishes what is in flight', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -207,7 +208,7 @@ test('a stop finishes what is in flight', async () => {
 })
 
 test('ready says whether a record could be stored, and healthy that the server lives', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   let isFull = false
   const store = (real: BlobStore): BlobStore => ({
     draft: () => real.draft(),
@@ -234,7 +235,7 @@ test('ready says whether a record could be stored, and healthy that the server l
 })
 
 test('the metrics count records, refusals, forks, losses and bytes', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

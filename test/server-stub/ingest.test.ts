@@ -1,16 +1,13 @@
-import { readdir } from 'node:fs/promises'
+import { relative } from 'node:path'
 import { expect, test } from 'vitest'
 import { limits } from '../../protocol/contract.ts'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { batchOf, Drone, labelOf, post, problemCode, receiptIn, withheld } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
-
-async function blobsIn(data: string): Promise<string[]> {
-  const names = await readdir(data, { recursive: true })
-  return names.filter((name) => name.endsWith('.logb')).toSorted()
-}
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 test('what was sent comes back byte for byte, and the receipt names every record', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -43,7 +40,7 @@ test('what was sent comes back byte for byte, and the receipt names every record
 })
 
 test('the bytes are stored before they are committed, and committed before the receipt goes out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -61,7 +58,7 @@ test('the bytes are stored before they are committed, and committed before the r
 
 // LB-101
 test('a record that comes again is a duplicate, in the same batch as in a later one', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -75,7 +72,7 @@ test('a record that comes again is a duplicate, in the same batch as in a later 
 })
 
 test('the same batch sent eight times at once is stored once', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -91,7 +88,7 @@ test('the same batch sent eight times at once is stored once', async () => {
 })
 
 test('an envelope without its body is stored as lost, until the body comes', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -113,21 +110,20 @@ test('an envelope without its body is stored as lost, until the body comes', asy
 })
 
 test('of two records for one place in the chain the first stays, and the second is stored apart and reported', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const label = labelOf('/a')
-  const before = drone.head
   const first = await drone.data(label, 0, 'first')
-  drone.rewind(before)
-  const second = await drone.data(label, 0, 'other')
+  const second = await drone.fork(label, 0, 'other')
 
   expect(await server.send(drone, first)).toEqual(['stored'])
   expect(await server.send(drone, second)).toEqual(['forked'])
   expect(await server.send(drone, second, first)).toEqual(['forked', 'duplicate'])
 
-  expect((await blobsIn(folder.path)).map((name) => name.split('/')[0])).toEqual(['forks', 'records'])
+  const areas = (await blobsIn(folder.path)).map((blob) => relative(folder.path, blob).split('/')[0])
+  expect(areas).toEqual(['forks', 'records'])
   expect(await server.cat('hexa-7', '/a')).toMatchObject({ status: 0, out: Buffer.from('first') })
   expect(await server.files()).toMatchObject([{ forks: 1, bytes: 5 }])
   const { status, out } = await server.verify()
@@ -136,7 +132,7 @@ test('of two records for one place in the chain the first stays, and the second 
 })
 
 test('paths are labels: none of them reaches the disk of the server', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -170,7 +166,7 @@ test('paths are labels: none of them reaches the disk of the server', async () =
 })
 
 test('a device that is revoked is turned away at once, and what it stored stays readable', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   const label = labelOf('/a')
@@ -189,7 +185,7 @@ test('a device that is revoked is turned away at once, and what it stored stays 
 })
 
 test('a receipt covers the largest batch, and one record more is turned away with what fits kept', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -207,7 +203,7 @@ test('a receipt covers the largest batch, and one record more is turned away wit
 })
 
 test('after a new epoch the content follows the order of the epochs, not of arrival', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -224,7 +220,7 @@ test('after a new epoch the content follows the order of the epochs, not of arri
 })
 
 test('of several files at one path the newest is given, and the others are named', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
 import { Drone, labelOf, withheld, type Sealed } from '../kit/drone.ts'
-import { json, temporaryFolder, TestServer, type FileFacts } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { json, TestServer, type FileFacts } from './test-server.ts'
 
 interface Facts extends FileFacts {
   readonly outdated: FileFacts['lost']
@@ -16,7 +17,7 @@ async function told(
     label: ReturnType<typeof labelOf>,
   ) => Promise<Sealed> | Sealed | Promise<Uint8Array>)[]
 ) {
-  const folder = await temporaryFolder()
+  const folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   await using _folder = folder
   const drone = new Drone('hexa-7')

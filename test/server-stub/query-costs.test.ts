@@ -6,10 +6,11 @@ import { verifyStreams } from '../../protocol/streams.ts'
 import type { Parts } from '../../server-stub/parts.ts'
 import type { BlobStore } from '../../server-stub/store/blob-store.ts'
 import { ask, Drone, labelOf, problemCode, receiptIn } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 test('a question that repeats itself is none', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -24,7 +25,7 @@ test('a question that repeats itself is none', async () => {
 })
 
 test('records that are small on the disk cost a query what they inflate to', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxQueryReadBytes: 250_000 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -39,7 +40,7 @@ test('records that are small on the disk cost a query what they inflate to', asy
 })
 
 test('of streams that have more records than a query may look at, the rest is left out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxQueryRows: 3 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -87,7 +88,7 @@ class SlowDisk {
 }
 
 test('when who asked is gone, no more is read for it', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const disk = new SlowDisk()
   await using server = await TestServer.start(folder.path, disk.under)
   const drone = new Drone('hexa-7')

@@ -1,13 +1,14 @@
-import { readdirSync, rmSync, truncateSync } from 'node:fs'
+import { rmSync, truncateSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import { hex } from '../../protocol/ids.ts'
 import { readQuery } from '../../protocol/query.ts'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { ask, batchOf, Drone, labelOf, problemCode, receiptIn, withheld, type Sealed } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 /** What the receipt says of each of these, by its place in the query; undefined: it was left out. */
 async function held(
@@ -28,7 +29,7 @@ async function held(
 }
 
 test('a query is answered with the records that are here, each as what it is, and no others', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -36,13 +37,11 @@ test('a query is answered with the records that are here, each as what it is, an
   const [kept, evicted] = [await drone.data(label, 0, 'one'), await drone.data(label, 3, 'two')]
   const lost = drone.loss(label, 6, 4, 'deleted')
   const closed = drone.close(label, 'one')
-  const here = drone.head
   const unsent = await drone.data(label, 10, 'three')
   await server.send(drone, kept, withheld(evicted), lost, closed)
   drone.newEpoch(1)
   const fork = await drone.data(label, 0, 'another')
   await server.send(drone, fork)
-  drone.rewind(here)
 
   expect(await held(server, drone, kept, evicted, lost, closed, unsent, fork)).toEqual([
     'duplicate',
@@ -55,21 +54,16 @@ test('a query is answered with the records that are here, each as what it is, an
 })
 
 test('a record whose bytes the store has lost or damaged is left out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const [gone, cut] = [await drone.data(labelOf('/a'), 0, 'gone'), await drone.data(labelOf('/b'), 0, 'cut')]
   await server.send(drone, gone)
   await server.send(drone, cut)
-  const [first = '', second = ''] = readdirSync(join(folder.path, 'records'), {
-    recursive: true,
-    encoding: 'utf8',
-  })
-    .filter((name) => name.endsWith('.logb'))
-    .toSorted()
-  rmSync(join(folder.path, 'records', first))
-  truncateSync(join(folder.path, 'records', second), 50)
+  const [first = '', second = ''] = await blobsIn(folder.path)
+  rmSync(first)
+  truncateSync(second, 50)
 
   expect(await held(server, drone, gone, cut)).toEqual([undefined, undefined])
   expect(await server.send(drone, gone, cut)).toEqual(['stored', 'stored'])
@@ -88,7 +82,7 @@ function hang(url: string, bytes: Uint8Array): Disposable {
 }
 
 test('what arrived whole before a link died in silence is safe as soon as the drone asks', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { settleMs: 3_600_000 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -102,7 +96,7 @@ test('what arrived whole before a link died in silence is safe as soon as the dr
 })
 
 test('what arrived whole is safe after a while though the rest never comes, and nobody asks', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { settleMs: 20 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -114,7 +108,7 @@ test('what arrived whole is safe after a while though the rest never comes, and 
 })
 
 test('a batch that was made durable in parts gets one receipt, for all of it, in its order', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { settleMs: 1 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -145,7 +139,7 @@ test('a batch that was made durable in parts gets one receipt, for all of it, in
 })
 
 test('who may not ask is told why, and learns nothing', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const [drone, stranger, revoked] = [new Drone('hexa-7'), new Drone('hexa-8'), new Drone('hexa-9')]
   await server.register(drone)
@@ -179,7 +173,7 @@ test('who may not ask is told why, and learns nothing', async () => {
 })
 
 test('of records that are more than a query may read, the rest is left out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path, undefined, { maxQueryReadBytes: 1000 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -194,7 +188,7 @@ test('of records that are more than a query may read, the rest is left out', asy
 })
 
 test('no bytes whatsoever make the server fail', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

@@ -1,11 +1,12 @@
-import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { hex } from '../../protocol/ids.ts'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { Drone, labelOf, post, problemCode } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 test('good records are stored beside bad ones, and each bad one is refused with its code', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const [drone, other, stranger] = [new Drone('hexa-7'), new Drone('hexa-8'), new Drone('hexa-7')]
   await server.register(drone)
@@ -35,7 +36,7 @@ test('good records are stored beside bad ones, and each bad one is refused with 
 })
 
 test('a bad first record does not hide its good neighbours, and a batch of bad ones stores nothing', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -46,15 +47,14 @@ test('a bad first record does not hide its good neighbours, and a batch of bad o
 
   const alone = await post(server.url, forged)
   expect([alone.status, problemCode(alone)]).toEqual([400, 'BATCH_UNPROVEN'])
-  const names = await readdir(folder.path, { recursive: true })
-  expect(names.filter((name) => name.endsWith('.logb'))).toEqual([])
+  expect(await blobsIn(folder.path)).toEqual([])
   expect(server.facts).not.toContain('stored')
   expect(await server.send(drone, forged, good)).toEqual(['SIGNATURE_WRONG', 'stored'])
 })
 
 // LB-101
 test('a signature replayed with S + L is refused', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -88,7 +88,7 @@ async function overheard(drone: Drone) {
 
 describe('whoever saw a record go by', () => {
   test('gets no signed refusal that names it: nothing that he brings proves who he is', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     await using server = await TestServer.start(folder.path)
     const drone = new Drone('hexa-7')
     await server.register(drone)
@@ -104,7 +104,7 @@ describe('whoever saw a record go by', () => {
   })
 
   test('may bring what the device itself made wrong: that refusal is true, whoever hears it', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     await using server = await TestServer.start(folder.path)
     const drone = new Drone('hexa-7')
     await server.register(drone)

@@ -5,7 +5,8 @@ import { serverFault } from '../../server-stub/faults.ts'
 import type { Parts } from '../../server-stub/parts.ts'
 import type { BlobDraft, BlobStore } from '../../server-stub/store/blob-store.ts'
 import { ask, batchOf, Drone, labelOf, receiptIn, type Sealed } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 /** A disk that can refuse to keep what was written to it. */
 class Disk {
@@ -69,7 +70,7 @@ test.each([
 ])(
   'a batch of which a part could not be stored when it was settled %s never gets a receipt',
   async (by, settleMs) => {
-    await using folder = await temporaryFolder()
+    await using folder = await tempFolder()
     const disk = new Disk()
     await using server = await TestServer.start(folder.path, disk.of, { settleMs })
     const drone = new Drone('hexa-7')
@@ -94,7 +95,7 @@ test.each([
 )
 
 test('a query leaves out what has arrived and cannot be stored', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const disk = new Disk()
   await using server = await TestServer.start(folder.path, disk.of, { settleMs: 3_600_000 })
   const drone = new Drone('hexa-7')

@@ -1,44 +1,17 @@
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { expect, test } from 'vitest'
 import { serverFault } from '../../server-stub/faults.ts'
-import type { Parts } from '../../server-stub/parts.ts'
-import type { BlobDraft, BlobKey, BlobStore } from '../../server-stub/store/blob-store.ts'
+import type { BlobKey } from '../../server-stub/store/blob-store.ts'
 import { DiskStore } from '../../server-stub/store/disk-store.ts'
+import { blobsIn } from '../kit/blobs-in.ts'
 import { batchOf, Drone, labelOf, post, withheld } from '../kit/drone.ts'
-import { run, temporaryFolder, TestServer } from './test-server.ts'
-
-async function blobsIn(data: string): Promise<string[]> {
-  const names = await readdir(data, { recursive: true })
-  return names.filter((name) => name.endsWith('.logb')).map((name) => join(data, name))
-}
-
-/** The store with another way to seal. */
-function sealing(seal: (draft: BlobDraft, key: BlobKey) => Promise<void>): (parts: Parts) => Partial<Parts> {
-  return ({ store }) => ({
-    store: Object.assign(bound<BlobStore>(store), {
-      draft: async () => {
-        const draft = await store.draft()
-        return Object.assign(bound<BlobDraft>(draft), { seal: (key: BlobKey) => seal(draft, key) })
-      },
-    }),
-  })
-}
-
-/** An object that passes calls on, and that methods of one's own can be assigned to. */
-function bound<T extends object>(target: T): T {
-  const own: Record<PropertyKey, unknown> = {}
-  return new Proxy(target, {
-    set: (_target, name, value) => Reflect.set(own, name, value),
-    get: (_target, name) => {
-      const value: unknown = name in own ? own[name] : Reflect.get(target, name)
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
-    },
-  })
-}
+import { sealing } from '../kit/store-sealing.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { run, TestServer } from './test-server.ts'
 
 test('however --data is written, records are stored', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const names = [`${folder.path}/a/`, `${folder.path}//b`, relative('.', join(folder.path, 'c'))]
   for (const root of names) {
     const store = new DiskStore(root)
@@ -50,17 +23,13 @@ test('however --data is written, records are stored', async () => {
 }, 5000)
 
 test('a record whose blob is gone, or damaged, is stored again when it comes again', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const label = labelOf('/a')
-  const start = drone.head
   const record = await drone.data(label, 0, 'precious')
-  const after = drone.head
-  drone.rewind(start)
-  const fork = await drone.data(label, 0, 'a fork')
-  drone.rewind(after)
+  const fork = await drone.fork(label, 0, 'a fork')
   expect(await server.send(drone, record)).toEqual(['stored'])
 
   for (const blob of await blobsIn(folder.path)) await rm(blob)
@@ -82,7 +51,7 @@ test('a record whose blob is gone, or damaged, is stored again when it comes aga
 })
 
 test('a store whose folders were removed by hand takes new records', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -95,7 +64,7 @@ test('a store whose folders were removed by hand takes new records', async () =>
 })
 
 test('an envelope whose blob is gone does not keep its body out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -109,7 +78,7 @@ test('an envelope whose blob is gone does not keep its body out', async () => {
 })
 
 test('of a batch for two areas whose second blob could not be stored nothing is unknown afterwards', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   let fails = true
   const change = sealing(async (draft, key) => {
     if (fails && key.startsWith('forks')) throw serverFault('STORE_FULL', 'cannot store: ENOSPC')
@@ -119,12 +88,8 @@ test('of a batch for two areas whose second blob could not be stored nothing is 
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const label = labelOf('/a')
-  const start = drone.head
   await server.send(drone, await drone.data(label, 0, 'first'))
-  const after = drone.head
-  drone.rewind(start)
-  const fork = await drone.data(label, 0, 'other')
-  drone.rewind(after)
+  const fork = await drone.fork(label, 0, 'other')
   const next = await drone.data(label, 5, 'next!')
 
   expect((await post(server.url, batchOf(next, fork))).status).toBe(507)
@@ -134,7 +99,7 @@ test('of a batch for two areas whose second blob could not be stored nothing is 
 })
 
 test('a blob that became visible though its seal failed is known afterwards', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   let fails = true
   const change = sealing(async (draft, key) => {
     await draft.seal(key)
@@ -152,7 +117,7 @@ test('a blob that became visible though its seal failed is known afterwards', as
 })
 
 test('a catalog is rebuilt from what is good in a damaged blob', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   const drone = new Drone('hexa-7')
   const label = labelOf('/a')
   const records = []
@@ -175,7 +140,7 @@ test('a catalog is rebuilt from what is good in a damaged blob', async () => {
 })
 
 test('a receipt key that is gone is not replaced by another', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await TestServer.start(folder.path).then((server) => server[Symbol.asyncDispose]())
   await rm(join(folder.path, 'receipt.key'))
 

@@ -6,7 +6,8 @@ import { sha256 } from '../../protocol/ids.ts'
 import type { LogPath } from '../../protocol/log-path.ts'
 import { verifyStreams, type HeldStream, type Range } from '../../protocol/streams.ts'
 import { ask, Drone, labelOf, withheld } from '../kit/drone.ts'
-import { temporaryFolder, TestServer } from './test-server.ts'
+import { tempFolder } from '../kit/temp-folder.ts'
+import { TestServer } from './test-server.ts'
 
 async function held(
   server: TestServer,
@@ -42,7 +43,7 @@ function plain(streams: readonly HeldStream[]) {
 }
 
 test('a drone without a queue is told how far each of its files reaches, and what stands at both ends', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -72,7 +73,7 @@ test('a drone without a queue is told how far each of its files reaches, and wha
 })
 
 test('of two files that were at one path, the newer comes first', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -88,7 +89,7 @@ test('of two files that were at one path, the newer comes first', async () => {
 })
 
 test('what was overwritten in part, evicted, lost or outdated ends what a drone may skip', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -121,7 +122,7 @@ test('what was overwritten in part, evicted, lost or outdated ends what a drone 
 })
 
 test('a file that was written to after it was closed is not closed', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)
@@ -136,7 +137,7 @@ test('a file that was written to after it was closed is not closed', async () =>
 })
 
 test('an agent without a queue learns from a real server where to read on, in which stream', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await tempFolder()
   await using server = await TestServer.start(folder.path)
   const drone = new Drone('hexa-7')
   await server.register(drone)

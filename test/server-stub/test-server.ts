@@ -1,8 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import type { Receipt } from '../../protocol/receipt.ts'
 import { runServer } from '../../server-stub/app.ts'
@@ -11,15 +8,6 @@ import { runProgram } from '../../server-stub/cli/program.ts'
 import type { Journal } from '../../server-stub/journal.ts'
 import { openParts, type Parts } from '../../server-stub/parts.ts'
 import { post, receiptIn, type Drone, type Sealed } from '../kit/drone.ts'
-
-export interface TemporaryFolder extends AsyncDisposable {
-  readonly path: string
-}
-
-export async function temporaryFolder(): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(tmpdir(), 'logbox-server-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-}
 
 /** A process that does not outlive the test that started it, however that ends. */
 export function endedWithTest(child: ChildProcess): AsyncDisposable {

@@ -70,7 +70,7 @@ function fieldLines(payload: Uint8Array): string[] {
   })
 }
 
-export function workedRecord(): string {
+function workedRecord(): string {
   const { manifest, body } = record()
   const { signer } = testKeys.hexa
   const payload = payloadWith(manifest)
@@ -98,7 +98,7 @@ export function workedRecord(): string {
   ].join('\n')
 }
 
-export function workedFacts(): string {
+function workedFacts(): string {
   const { manifest } = record()
   const { seed, signer } = testKeys.hexa
   return [
@@ -109,7 +109,7 @@ export function workedFacts(): string {
   ].join('\n')
 }
 
-export function workedReceipt(): string {
+function workedReceipt(): string {
   const { publicKey } = testKeys.server.signer
   const receipt = receipts.find(({ id }) => id === 'every-outcome')
   return [`; under the key ${hexOf(publicKey.bytes)}`, ...rowsOf(receipt?.hex)].join('\n')
@@ -117,12 +117,12 @@ export function workedReceipt(): string {
 
 const rowsOf = (hex: string | undefined): string[] => (hex ?? '').match(/.{1,100}/g) ?? []
 
-export function workedQuery(): string {
+function workedQuery(): string {
   const query = queries.find(({ id }) => id === 'streams-two-paths')
   return [`; under the device's key`, ...rowsOf(query?.hex)].join('\n')
 }
 
-export function workedStreams(): string {
+function workedStreams(): string {
   const answer = heldStreams.find(({ id }) => id === 'every-shape')
   return [
     `; under the server's key; the digest of the query is ${hexOf(streamQuery.digest)}`,
@@ -131,7 +131,7 @@ export function workedStreams(): string {
 }
 
 /** The blocks of the document, by the name in the comment that stands before each. */
-export const workedBlocks: ReadonlyMap<string, string> = new Map([
+const workedBlocks: ReadonlyMap<string, string> = new Map([
   ['facts', workedFacts()],
   ['record', workedRecord()],
   ['receipt', workedReceipt()],
