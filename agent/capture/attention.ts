@@ -1,5 +1,7 @@
 /** Of the folders, and of the files, that may be left out: so many are asked of at one look. */
 export const quietAtOnce = 1000
+/** For so many looks a folder whose times stand still is believed to hold what it held: those of some file systems never move. */
+const believedLooks = 30
 
 /** Lets many take turns: at each look the next ones are due. */
 class Rota {
@@ -25,6 +27,7 @@ export class Attention {
   readonly #tellerOf: (folder: string) => object | undefined
   readonly #rotas = { folders: new Rota(), files: new Rota() }
   #isThorough = false
+  #looks = 0
   /** Told before this look began, and since. */
   #heard: ReadonlySet<string> = new Set()
   #news = new Set<string>()
@@ -42,6 +45,7 @@ export class Attention {
   /** Call it when a look begins; a thorough one leaves nothing out. */
   begin(isThorough: boolean): void {
     this.#isThorough = isThorough
+    this.#looks++
     this.#heard = this.#news
     this.#news = new Set()
     for (const rota of Object.values(this.#rotas)) rota.begin()
@@ -49,6 +53,16 @@ export class Attention {
 
   tellerOf(folder: string): object | undefined {
     return this.#tellerOf(folder)
+  }
+
+  /** How many looks have begun. */
+  get looks(): number {
+    return this.#looks
+  }
+
+  /** Whether a folder that was read at that look, and has the times that it had, need not be read again. */
+  isBelieved(readAt: number): boolean {
+    return !this.#isThorough && this.#looks - readAt < believedLooks
   }
 
   /** Whether anything at all was told between the last look's beginning and this one's. */
