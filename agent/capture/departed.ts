@@ -50,8 +50,13 @@ export class Departed {
       const is = await this.#whereIs(point)
       if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
       // A disk that refuses is tried again at the next look.
-      else if (this.#isMissingForLong(point)) await this.#end(point).catch(() => undefined)
+      else if (this.#isMissingForLong(point) && this.#isTaking) await this.#end(point).catch(() => undefined)
     }
+  }
+
+  /** While others wait for room, the resume point knows what the loss will be, and no look waits with them. */
+  get #isTaking(): boolean {
+    return this.#queue.state.is === 'open'
   }
 
   /** What came back has all its time again when it goes once more. */
