@@ -109,7 +109,7 @@ export class Follower {
     const before = generation.cutTo
     try {
       const file = await this.openFiles.borrow(generation)
-      const isVoid = file !== undefined && this.#void.delete(generation.label.stream)
+      const isVoid = file !== undefined && this.#void.has(generation.label.stream)
       const end: TurnEnd = isVoid
         ? { is: 'over', why: 'receiptsLost' }
         : await takeTurn(generation, file, this.#parts, signal)
@@ -145,6 +145,7 @@ export class Follower {
     next.isListed = isListed
     const { promise, resolve } = Promise.withResolvers<boolean>()
     next.stored = promise
+    this.#void.delete(ending.stream)
     this.#ending.add(ending.stream)
     this.#tasks.start(async () => {
       resolve(await this.#store(old, why, next))
