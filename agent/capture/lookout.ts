@@ -63,8 +63,10 @@ export class Lookout {
     const spots = await this.#spots.look(round, signal)
     if (signal.aborted) return undefined
     const view = this.#view
-    if (view && this.#isAsBefore(round, view)) return this.#lookedAgain(view)
-    return this.#lookAround(spots, round, signal)
+    const isAsBefore = view && this.#isAsBefore(round, view)
+    const sight = isAsBefore ? this.#lookedAgain(view) : await this.#lookAround(spots, round, signal)
+    if (sight) await this.#queue.looked(this.#pathOf)
+    return sight
   }
 
   /** Every path leads to the file to which it led before, and those are followed that were. */
@@ -91,7 +93,6 @@ export class Lookout {
     await this.#lost.find(round.strangers, round, signal)
     await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
-    await this.#queue.looked(this.#pathOf)
     const { changes, followed } = this.#follower
     for (const generation of followed.values()) round.place(generation)
     const sight = { ...round.sight, unfollowed: this.#unfollowed(round) }
