@@ -185,10 +185,11 @@ export class Capture {
 
   #changed(path: Uint8Array): void {
     const key = pathKey(path)
-    this.#attention.hear(key)
     const generation = this.#byPath.get(key)
+    if (!generation && !this.#search.sourceOf(path)) return
+    this.#attention.hear(key)
     if (generation) this.#follower.turns.want(generation)
-    else if (this.#search.sourceOf(path)) this.#follower.rearranged.ring()
+    else this.#follower.rearranged.ring()
   }
 
   #rearranged(path: Uint8Array): void {

@@ -44,14 +44,16 @@ export class Follower {
     this.#endings = endings
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
-    // A file that is read cannot be closed for another: all lanes together leave some that can.
-    const turnsAtOnce = Math.min(
-      mostTurnsAtOnce,
-      Math.max(1, Math.floor(openFiles.most / (lanes.length + 1))),
-    )
-    this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
+    const most = (): number => this.#mostTurnsAtOnce
+    this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
+  }
+
+  /** A file that is read cannot be closed for another: all lanes together leave some that can. */
+  get #mostTurnsAtOnce(): number {
+    const share = Math.floor(this.openFiles.most / (lanes.length + 1))
+    return Math.min(mostTurnsAtOnce, Math.max(1, share))
   }
 
   get followed(): ReadonlyMap<string, Generation> {

@@ -70,6 +70,13 @@ export class Strangers {
     round.isRenaming = true
     await this.#meetEach(round.later, round, signal)
     this.#isFirstLook = false
+    this.#forgetAllBut(round.seen)
+  }
+
+  /** Of files that are gone nothing is kept. */
+  #forgetAllBut(seen: ReadonlyMap<string, unknown>): void {
+    for (const known of [this.#ignored, this.#witnesses])
+      for (const key of known.keys()) if (!seen.has(key)) known.delete(key)
   }
 
   /** Those of the highest lane first: there may be thousands of others. */
