@@ -1,5 +1,31 @@
 /** Of the folders, and of the files, that may be left out: so many are asked of at one look. */
 export const quietAtOnce = 1000
+/** For so many looks a folder whose times stand still is believed to hold what it held: those of some file systems never move. */
+const believedLooks = 30
+
+/** So many paths that were told of are remembered; of more, something is taken to have happened everywhere. */
+export const mostNews = 10_000
+
+/** What was told. */
+class News {
+  readonly #paths = new Set<string>()
+  #isTooMuch = false
+
+  add(path: string): void {
+    this.#paths.add(path)
+    if (this.#paths.size <= mostNews) return
+    this.#paths.clear()
+    this.#isTooMuch = true
+  }
+
+  get isNone(): boolean {
+    return this.#paths.size === 0 && !this.#isTooMuch
+  }
+
+  isOf(path: string): boolean {
+    return this.#isTooMuch || this.#paths.has(path)
+  }
+}
 
 /** Lets many take turns: at each look the next ones are due. */
 class Rota {
@@ -25,9 +51,10 @@ export class Attention {
   readonly #tellerOf: (folder: string) => object | undefined
   readonly #rotas = { folders: new Rota(), files: new Rota() }
   #isThorough = false
+  #looks = 0
   /** Told before this look began, and since. */
-  #heard: ReadonlySet<string> = new Set()
-  #news = new Set<string>()
+  #heard = new News()
+  #news = new News()
 
   /** `tellerOf` gives who tells of what happens in a folder; undefined where nobody does. */
   constructor(tellerOf: (folder: string) => object | undefined) {
@@ -42,8 +69,9 @@ export class Attention {
   /** Call it when a look begins; a thorough one leaves nothing out. */
   begin(isThorough: boolean): void {
     this.#isThorough = isThorough
+    this.#looks++
     this.#heard = this.#news
-    this.#news = new Set()
+    this.#news = new News()
     for (const rota of Object.values(this.#rotas)) rota.begin()
   }
 
@@ -51,14 +79,24 @@ export class Attention {
     return this.#tellerOf(folder)
   }
 
+  /** How many looks have begun. */
+  get looks(): number {
+    return this.#looks
+  }
+
+  /** Whether a folder that was read at that look, and has the times that it had, need not be read again. */
+  isBelieved(readAt: number): boolean {
+    return !this.#isThorough && this.#looks - readAt < believedLooks
+  }
+
   /** Whether anything at all was told between the last look's beginning and this one's. */
   get hasHeard(): boolean {
-    return this.#heard.size > 0
+    return !this.#heard.isNone
   }
 
   /** Whether it was of this path. */
   isHeard(path: string): boolean {
-    return this.#heard.has(path)
+    return this.#heard.isOf(path)
   }
 
   /** Whether one that may be left out is asked of all the same. To be called once for each, at each look. */

@@ -9,6 +9,7 @@ import { Attention } from './attention.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { ChunkLimits } from './chunker.ts'
 import { Departed } from './departed.ts'
+import { Endings } from './endings.ts'
 import { FileSearch, pathKey } from './find-files.ts'
 import { Finishing } from './finishing.ts'
 import { Follower } from './follower.ts'
@@ -40,6 +41,7 @@ export class Capture {
   readonly #attention: Attention
   readonly #tasks = new TaskGroup()
   readonly #openFiles: OpenFiles
+  readonly #endings: Endings
   readonly #follower: Follower
   readonly #lookout: Lookout
   readonly #finishing: Finishing
@@ -63,19 +65,20 @@ export class Capture {
     const search = new FileSearch(options.sources, world.files)
     this.#search = search
     this.#openFiles = new OpenFiles(world.files, options)
-    this.#follower = new Follower(parts, this.#openFiles, world, this.#tasks)
+    this.#endings = new Endings(parts, world.journal, this.#tasks)
+    this.#follower = new Follower(parts, this.#openFiles, this.#endings, world, this.#tasks)
     this.#attention = new Attention((folder) => this.#watch.tellerOf(folder))
     this.#lookout = new Lookout(
       search,
       this.#attention,
       this.#follower,
+      this.#endings,
       queue,
       world,
-      patience,
       options.recall,
     )
     this.#finishing = new Finishing(this.#follower, parts, world)
-    this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), patience)
+    this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), this.#endings)
     this.#troubles = new Troubles(world.journal)
     this.#watch = new FolderWatch(world, {
       changed: (path) => this.#changed(path),
@@ -105,6 +108,11 @@ export class Capture {
   /** Why some changes are found only by the rescan; undefined while all are told at once. */
   get watchTrouble(): string | undefined {
     return this.#watch.trouble
+  }
+
+  /** What ends a stream is on its way into the queue. */
+  get isEndingStreams(): boolean {
+    return this.#endings.areAnyUnderWay
   }
 
   /** Nothing that comes into the files from now on is read. */
@@ -177,10 +185,11 @@ export class Capture {
 
   #changed(path: Uint8Array): void {
     const key = pathKey(path)
-    this.#attention.hear(key)
     const generation = this.#byPath.get(key)
+    if (!generation && !this.#search.sourceOf(path)) return
+    this.#attention.hear(key)
     if (generation) this.#follower.turns.want(generation)
-    else if (this.#search.sourceOf(path)) this.#follower.rearranged.ring()
+    else this.#follower.rearranged.ring()
   }
 
   #rearranged(path: Uint8Array): void {

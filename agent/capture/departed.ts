@@ -4,7 +4,7 @@ import type { Queue } from '../queue/queue.ts'
 import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { World } from '../world.ts'
-import { endStream } from './ending.ts'
+import type { Endings } from './endings.ts'
 import { identityKey, identityOf } from './identity.ts'
 import { isGone } from './open-files.ts'
 import { folderOf } from './places.ts'
@@ -21,24 +21,24 @@ const mostAtOnce = 100
  * card that was taken out comes back.
  */
 export class Departed {
-  readonly #queue: Queue
-  readonly #world: Pick<World, 'files' | 'clock' | 'journal'>
+  readonly #queue: Pick<Queue, 'resumePoints'>
+  readonly #world: Pick<World, 'files' | 'clock'>
   readonly #sourceOf: (path: Uint8Array) => SourceConfig | undefined
-  readonly #patience: AbortSignal
+  readonly #endings: Endings
   /** By the monotonic clock. */
   readonly #missingSinceMs = new Map<StreamId, number>()
   #turn = 0
 
   constructor(
-    queue: Queue,
-    world: World,
+    queue: Pick<Queue, 'resumePoints'>,
+    world: Pick<World, 'files' | 'clock'>,
     sourceOf: (path: Uint8Array) => SourceConfig | undefined,
-    patience: AbortSignal,
+    endings: Endings,
   ) {
     this.#queue = queue
     this.#world = world
     this.#sourceOf = sourceOf
-    this.#patience = patience
+    this.#endings = endings
   }
 
   /** `unfollowed` are the resume points whose file this look did not find. */
@@ -49,8 +49,7 @@ export class Departed {
     for (const point of unfollowed.slice(from, from + mostAtOnce)) {
       const is = await this.#whereIs(point)
       if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
-      // A disk that refuses is tried again at the next look.
-      else if (this.#isMissingForLong(point)) await this.#end(point).catch(() => undefined)
+      else if (this.#isMissingForLong(point)) this.#end(point)
     }
   }
 
@@ -97,13 +96,12 @@ export class Departed {
     return nowMs - sinceMs >= graceMs
   }
 
-  async #end(point: ResumePoint): Promise<void> {
+  #end(point: ResumePoint): void {
     const source = this.#sourceOf(placeIn(point).path)
     const { stream, path } = point
     const label = { stream, path, tags: source?.tags ?? new Map<string, string>() }
-    const ended = { label, lane: source?.priority ?? 'normal', point, why: 'deleted' } as const
     this.#missingSinceMs.delete(stream)
-    await endStream(ended, this.#queue, this.#world.journal, this.#patience)
+    this.#endings.end({ label, lane: source?.priority ?? 'normal', point, why: 'deleted' })
   }
 }
 

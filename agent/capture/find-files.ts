@@ -27,6 +27,8 @@ interface Listing {
   /** Of the folder, before it was read; undefined where it could not be read to its end. */
   readonly facts: FileFacts | undefined
   readonly teller: object | undefined
+  /** At which look it was read. */
+  readonly readAt: number
   /** The patterns that came by before, whose files it leaves out. */
   readonly earlier: readonly Pattern[]
   readonly spots: readonly Spot[]
@@ -126,13 +128,13 @@ export class FileSearch {
 
   /** Whether nothing happened in the folder since it was read. */
   async #holds(
-    { teller, facts }: Listing,
+    { teller, facts, readAt }: Listing,
     directory: Uint8Array,
     key: string,
     { attention }: Walk,
   ): Promise<boolean> {
     const isTold = teller !== undefined && teller === attention.tellerOf(key)
-    if (!facts || !isTold || attention.isHeard(key)) return false
+    if (!facts || !isTold || attention.isHeard(key) || !attention.isBelieved(readAt)) return false
     if (!attention.isDue('folders')) return true
     const now = await this.#files.facts(directory).catch(() => undefined)
     return now !== undefined && isUnchanged(facts, now)
@@ -158,7 +160,7 @@ export class FileSearch {
       if (isMissing(cause)) hear.missing(directory)
       else hear.trouble(directory, cause)
     }
-    return { facts, teller, earlier, spots, folders }
+    return { facts, teller, readAt: attention.looks, earlier, spots, folders }
   }
 }
 

@@ -96,6 +96,8 @@ export class Finishing {
   }
 
   async #tend(generation: Generation): Promise<void> {
+    // What was in its file before has not ended yet: of that the next life must know.
+    if (generation.stored) return
     const { turns, openFiles } = this.#follower
     const file = openFiles.peek(generation)
     const facts = await file?.facts()

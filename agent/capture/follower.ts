@@ -7,7 +7,8 @@ import type { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
 import { Aging } from './aging.ts'
 import { beginStream } from './begin-stream.ts'
-import { endStream } from './ending.ts'
+import { endStream, type Ended } from './ending.ts'
+import type { Endings } from './endings.ts'
 import { Generation } from './generation.ts'
 import type { OpenFiles } from './open-files.ts'
 import { shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
@@ -18,8 +19,6 @@ import { Turns } from './turns.ts'
 const mostTurnsAtOnce = 32
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
-/** Between tries to store the end of one stream and the beginning of the next. */
-const storeAgainMs = 1000
 
 /** Follows every file generation that was found: lets it take turns until nothing more can be read of it. */
 export class Follower {
@@ -31,34 +30,30 @@ export class Follower {
   readonly rearranged = new Doorbell()
   readonly #parts: CaptureParts
   readonly #world: World
-  readonly #tasks: TaskGroup
+  readonly #endings: Endings
   readonly #aging: Aging
   /** By identity: the same file under two names is followed once. */
   readonly #followed = new Map<string, Generation>()
   #changes = 0
-  readonly #ending = new Set<StreamId>()
   /** Streams whose file is to be read again from its beginning, in a new one, when it has its turn. */
   readonly #void = new Set<StreamId>()
 
-  constructor(parts: CaptureParts, openFiles: OpenFiles, world: World, tasks: TaskGroup) {
+  constructor(parts: CaptureParts, openFiles: OpenFiles, endings: Endings, world: World, tasks: TaskGroup) {
     this.#parts = parts
     this.#world = world
-    this.#tasks = tasks
+    this.#endings = endings
     this.openFiles = openFiles
     this.troubles = new Troubles(world.journal)
-    // A file that is read cannot be closed for another: all lanes together leave some that can.
-    const turnsAtOnce = Math.min(
-      mostTurnsAtOnce,
-      Math.max(1, Math.floor(openFiles.most / (lanes.length + 1))),
-    )
-    this.turns = new Turns(turnsAtOnce, tasks, (generation, signal) => this.#take(generation, signal))
+    const most = (): number => this.#mostTurnsAtOnce
+    this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
   }
 
-  /** Whether the end of a stream is on its way to the disk. */
-  isEnding(stream: StreamId): boolean {
-    return this.#ending.has(stream)
+  /** A file that is read cannot be closed for another: all lanes together leave some that can. */
+  get #mostTurnsAtOnce(): number {
+    const share = Math.floor(this.openFiles.most / (lanes.length + 1))
+    return Math.min(mostTurnsAtOnce, Math.max(1, share))
   }
 
   get followed(): ReadonlyMap<string, Generation> {
@@ -109,7 +104,7 @@ export class Follower {
     const before = generation.cutTo
     try {
       const file = await this.openFiles.borrow(generation)
-      const isVoid = file !== undefined && this.#void.delete(generation.label.stream)
+      const isVoid = file !== undefined && this.#void.has(generation.label.stream)
       const end: TurnEnd = isVoid
         ? { is: 'over', why: 'receiptsLost' }
         : await takeTurn(generation, file, this.#parts, signal)
@@ -143,47 +138,24 @@ export class Follower {
     const facts = await file.facts()
     const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
-    const { promise, resolve } = Promise.withResolvers<boolean>()
-    next.stored = promise
-    this.#ending.add(ending.stream)
-    this.#tasks.start(async () => {
-      resolve(await this.#store(old, why, next))
-      this.#ending.delete(ending.stream)
-    })
+    this.#void.delete(ending.stream)
+    this.#endings.replace(
+      ending.stream,
+      () => this.#lastOf(old, why),
+      next,
+      (cause) => this.troubles.add(path, sayCause(cause)),
+    )
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)
     this.turns.want(next)
   }
 
-  /** Ends the old stream and begins the new one, as often as the disk refuses; false when patience ends before. */
-  async #store(old: Generation, why: OverReason, next: Generation): Promise<boolean> {
-    const { queue, patience, clock } = this.#parts
-    let isEnded = false
-    while (!patience.aborted) {
-      try {
-        await old.shipping?.done()
-        isEnded ||= await this.#end(old, why)
-        if (!isEnded) return false
-        await queue.setResumePoint(next.resume)
-        next.stored = undefined
-        return true
-      } catch (cause) {
-        this.troubles.add(next.path, sayCause(cause))
-        await clock.sleep(storeAgainMs, patience)
-      }
-    }
-    return false
-  }
-
-  async #end(generation: Generation, why: OverReason | 'deleted'): Promise<boolean> {
-    const { label, source, resume } = generation
-    const point = generation.pointAt(resume.position, resume.evidence)
-    const { queue, patience } = this.#parts
-    const ended = { label, lane: source.priority, point, why }
-    if (!(await endStream(ended, queue, this.#world.journal, patience))) return false
-    generation.isOver = true
-    return true
+  /** How it ends, once all of it that was read is in the queue. */
+  async #lastOf(generation: Generation, why: OverReason): Promise<Ended | undefined> {
+    if ((await generation.stored) === false) return undefined
+    await generation.shipping?.done()
+    return endedAs(generation, why)
   }
 
   #forget(generation: Generation): void {
@@ -197,20 +169,22 @@ export class Follower {
 
   /** Nothing leads to the file any more: what is known to be unread of it is lost, or it may come back later. */
   async letGo(generation: Generation, isDeleted: boolean): Promise<void> {
-    if (isDeleted && !(await this.#end(generation, 'deleted'))) return
-    if (isDeleted) this.#forget(generation)
+    const { queue, patience } = this.#parts
+    const { journal } = this.#world
+    if (isDeleted && !(await endStream(endedAs(generation, 'deleted'), queue, journal, patience))) return
     const { label, resume } = generation
     if (!isDeleted) {
-      await this.#parts.queue.setResumePoint(generation.pointAt(resume.position, resume.evidence))
-      this.#world.journal.streamEnded(showLogPath(label.path), label.stream, 'gone')
-      this.#forget(generation)
+      await queue.setResumePoint(generation.pointAt(resume.position, resume.evidence))
+      journal.streamEnded(showLogPath(label.path), label.stream, 'gone')
     }
+    this.#forget(generation)
     await this.openFiles.close(generation)
   }
 
   /** Its file was found under another identity, where it is read on behind what is queued. False while that cannot be. */
   async handOver(generation: Generation): Promise<boolean> {
-    if (generation.queuedTo < generation.cutTo || !this.turns.hold(generation)) return false
+    const isUnderWay = generation.stored !== undefined || generation.queuedTo < generation.cutTo
+    if (isUnderWay || !this.turns.hold(generation)) return false
     try {
       await this.letGo(generation, false)
       return true
@@ -231,8 +205,9 @@ export class Follower {
   async windUp(): Promise<void> {
     const followed = [...this.#followed.values()]
     await Promise.all(followed.map((generation) => shipAll(generation, this.#parts)))
-    const seen = followed.filter(({ seenBytes, resume: { position, seenBytes: known = 0 } }) => {
-      return seenBytes > Math.max(known, position)
+    const seen = followed.filter(({ stored, seenBytes, resume: { position, seenBytes: known = 0 } }) => {
+      // Of two points in one file the next life would know only one: what was before must have ended.
+      return stored === undefined && seenBytes > Math.max(known, position)
     })
     const points = seen.map((generation) =>
       generation.pointAt(generation.resume.position, generation.resume.evidence),
@@ -240,4 +215,9 @@ export class Follower {
     // A disk that refuses keeps the agent from nothing but this.
     if (points.length > 0) await this.#parts.queue.setResumePoints(points).catch(() => undefined)
   }
+}
+
+function endedAs(generation: Generation, why: Ended['why']): Ended {
+  const { label, source, resume } = generation
+  return { label, lane: source.priority, point: generation.pointAt(resume.position, resume.evidence), why }
 }

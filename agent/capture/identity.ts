@@ -1,5 +1,6 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
+import { lastEvidence } from '../queue/evidence.ts'
 import { isIdentityKnown, type FileIdentity, type ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 import type { Witness } from './witness.ts'
@@ -39,7 +40,7 @@ export async function recognise(
   if (facts.size < point.position) return 'truncated'
   if (isClosedAs(point, facts)) return 'same'
   if (format === 'binary' && facts.birthNs !== 0n) return 'same'
-  const evidence = format === 'binary' ? point.evidence.slice(-1) : point.evidence
+  const evidence = format === 'binary' ? lastEvidence(point.evidence) : point.evidence
   if ((await witness.says(file, evidence)) !== 'differs') return 'same'
   return facts.size < (point.seenBytes ?? 0) ? 'truncated' : 'overwritten'
 }

@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
+import type { Endings } from './endings.ts'
 import { pathKey, type FileSearch, type Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
@@ -27,6 +28,7 @@ interface View {
 /** Looks where the files are: which there are, which came, which went. */
 export class Lookout {
   readonly #follower: Follower
+  readonly #endings: Endings
   readonly #queue: Queue
   readonly #world: World
   readonly #attention: Attention
@@ -39,17 +41,18 @@ export class Lookout {
     search: FileSearch,
     attention: Attention,
     follower: Follower,
+    endings: Endings,
     queue: Queue,
     world: World,
-    patience: AbortSignal,
     recall?: Recall,
   ) {
     this.#attention = attention
     this.#follower = follower
+    this.#endings = endings
     this.#queue = queue
     this.#world = world
     this.#lost = new LostStreams(queue, world, recall)
-    this.#strangers = new Strangers(follower, queue, world, patience)
+    this.#strangers = new Strangers(follower, endings, queue, world)
     this.#spots = new SpotCheck(search, attention, follower, this.#strangers, world)
   }
 
@@ -63,8 +66,10 @@ export class Lookout {
     const spots = await this.#spots.look(round, signal)
     if (signal.aborted) return undefined
     const view = this.#view
-    if (view && this.#isAsBefore(round, view)) return this.#lookedAgain(view)
-    return this.#lookAround(spots, round, signal)
+    const isAsBefore = view && this.#isAsBefore(round, view)
+    const sight = isAsBefore ? this.#lookedAgain(view) : await this.#lookAround(spots, round, signal)
+    if (sight && !round.isPutOff) await this.#queue.looked(this.#pathOf)
+    return sight
   }
 
   /** Every path leads to the file to which it led before, and those are followed that were. */
@@ -88,10 +93,9 @@ export class Lookout {
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
     if (round.strangers.length > 0) await this.#noteVanished(round)
-    await this.#lost.find(round.strangers, round, signal)
-    await this.#strangers.meetAll(round, signal)
+    round.isPutOff = !(await this.#lost.find(round.strangers, round, signal))
+    if (!round.isPutOff) await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
-    await this.#queue.looked(this.#pathOf)
     const { changes, followed } = this.#follower
     for (const generation of followed.values()) round.place(generation)
     const sight = { ...round.sight, unfollowed: this.#unfollowed(round) }
@@ -161,7 +165,7 @@ export class Lookout {
     const { followed } = this.#follower
     return [...this.#queue.resumePoints.values()].filter(({ stream, place, path, identity }) => {
       const key = identityKey(identity)
-      if (followed.get(key)?.label.stream === stream || this.#follower.isEnding(stream)) return false
+      if (followed.get(key)?.label.stream === stream || this.#endings.isUnderWay(stream)) return false
       // It is there under another name, and could not be opened, or its point not be stored.
       if (round.seen.has(key)) return false
       return !round.isHidden(logPathToBytes(place?.path ?? path))

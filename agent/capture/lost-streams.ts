@@ -33,17 +33,25 @@ export class LostStreams {
     this.#recall = recall
   }
 
-  /** Stores a resume point for each stranger of which the server has bytes. To be called before they are met. */
-  async find(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
+  /**
+   * Stores a resume point for each stranger of which the server has bytes. To be called before they are met, which must not be
+   * where it gives false: the disk refuses, and the next look asks again.
+   */
+  async find(strangers: readonly Stranger[], round: Round, signal: AbortSignal): Promise<boolean> {
     const { resumePoints, head } = this.#queue
-    if (!this.#recall || this.#isAsked || head.next > 0 || strangers.length === 0) return
+    if (!this.#recall || this.#isAsked || head.next > 0 || strangers.length === 0) return true
     const known = new Set([...resumePoints.values()].map(({ identity }) => identityKey(identity)))
     const unknown = strangers.filter(({ key }) => !known.has(key))
-    if (unknown.length === 0) return
-    this.#isAsked = true
-    const lost = await this.#askInTime(unknown, this.#recall, signal)
-    const points = await this.#match(unknown, lost, round)
-    if (points.length > 0 && !signal.aborted) await this.#resume(points)
+    if (unknown.length === 0) return true
+    try {
+      const lost = await this.#askInTime(unknown, this.#recall, signal)
+      const points = await this.#match(unknown, lost, round)
+      if (points.length > 0 && !signal.aborted) await this.#resume(points)
+      this.#isAsked = true
+    } catch (cause) {
+      for (const { found } of unknown) round.trouble(found.path, cause)
+    }
+    return this.#isAsked
   }
 
   async #askInTime(
@@ -56,10 +64,12 @@ export class LostStreams {
     const timer = waiting.then(() => late.abort())
     // The largest first: should the time not be enough for all, they are what it costs most to send again.
     const bySize = strangers.toSorted((a, b) => b.facts.size - a.facts.size)
-    const lost = await this.#ask(namesOf(bySize), recall, AbortSignal.any([signal, late.signal]))
-    done.abort()
-    await timer
-    return lost
+    try {
+      return await this.#ask(namesOf(bySize), recall, AbortSignal.any([signal, late.signal]))
+    } finally {
+      done.abort()
+      await timer
+    }
   }
 
   /** All that is told until a question has no answer. */

@@ -1,5 +1,6 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
+import { lastEvidence } from '../queue/evidence.ts'
 import type { Evidence } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
@@ -119,7 +120,7 @@ async function hasLastShipped(
   file: OpenFile,
   evidence: readonly Evidence[],
 ): Promise<boolean> {
-  const says = await witness.says(file, evidence.slice(-1))
+  const says = await witness.says(file, lastEvidence(evidence))
   return (says === 'silent' ? await witness.says(file, evidence) : says) !== 'differs'
 }
 

@@ -1,11 +1,12 @@
 import type { Queue } from '../queue/queue.ts'
-import type { FileIdentity, ResumePoint } from '../queue/resume-point.ts'
+import type { ResumePoint } from '../queue/resume-point.ts'
 import { sayCause } from '../say-cause.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { FileFacts } from '../world.ts'
+import type { Endings } from './endings.ts'
 import { pathKey, type FoundFile, type Hearer } from './find-files.ts'
 import type { Generation } from './generation.ts'
-import { identityKey, mayBeSame } from './identity.ts'
+import { identityKey } from './identity.ts'
 import { isGone } from './open-files.ts'
 import { folderOf, type Places } from './places.ts'
 
@@ -46,6 +47,8 @@ export class Round implements Hearer {
   /** Strangers put off until every path that is known was looked at. */
   readonly later: Stranger[] = []
   isRenaming = false
+  /** Strangers wait for a later look: what the server has of them could not be stored. */
+  isPutOff = false
   /** Who is followed and was not seen: its file system may have come back under another number. By identity. */
   readonly vanished = new Set<string>()
   /** By pathKey: where files were looked for. */
@@ -134,20 +137,19 @@ export class Round implements Hearer {
   }
 
   /** The resume points whose own file was not seen. */
-  missingPoints(queue: Queue, followed: ReadonlyMap<string, Generation>): ReadonlySet<ResumePoint> {
+  missingPoints(
+    queue: Queue,
+    followed: ReadonlyMap<string, Generation>,
+    endings: Endings,
+  ): ReadonlySet<ResumePoint> {
     this.#missing ??= new Set(
-      [...queue.resumePoints.values()].filter(({ identity }) => {
+      [...queue.resumePoints.values()].filter(({ identity, stream }) => {
+        if (endings.isUnderWay(stream)) return false
         const key = identityKey(identity)
         return !this.seen.has(key) && (!followed.has(key) || this.vanished.has(key))
       }),
     )
     return this.#missing
-  }
-
-  /** Whether a file of this identity may be one whose own file was not seen. */
-  mayBeRenamed(queue: Queue, followed: ReadonlyMap<string, Generation>, identity: FileIdentity): boolean {
-    const missing = this.missingPoints(queue, followed)
-    return [...missing].some((point) => point.evidence.length > 0 && mayBeSame(point.identity, identity))
   }
 
   /** Its file was found under another identity. */

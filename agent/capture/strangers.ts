@@ -1,13 +1,15 @@
 import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
+import { sayCause } from '../say-cause.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { beginStream } from './begin-stream.ts'
-import { endStream } from './ending.ts'
+import type { Ended } from './ending.ts'
+import type { Endings } from './endings.ts'
 import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import { Generation } from './generation.ts'
-import { identityKey, identityOf, recognise, recogniseByContent } from './identity.ts'
+import { identityKey, identityOf, mayBeSame, recognise, recogniseByContent } from './identity.ts'
 import type { Round, Stranger } from './round.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Witness } from './witness.ts'
@@ -22,6 +24,19 @@ interface Met {
   readonly witness: Witness
 }
 
+/** Where a file is to be read on. */
+interface Start {
+  readonly resume: ResumePoint
+  /** What the file was before, and is to end first. */
+  readonly after?: Ended
+}
+
+/** Whom a look is about to have followed. */
+interface Newcomer {
+  readonly generation: Generation
+  readonly after: Ended | undefined
+}
+
 const nsPerMs = 1_000_000
 /** Whose resume points are stored with one write. */
 const strangersAtOnce = 256
@@ -31,9 +46,9 @@ const mostSideBySide = 8
 /** Finds out whether a file that nobody follows is one that was read before, and has it followed. */
 export class Strangers {
   readonly #follower: Follower
+  readonly #endings: Endings
   readonly #queue: Queue
   readonly #world: World
-  readonly #patience: AbortSignal
   /** Files that are too old, and when they were written to; by identity. */
   readonly #ignored = new Map<string, bigint>()
   /** Of files that could not be recognised, because of the disk; by identity. */
@@ -41,11 +56,11 @@ export class Strangers {
   /** The agent knows of no file yet: those that are there were there before it. */
   #isFirstLook: boolean
 
-  constructor(follower: Follower, queue: Queue, world: World, patience: AbortSignal) {
+  constructor(follower: Follower, endings: Endings, queue: Queue, world: World) {
     this.#follower = follower
+    this.#endings = endings
     this.#queue = queue
     this.#world = world
-    this.#patience = patience
     this.#isFirstLook = queue.isNew
   }
 
@@ -55,13 +70,20 @@ export class Strangers {
     round.isRenaming = true
     await this.#meetEach(round.later, round, signal)
     this.#isFirstLook = false
+    this.#forgetAllBut(round.seen)
+  }
+
+  /** Of files that are gone nothing is kept. */
+  #forgetAllBut(seen: ReadonlyMap<string, unknown>): void {
+    for (const known of [this.#ignored, this.#witnesses])
+      for (const key of known.keys()) if (!seen.has(key)) known.delete(key)
   }
 
   /** Those of the highest lane first: there may be thousands of others. */
   async #meetEach(all: readonly Stranger[], round: Round, signal: AbortSignal): Promise<void> {
     const strangers = all.toSorted((a, b) => rankOf(a) - rankOf(b))
     for (let from = 0; from < strangers.length && !signal.aborted; from += strangersAtOnce) {
-      const met = new Map<string, Generation>()
+      const met = new Map<string, Newcomer>()
       const some = strangers.slice(from, from + strangersAtOnce)
       await sideBySide(some, this.#mostAtOnce, (stranger) =>
         round.attempt(stranger.found.path, () => this.#meet(stranger, met, round)),
@@ -76,16 +98,27 @@ export class Strangers {
   }
 
   /** Their resume points are stored before their first records, so that every record's stream is known. */
-  async #follow(met: readonly Generation[]): Promise<void> {
+  async #follow(met: readonly Newcomer[]): Promise<void> {
     const { resumePoints } = this.#queue
-    const begun = met.map(({ resume }) => resume).filter((point) => resumePoints.get(point.stream) !== point)
+    const begun = met.flatMap(({ generation: { resume }, after }) =>
+      after || resumePoints.get(resume.stream) === resume ? [] : [resume],
+    )
     if (begun.length > 0) await this.#queue.setResumePoints(begun)
-    for (const generation of met) this.#follower.follow(generation)
+    for (const { generation, after } of met) {
+      if (after) this.#replace(after, generation)
+      this.#follower.follow(generation)
+    }
+  }
+
+  /** No look waits for room for the loss record. */
+  #replace(after: Ended, next: Generation): void {
+    const refused = (cause: unknown): void => this.#follower.troubles.add(next.path, sayCause(cause))
+    this.#endings.replace(after.label.stream, async () => after, next, refused)
   }
 
   /** The next look meets them again. */
-  async #giveUp(met: ReadonlyMap<string, Generation>, round: Round, cause: unknown): Promise<void> {
-    for (const generation of met.values()) {
+  async #giveUp(met: ReadonlyMap<string, Newcomer>, round: Round, cause: unknown): Promise<void> {
+    for (const { generation } of met.values()) {
       round.trouble(generation.path, cause)
       await this.#follower.openFiles.close(generation)
     }
@@ -98,26 +131,27 @@ export class Strangers {
 
   async #meet(
     { found, facts: seen, key }: Stranger,
-    met: Map<string, Generation>,
+    met: Map<string, Newcomer>,
     round: Round,
   ): Promise<void> {
     if (this.ignores(key, seen)) return
     const { openFiles, followed } = this.#follower
     const file = await openFiles.open(found.path)
     try {
-      const generation = await this.#recognise(found, file, round)
+      const newcomer = await this.#recognise(found, file, round)
+      const key = newcomer?.generation.key
       // Between the look at the path and its opening, a link may have been set to another file.
-      if (!generation || followed.has(generation.key) || met.has(generation.key))
+      if (!newcomer || key === undefined || followed.has(key) || met.has(key))
         return await file[Symbol.asyncDispose]()
-      met.set(generation.key, generation)
-      await openFiles.keep(generation, file)
+      met.set(key, newcomer)
+      await openFiles.keep(newcomer.generation, file)
     } catch (cause) {
       await file[Symbol.asyncDispose]()
       throw cause
     }
   }
 
-  async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Generation | undefined> {
+  async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
     const { path, source } = found
     const facts = await file.facts()
     if (!facts.isFile) return undefined
@@ -126,23 +160,36 @@ export class Strangers {
     const known = identityKey(identity)
     const witness = this.#witnesses.get(known) ?? new Witness()
     this.#witnesses.set(known, witness)
-    const resume = await this.#resume({ found, file, facts, identity, place, witness }, round)
+    const start = await this.#start({ found, file, facts, identity, place, witness }, round)
     this.#witnesses.delete(known)
-    if (!resume) return undefined
+    if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
-    const generation = new Generation(resume, source, { path, place, facts }, nowMs)
+    const generation = new Generation(start.resume, source, { path, place, facts }, nowMs)
     generation.isSuspect = mayHaveChanged(generation, facts)
-    return generation
+    return { generation, after: start.after }
   }
 
   /** From where it is to be read; undefined where it is to be left alone. */
-  async #resume(met: Met, round: Round): Promise<ResumePoint | undefined> {
-    const { found, file, facts, identity, witness } = met
-    const known = round.pointsByKey(this.#queue).get(identityKey(identity))
-    if (!known) return round.inTurn(() => this.#resumeUnknown(met, round))
-    const is = await recognise(known, file, facts, found.source.format, witness)
-    if (is === 'same') return known
-    return (await this.#end(known, met, is)) ? this.#begin(met) : undefined
+  async #start(met: Met, round: Round): Promise<Start | undefined> {
+    const known = round.pointsByKey(this.#queue).get(identityKey(met.identity))
+    if (known) return this.#startKnown(known, met)
+    const resume = await round.inTurn(() => this.#resumeUnknown(met, round))
+    return resume && { resume }
+  }
+
+  async #startKnown(known: ResumePoint, met: Met): Promise<Start | undefined> {
+    const { found, file, facts, witness } = met
+    const { format, tags, priority } = found.source
+    // What was away for too long is back before the record that says so had room.
+    const isEnding = this.#endings.isUnderWay(known.stream)
+    const is = isEnding ? 'deleted' : await recognise(known, file, facts, format, witness)
+    if (is === 'same') return { resume: known }
+    const label = { stream: known.stream, path: known.path, tags }
+    const after: Ended = { label, lane: priority, point: known, why: is }
+    const resume = await this.#begin(met)
+    if (resume) return { resume, after }
+    this.#endings.end(after)
+    return undefined
   }
 
   /** Of a file that has an identity which nobody knows. */
@@ -150,15 +197,20 @@ export class Strangers {
     const { found, facts, identity } = met
     const point = await this.#resumeByContent(met, round)
     if (point === 'nextLook') return undefined
-    if (point || round.isRenaming || !round.mayBeRenamed(this.#queue, this.#follower.followed, identity))
-      return point ?? this.#begin(met)
+    if (point || round.isRenaming || !this.#mayBeRenamed(identity, round)) return point ?? this.#begin(met)
     round.later.push({ found, facts, key: identityKey(identity) })
     return undefined
   }
 
+  /** Whether a file of this identity may be one whose own file was not seen. */
+  #mayBeRenamed(identity: FileIdentity, round: Round): boolean {
+    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
+    return [...missing].some((point) => point.evidence.length > 0 && mayBeSame(point.identity, identity))
+  }
+
   async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | 'nextLook' | undefined> {
     const { file, facts, identity, place } = met
-    const missing = round.missingPoints(this.#queue, this.#follower.followed)
+    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
     const point = await recogniseByContent(
       missing,
       { path: met.found.path, identity },
@@ -189,13 +241,6 @@ export class Strangers {
     if (source.ignoreOlderMs === undefined) return false
     const ageMs = this.#world.clock.wallMs() - Number(facts.modifiedNs) / nsPerMs
     return ageMs > source.ignoreOlderMs
-  }
-
-  /** While the agent was off, what it read was taken out of the file. */
-  #end(point: ResumePoint, { found: { source } }: Met, why: 'truncated' | 'overwritten'): Promise<boolean> {
-    const label = { stream: point.stream, path: point.path, tags: source.tags }
-    const ended = { label, lane: source.priority, point, why }
-    return endStream(ended, this.#queue, this.#world.journal, this.#patience)
   }
 }
 

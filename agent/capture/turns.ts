@@ -17,15 +17,16 @@ const emptyLine = (): Line => ({ waiting: new Set(), taken: 0 })
  * queue holds up no other. Each file has one turn at a time.
  */
 export class Turns {
-  readonly #most: number
+  readonly #most: () => number
   readonly #tasks: TaskGroup
   /** Gives whether the file goes on with its next turn. */
   readonly #take: (generation: Generation, signal: AbortSignal) => Promise<boolean>
   readonly #lines: Readonly<Record<Lane, Line>> = { high: emptyLine(), normal: emptyLine(), low: emptyLine() }
   readonly #ended = new Doorbell()
 
+  /** `most`: of one lane at once, as it is at the moment. */
   constructor(
-    most: number,
+    most: () => number,
     tasks: TaskGroup,
     take: (generation: Generation, signal: AbortSignal) => Promise<boolean>,
   ) {
@@ -47,7 +48,7 @@ export class Turns {
 
   #letIn(line: Line): void {
     for (const generation of line.waiting) {
-      if (line.taken >= this.#most || this.#tasks.signal.aborted) return
+      if (line.taken >= this.#most() || this.#tasks.signal.aborted) return
       line.waiting.delete(generation)
       line.taken++
       this.#begin(generation)

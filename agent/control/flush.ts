@@ -40,7 +40,7 @@ export async function* flush(
     const seen = queue.changed.rings
     aimAgain(targets, capture)
     if (targets.some(isWaitingToBeClosed)) capture.closeNow()
-    else if (queue.areHolesMended && targets.every(isTaken)) end ??= placeOfNext(queue)
+    else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
     const isDone =
       !capture.isStopped &&
       capture.troubles.size === 0 &&
@@ -77,6 +77,10 @@ function isTaken({ generation, size, settledAfter }: Target): boolean {
   if (generation.isOver) return true
   const isSettled = generation.turnsEnded >= settledAfter
   return isSettled && generation.queuedTo >= size && generation.stored === undefined
+}
+
+function isAllTaken({ capture, queue }: Running, targets: readonly Target[]): boolean {
+  return queue.areHolesMended && !capture.isEndingStreams && targets.every(isTaken)
 }
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */

@@ -4,13 +4,31 @@ import type { Evidence } from './resume-point.ts'
 
 /** Of the head of a file, and of the last bytes read of it. */
 const rangeBytes = 1024
+/** A range that is shorter proves little: many files have a newline there. */
+const firmBytes = 256
 
-/** What proves, once these bytes are shipped, that a file is still the one that was read: its head and their end. */
+/**
+ * What proves, once these bytes are shipped, that a file is still the one that was read: its head and their end, and where
+ * that is short, the longest of the ends before.
+ */
 export function evidenceAfter(before: readonly Evidence[], offset: number, bytes: Uint8Array): Evidence[] {
   const start = Math.max(0, bytes.length - rangeBytes)
   const last = evidenceOf(offset + start, bytes.subarray(start))
   const head = start === 0 ? last : evidenceOf(offset, bytes.subarray(0, rangeBytes))
-  return [before[0] ?? head, last]
+  const [first = head] = before
+  const firm = last.length < firmBytes ? before.slice(1).findLast(isLongest) : undefined
+  return firm && firm !== first && firm.length > last.length ? [first, firm, last] : [first, last]
+}
+
+function isLongest({ length }: Evidence, _index: number, all: readonly Evidence[]): boolean {
+  return all.every((other) => other.length <= length)
+}
+
+/** Of the evidence as much as proves the end of what was read. */
+export function lastEvidence(evidence: readonly Evidence[]): readonly Evidence[] {
+  let bytes = 0
+  const from = evidence.findLastIndex(({ length }) => (bytes += length) >= firmBytes)
+  return evidence.slice(Math.max(0, from))
 }
 
 /** The evidence of a file of which everything before `position` counts as read. */

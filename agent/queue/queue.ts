@@ -182,12 +182,13 @@ export class Queue implements AsyncDisposable {
     return unnamedRanges(this.#opened.index, stream, from, to)
   }
 
-  /** Files were looked for: what is not found at `pathOf`, or where it was, is not there. */
+  /** Files were looked for: what is not found at `pathOf`, or where it was, is not there. To be told again after each look. */
   async looked(pathOf: Whereabouts['pathOf']): Promise<void> {
     const wasUnknown = this.#whereabouts.isUnknown
     Object.assign(this.#whereabouts, { isUnknown: false, pathOf })
     if (!wasUnknown) return
-    await this.#outflow.looked()
+    // A disk that refuses is asked again after the next look.
+    await this.#outflow.looked().catch(() => (this.#whereabouts.isUnknown = true))
     this.changed.ring()
   }
 

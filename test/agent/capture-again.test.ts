@@ -1,6 +1,8 @@
 import { appendFile, rename, rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import type { FileFacts, OpenFile } from '../../agent/world.ts'
 import { Ground, queued, type Watch } from '../kit/capture-ground.ts'
+import { openedAs } from '../kit/opened-as.ts'
 
 const text = 'what the server had\n'
 
@@ -48,6 +50,28 @@ describe('a file of which the server has lost what it signed for', () => {
     await ground.watch(({ capture }) => capture.beginAgain(), away)
     await rename(ground.path('a.log.unplugged'), ground.path('a.log'))
     await ground.watch((watch) => queued(watch, 2 * text.length), away)
+    expect((await ground.streams()).map((stream) => stream.text)).toEqual([text, text])
+  })
+
+  test('is read again though the disk fails when it is to begin', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), text)
+    const disk = { isFailing: false }
+    const facts = async (file: OpenFile): Promise<FileFacts> => {
+      if (!disk.isFailing) return file.facts()
+      disk.isFailing = false
+      throw Object.assign(new Error('EIO: i/o error, fstat'), { code: 'EIO' })
+    }
+    await ground.watch(
+      async (watch) => {
+        await queuedWhole(watch, text.length)
+        await watch.capture.beginAgain()
+        disk.isFailing = true
+        await queued(watch, 2 * text.length)
+        expect(disk.isFailing).toBe(false)
+      },
+      { files: openedAs((file) => ({ facts: () => facts(file) })) },
+    )
     expect((await ground.streams()).map((stream) => stream.text)).toEqual([text, text])
   })
 

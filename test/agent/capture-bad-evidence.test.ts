@@ -45,3 +45,21 @@ test('so is one whose page went bad while the agent was off', async () => {
   await ground.watch((watch) => queued(watch, 7904), disk)
   expect(await told(ground)).toEqual(readOn)
 }, 20_000)
+
+test('one byte proves nothing: a file that was refilled is another, though it has the head and the last byte of the one before', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  const head = 'FMT BATT\n'.repeat(200)
+  const old = `${head}${'old\n'.repeat(100)}`
+  await writeFile(path, old)
+  await ground.watch(async (watch) => {
+    await queued(watch, old.length)
+    await appendFile(path, '#')
+    await queued(watch, old.length + 1)
+  })
+  const next = `${head}${'new\n'.repeat(100)}#${'more\n'.repeat(10)}`
+  await writeFile(path, next)
+  await ground.watch((watch) => queued(watch, old.length + 1 + next.length))
+  const texts = (await ground.streams()).map(({ text }) => text)
+  expect(texts).toEqual([next, `${old}#`])
+}, 10_000)

@@ -69,6 +69,23 @@ describe('many files', () => {
     )
   })
 
+  test('are read in fewer turns at once as soon as fewer handles are theirs', async () => {
+    await using ground = await Ground.start()
+    const { life, seen } = countedHandles(1000)
+    let most = 64
+    await ground.watch(
+      async (watch) => {
+        await watch.capture.look()
+        most = 4
+        for (let index = 0; index < 40; index++)
+          await writeFile(ground.path(`${index}.log`), 'x'.repeat(20_000))
+        await queued(watch, 800_000)
+        expect(seen.most).toBeLessThanOrEqual(4 + 1)
+      },
+      { ...life, mostOpenFiles: () => most },
+    )
+  })
+
   test('are all read once, and none counts as deleted, when the system has no handles left', async () => {
     await using ground = await Ground.start()
     const { life, seen } = countedHandles(10)

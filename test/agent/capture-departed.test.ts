@@ -1,7 +1,9 @@
 import { appendFile, rename, stat, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { Departed } from '../../agent/capture/departed.ts'
+import { Endings } from '../../agent/capture/endings.ts'
 import type { Files } from '../../agent/world.ts'
+import { TaskGroup } from '../../agent/task-group.ts'
 import { Ground, queued, sourceOf } from '../kit/capture-ground.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
@@ -15,7 +17,9 @@ test('a file has as long to come back as the first time, however often it was aw
   const point = { ...resume, place: { path: ground.path('a.log') as typeof resume.path, device } }
   await queue.setResumePoint(point)
   const source = sourceOf(['*'], { closeAfterMs: 1000 })
-  const departed = new Departed(queue, world, () => source, never)
+  await using tasks = new TaskGroup()
+  const endings = new Endings({ queue, clock: world.clock, patience: never }, world.told.journal, tasks)
+  const departed = new Departed(queue, world, () => source, endings)
   await departed.look([point])
   await departed.look([])
   world.clock.advance(5000)
@@ -23,6 +27,7 @@ test('a file has as long to come back as the first time, however often it was aw
   expect(queue.resumePoints.size).toBe(1)
   world.clock.advance(1000)
   await departed.look([point])
+  await world.told.told('streamEnded')
   expect(queue.resumePoints.size).toBe(0)
 })
 

@@ -118,6 +118,35 @@ test('the chain is numbered by the time of the server, where that is later', asy
   expect(records.map(({ seq }) => seq)).toEqual([0, 1])
 })
 
+test.each([
+  ['the number of the chain', realWorld().clock.wallMs() + 1e9],
+  ['where the file goes on', 0],
+])('a disk that refuses to store %s ends nothing, and the next look asks again', async (_what, timeMs) => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await writeFile(path, 'take-off\nclimb\ncruise\n')
+  const known = held(path, 'take-off\nclimb\n')
+  const { promise: isBad, resolve: goOn } = Promise.withResolvers<void>()
+  const recall: Recall = () => isBad.then(() => ({ is: 'told', generations: [known], timeMs }))
+  await ground.watch(
+    async (watch) => {
+      watch.disk.failing.set('indexWrite', 'EIO')
+      goOn()
+      while (watch.capture.troubles.size === 0) await watch.capture.look()
+      expect([...watch.capture.troubles]).toEqual([[path, expect.stringContaining('EIO')]])
+      watch.disk.failing.clear()
+      await queued(watch, 7)
+      await watch.capture.look()
+      expect(watch.capture.troubles.size).toBe(0)
+      expect(watch.told.named('streamRecalled')).toEqual([[path, known.stream, 15]])
+    },
+    { options: { recall }, glob: '*.log*' },
+  )
+  expect((await ground.streams()).flatMap(({ records }) => records)).toMatchObject([
+    { stream: known.stream, offset: 15, length: 7 },
+  ])
+})
+
 test('the server is asked once, and not about what the queue knows', async () => {
   await using ground = await Ground.start()
   await writeFile(ground.path('a.log'), 'one\n')

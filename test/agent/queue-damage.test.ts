@@ -80,6 +80,24 @@ describe('one flipped bit in a segment', () => {
     expect(await kit.drain(queue)).toEqual(['five\n'])
   })
 
+  test('its record waits on where the disk refuses at the end of the look, until the next one', async () => {
+    await using kit = await QueueKit.start()
+    await filled(kit, texts)
+    const [segment = ''] = await kit.segments()
+    await damage(segment, (bytes) => bytes.set([(bytes.at(-3) ?? 0) ^ 1], bytes.length - 3))
+    const world = fakeWorld(2)
+    await using queue = await kit.openWith({ isLookComing: true }, world)
+    const batch = await nextBatch(queue, 1 << 20, 100)
+    for (const step of ['indexWrite', 'openIndex'] as const) world.disk.failing.set(step, 'EIO')
+    await expect(queue.forget(batch?.entries ?? [])).rejects.toThrow('EIO')
+    await queue.looked(() => undefined)
+    world.disk.failing.clear()
+    if (batch) queue.giveBack(batch)
+    expect(await kit.drain(queue)).toEqual(texts.slice(0, 4))
+    await queue.looked(() => undefined)
+    expect(await kit.drain(queue)).toEqual([withheld])
+  })
+
   test('its record goes without its body where the look has not found the file', async () => {
     await using kit = await QueueKit.start()
     await filled(kit, texts)

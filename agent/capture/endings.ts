@@ -1,0 +1,97 @@
+import type { StreamId } from '../../protocol/ids.ts'
+import type { Journal } from '../journal.ts'
+import type { TaskGroup } from '../task-group.ts'
+import { endStream, type Ended } from './ending.ts'
+import type { Generation } from './generation.ts'
+import type { CaptureParts } from './take-turn.ts'
+
+type EndingParts = Pick<CaptureParts, 'queue' | 'clock' | 'patience'>
+type Last = () => Promise<Ended | undefined>
+/** Hears why the disk refuses; it is asked again. */
+type Refused = (cause: unknown) => void
+
+/** Between tries at a disk that refuses. */
+const againMs = 1000
+
+/**
+ * Ends streams while looks and turns go on: a loss record may have to wait for room in the queue, or for its disk. Until it is
+ * stored, the resume point stays, and knows what the loss will be.
+ */
+export class Endings {
+  readonly #parts: EndingParts
+  readonly #journal: Journal
+  readonly #tasks: TaskGroup
+  readonly #underWay = new Map<StreamId, Promise<boolean>>()
+
+  constructor(parts: EndingParts, journal: Journal, tasks: TaskGroup) {
+    this.#parts = parts
+    this.#journal = journal
+    this.#tasks = tasks
+  }
+
+  get areAnyUnderWay(): boolean {
+    return this.#underWay.size > 0
+  }
+
+  isUnderWay(stream: StreamId): boolean {
+    return this.#underWay.has(stream)
+  }
+
+  /** Ends a stream, unless that is under way. */
+  end(ended: Ended): void {
+    // What keeps it from being stored, the state of the queue says.
+    void this.#ended(
+      ended.label.stream,
+      async () => ended,
+      () => undefined,
+    )
+  }
+
+  /**
+   * Ends a stream, unless that is under way, and has `next` shipped, which stands in its file now, as soon as that is stored.
+   * `last` says how it ends, once its records are stored; undefined where it never began, and `next` never will.
+   */
+  replace(stream: StreamId, last: Last, next: Generation, refused: Refused): void {
+    const ended = this.#ended(stream, last, refused)
+    next.stored = this.#run(async () => {
+      if (!(await ended)) return false
+      await this.#parts.queue.setResumePoint(next.resume)
+      next.stored = undefined
+      return true
+    }, refused)
+  }
+
+  /** False where the queue takes nothing any more. */
+  #ended(stream: StreamId, last: Last, refused: Refused): Promise<boolean> {
+    const { queue, patience } = this.#parts
+    const before = this.#underWay.get(stream)
+    if (before) return before
+    const work = async (): Promise<boolean> => {
+      const ended = await last()
+      return ended !== undefined && endStream(ended, queue, this.#journal, patience)
+    }
+    const ended = this.#run(work, refused).finally(() => this.#underWay.delete(stream))
+    this.#underWay.set(stream, ended)
+    return ended
+  }
+
+  /** Does the work as often as the disk refuses; false when patience ends before. */
+  #run(work: () => Promise<boolean>, refused: Refused): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    this.#tasks.start(async () => resolve(await this.#try(work, refused)))
+    return promise
+  }
+
+  async #try(work: () => Promise<boolean>, refused: Refused): Promise<boolean> {
+    const { clock, patience } = this.#parts
+    while (!patience.aborted) {
+      try {
+        return await work()
+      } catch (cause) {
+        refused(cause)
+        await clock.sleep(againMs, patience)
+      }
+    }
+    return false
+  }
+}
