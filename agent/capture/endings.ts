@@ -39,12 +39,12 @@ export class Endings {
 
   /** Ends a stream, unless that is under way. */
   end(ended: Ended): void {
+    const { resumePoints } = this.#parts.queue
+    const { stream } = ended.label
+    // Whoever asks may have seen it before it was over.
+    const last: Last = async () => (resumePoints.has(stream) ? ended : undefined)
     // What keeps it from being stored, the state of the queue says.
-    void this.#ended(
-      ended.label.stream,
-      async () => ended,
-      () => undefined,
-    )
+    void this.#ended(stream, last, () => undefined)
   }
 
   /**
