@@ -24,13 +24,13 @@ export function whyImpossible(model: FileModel, streams: readonly StoredStream[]
     ...(model.isShattered ? [] : twice.map((range) => `${path}: ${range} is stored twice`)),
   ])
   if (flawed.length > 0) return flawed.join('\n')
-  const search = new Search(model.files, told)
+  const search = new Search(model, told)
   if (search.covers(0, 0)) return undefined
   return `${search.deepest}\n${showAll(model, told)}`
 }
 
-function showAll({ files }: FileModel, streams: readonly StoredStream[]): string {
-  const written = files.flatMap(({ id, isListed, versions }) =>
+function showAll(model: FileModel, streams: readonly StoredStream[]): string {
+  const written = model.files.flatMap(({ id, isListed, versions }) =>
     versions.map(
       ({ came, content, seen, mayBeNew }) =>
         `  file ${id}, ${isListed ? 'there' : 'gone'}, ${came}, ${mayBeNew ? 'new' : 'the same'}: ` +
@@ -41,14 +41,14 @@ function showAll({ files }: FileModel, streams: readonly StoredStream[]): string
     ({ path, bytes, losses }) =>
       `  ${path}: ${bytes.length} bytes, lost: ${losses.map(showLoss).join(', ') || 'nothing'}, ${excerpt(bytes, 0)}`,
   )
-  const whys = streams.flatMap((stream) => whyNotAnyOf(files, stream))
+  const whys = streams.flatMap((stream) => whyNotAnyOf(model, stream))
   return ['written:', ...written, 'stored:', ...stored, ...whys].join('\n')
 }
 
 /** Why a stream is of none of the versions alone; nothing where it can be of one. */
-function whyNotAnyOf(files: readonly ModelFile[], stream: StoredStream): string[] {
-  const alone = files.flatMap((file) =>
-    file.versions.flatMap((_, index) => stretchesFrom(file, index).slice(-1)),
+function whyNotAnyOf(model: FileModel, stream: StoredStream): string[] {
+  const alone = model.files.flatMap((file) =>
+    file.versions.flatMap((_, index) => stretchesFrom(model, file, index).slice(-1)),
   )
   const whys = alone.map((stretch) => `  not file ${stretch.file.id}: ${whyNotOf(stretch, stream)}`)
   const isOne = alone.some((stretch) => whyNotOf(stretch, stream) === undefined)
@@ -57,25 +57,25 @@ function whyNotAnyOf(files: readonly ModelFile[], stream: StoredStream): string[
 
 /** Tries every way to tell which stream is of which stretch. There are few streams, and their contents tell them apart. */
 class Search {
-  readonly #files: readonly ModelFile[]
+  readonly #model: FileModel
   readonly #streams: readonly StoredStream[]
   readonly #used = new Set<StoredStream>()
   #depth = -1
   /** Where the way that came furthest ended. */
   deepest = ''
 
-  constructor(files: readonly ModelFile[], streams: readonly StoredStream[]) {
-    this.#files = files
+  constructor(model: FileModel, streams: readonly StoredStream[]) {
+    this.#model = model
     this.#streams = streams
   }
 
   /** Whether the files from this one on, this one's versions from `from` on, can be told by the streams that are left. */
   covers(index: number, from: number): boolean {
-    const file = this.#files[index]
+    const file = this.#model.files[index]
     if (!file) return this.#isAllUsed()
     if (from === file.versions.length) return this.covers(index + 1, 0)
     const goOn = (stretch: Stretch): boolean => this.covers(index, from + stretch.versions.length)
-    return stretchesFrom(file, from).some((stretch) => this.#isTold(stretch, goOn))
+    return stretchesFrom(this.#model, file, from).some((stretch) => this.#isTold(stretch, goOn))
   }
 
   #isTold(stretch: Stretch, goOn: (stretch: Stretch) => boolean): boolean {
@@ -89,7 +89,7 @@ class Search {
       if (goOn(stretch)) return true
       this.#used.delete(stream)
     }
-    if (mayBeUntold(stretch, this.#streams, this.#files)) return goOn(stretch)
+    if (mayBeUntold(stretch, this.#streams, this.#model.files)) return goOn(stretch)
     this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
     return false
   }
@@ -109,15 +109,18 @@ class Search {
   }
 }
 
-/** The stretches that begin with a version, the longest first. */
-function stretchesFrom(file: ModelFile, from: number): Stretch[] {
+/**
+ * The stretches that begin with a version, the longest first. An index of the past, beside segments that lost what came after, may
+ * have any version go on in the stream of the one before: what stood there then is at the server as earlier writes.
+ */
+function stretchesFrom({ isShattered }: FileModel, file: ModelFile, from: number): Stretch[] {
   const stretches: Stretch[] = []
   if (!file.versions[from]?.mayBeNew) return []
   let seen = 0
   for (const [index, version] of file.versions.entries()) {
     if (index < from) continue
     const before = index > from ? file.versions[index - 1] : undefined
-    if (before && !mayGoOn(before, version, seen)) break
+    if (before && !isShattered && !mayGoOn(before, version, seen)) break
     seen = Math.max(seen, version.seen)
     const versions = file.versions.slice(from, index + 1)
     const isLive = file.isListed && index === file.versions.length - 1
