@@ -1,4 +1,5 @@
 import type { StreamId } from '../../protocol/ids.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import type { SealedRecord } from '../../protocol/seal.ts'
 import type { Arrival } from './arrival.ts'
 import { envelopeTextOf } from './envelope-text.ts'
@@ -10,7 +11,7 @@ import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
 import { withLargestSeen } from './seen-sizes.ts'
-import { forgetShipped, rangeWrites } from './shipped.ts'
+import { forgetShipped, joinWrites, rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
   readonly arrival: Arrival
@@ -40,9 +41,11 @@ export async function indexWrites(
   { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
 ): Promise<IndexWrite[]> {
   const last = group.at(-1)
+  const manifests = namedIn(group, resumePoints)
   return [
+    ...(await joinWrites(manifests, index)),
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
-    ...namedWrites(group, resumePoints),
+    ...manifests.flatMap(rangeWrites),
     ...lostWrites(group, ledger),
     ...(await pointWrites(pointsOf(group, resumePoints), index)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
@@ -109,14 +112,14 @@ function pointsOf(
 }
 
 /** Of streams that go on. */
-function namedWrites(
+function namedIn(
   group: readonly StoredArrival[],
   resumePoints: ReadonlyMap<StreamId, ResumePoint>,
-): IndexWrite[] {
+): Manifest[] {
   const moved = pointsOf(group, resumePoints)
   const goesOn = (stream: StreamId): boolean =>
     moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
-  return group.flatMap(({ record: { manifest } }) => (goesOn(manifest.stream) ? rangeWrites(manifest) : []))
+  return group.map(({ record }) => record.manifest).filter(({ stream }) => goesOn(stream))
 }
 
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {

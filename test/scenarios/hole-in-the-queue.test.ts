@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { realWorld, type World } from '../../agent/world.ts'
 import { SegmentLog } from '../../agent/queue/segment-log.ts'
+import { Flight } from '../kit/flight.ts'
 import { Sortie } from '../kit/sortie.ts'
 
 /** Takes the first record out of the index and damages it in its segment. */
-async function loseFirst({ state }: Sortie, text: string): Promise<void> {
+async function loseFirst({ state }: { readonly state: string }, text: string): Promise<void> {
   const world = realWorld()
   const index = await world.openIndex(join(state, 'queue'))
   const keys = await index.keys().all()
@@ -60,3 +61,26 @@ test('other files are shipped while a hole in the queue waits for its file, and 
     ]),
   )
 }, 30_000)
+
+test.each(['segmentWritten', 'segmentSynced', 'indexWritten'])(
+  'a hole is mended once, though the agent is killed with SIGKILL after %s of what mends it',
+  async (step) => {
+    await using flight = await Flight.start()
+    await flight.stopServer()
+    await flight.startAgent()
+    for (const [index, text] of ['first\n', 'second\n'].entries()) {
+      await flight.append('a.log', text)
+      await flight.statusUntil(({ queue }) => queue.records > index)
+    }
+    await flight.killAgent()
+    await loseFirst(flight, 'first\n')
+    const { exited } = await flight.startDyingAgent(step, 1)
+    expect((await exited).signal).toBe('SIGKILL')
+    await flight.startServer()
+    await flight.startAgent()
+    await flight.land()
+    // Of what was damaged beyond repair the place in the chain stays empty.
+    expect(await flight.whatIsWrong()).toEqual([expect.stringContaining('record 0 is not here')])
+  },
+  60_000,
+)
