@@ -1,4 +1,4 @@
-import { LastWhile } from './last-while.ts'
+import { LastWhile, type Receipted } from './last-while.ts'
 import { LeastRoundTrip } from './least-round-trip.ts'
 import { MostRate } from './most-rate.ts'
 import { PromptReceipts } from './prompt-receipts.ts'
@@ -126,7 +126,7 @@ export class LinkModel {
     this.#idleBytes = this.#deliveredBytes
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = nowMs
-    this.#lastWhile.begin(this.#deliveredBytes, nowMs)
+    this.#lastWhile.begin(this.#receiptedNow({ leftMs: nowMs, leftAt: this.#underWay.leftBytes }, nowMs))
   }
 
   /** So many bytes of it left. */
@@ -185,9 +185,12 @@ export class LinkModel {
     return (this.#deliveredBytes - upload.deliveredBytes) / sinceMs
   }
 
-  #rateOfLate({ leftMs }: Upload, nowMs: number): number {
-    const receipted = { deliveredBytes: this.#deliveredBytes, atMs: nowMs, leftMs }
-    return this.#lastWhile.note(receipted, Math.max(tellingMs, this.roundTripMs))
+  #rateOfLate(upload: Upload, nowMs: number): number {
+    return this.#lastWhile.note(this.#receiptedNow(upload, nowMs), Math.max(tellingMs, this.roundTripMs))
+  }
+
+  #receiptedNow({ leftMs, leftAt }: Pick<Upload, 'leftMs' | 'leftAt'>, atMs: number): Receipted {
+    return { atMs, deliveredBytes: this.#deliveredBytes, leftBytes: this.#underWay.leftBytes, leftAt, leftMs }
   }
 
   /**

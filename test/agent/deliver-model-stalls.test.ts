@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LastWhile } from '../../agent/deliver/last-while.ts'
+import { LastWhile, type Receipted } from '../../agent/deliver/last-while.ts'
 import { MostRate } from '../../agent/deliver/most-rate.ts'
 import { PromptReceipts } from '../../agent/deliver/prompt-receipts.ts'
 import type { Upload } from '../../agent/deliver/upload.ts'
@@ -63,27 +63,43 @@ describe('the most that was seen of late', () => {
   })
 })
 
-const receipted = (deliveredBytes: number, atMs: number, leftMs = atMs - 200) => ({
-  deliveredBytes,
-  atMs,
-  leftMs,
-})
+/** All that left before this receipt is what it is for. */
+function receipted(deliveredBytes: number, atMs: number, leftMs = atMs - 200): Receipted {
+  return { deliveredBytes, atMs, leftMs, leftBytes: deliveredBytes, leftAt: deliveredBytes }
+}
+
+/** Everything had left long before. */
+const early = (receipt: Receipted): Receipted => ({ ...receipt, leftBytes: 1 << 20 })
 
 describe('the rate of the last while', () => {
   test('is that of as little of it as is long enough', () => {
     const lastWhile = new LastWhile()
-    lastWhile.begin(0, 0)
+    lastWhile.begin(receipted(0, 0, 0))
     expect(lastWhile.note(receipted(100_000, 900), 1000)).toBe(0)
     expect(lastWhile.note(receipted(200_000, 10_000), 1000)).toBeCloseTo(100_000 / 9100)
     expect(lastWhile.note(receipted(300_000, 10_800), 1000)).toBeCloseTo(200_000 / 9900)
     expect(lastWhile.note(receipted(400_000, 11_600), 1000)).toBeCloseTo(200_000 / 1600)
   })
 
+  test('is not told by what left at once, over several connections, and came to its end at nearly the same time', () => {
+    const lastWhile = new LastWhile()
+    lastWhile.begin(receipted(0, 0, 0))
+    lastWhile.note(early(receipted(32_000, 13_000, 10)), 1000)
+    expect(lastWhile.note(early(receipted(75_000, 16_000, 20)), 1000)).toBe(0)
+  })
+
+  test('is told by what left after a receipt, where the link had stood still while it was to leave', () => {
+    const lastWhile = new LastWhile()
+    lastWhile.begin(receipted(0, 0, 0))
+    lastWhile.note({ ...receipted(100_000, 9000, 3000), leftBytes: 130_000 }, 1000)
+    expect(lastWhile.note(receipted(400_000, 12_000, 11_800), 1000)).toBeCloseTo((400_000 - 130_000) / 3000)
+  })
+
   test('counts receipts that come together as far apart as what they are for had left', () => {
     const lastWhile = new LastWhile()
-    lastWhile.begin(0, 0)
-    lastWhile.note(receipted(100_000, 9000, 1000), 1000)
-    expect(lastWhile.note(receipted(500_000, 10_000, 5000), 1000)).toBeCloseTo(100)
+    lastWhile.begin(receipted(0, 0, 0))
+    lastWhile.note(early(receipted(100_000, 9000, 1000)), 1000)
+    expect(lastWhile.note(early(receipted(500_000, 10_000, 5000)), 1000)).toBeCloseTo(100)
   })
 })
 
