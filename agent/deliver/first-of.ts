@@ -1,4 +1,4 @@
-/** Resolves when the first of these does, or when the signal fires; the others are told to end. */
+/** Settles as the first of these does, or when the signal fires; the others are told to end. */
 export async function firstOf(
   waits: readonly ((over: AbortSignal) => Promise<void>)[],
   signal: AbortSignal,
@@ -8,8 +8,10 @@ export async function firstOf(
   const end = (): void => over.abort('over')
   signal.addEventListener('abort', end)
   if (signal.aborted) end()
-  const waiting = waits.map((wait) => wait(over.signal))
-  await Promise.race(waiting)
-  signal.removeEventListener('abort', end)
-  end()
+  try {
+    await Promise.race(waits.map((wait) => wait(over.signal)))
+  } finally {
+    signal.removeEventListener('abort', end)
+    end()
+  }
 }

@@ -1,4 +1,5 @@
 import type { ClientRequest } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
@@ -121,7 +122,14 @@ class Exchange {
 
   #cut(why: Cut): void {
     this.#cutBy ??= why
+    this.#reset()
     this.#ending.abort()
+  }
+
+  /** What the kernel still holds of a body would be sent behind a mere close. Node resets no TLS. */
+  #reset(): void {
+    const { socket } = this.#watch
+    if (!(socket instanceof TLSSocket)) socket?.resetAndDestroy()
   }
 
   #failed(cause: RequestError): Answer {

@@ -1,5 +1,7 @@
+import { LastWhile, type Receipted } from './last-while.ts'
 import { LeastRoundTrip } from './least-round-trip.ts'
 import { MostRate } from './most-rate.ts'
+import { PromptReceipts } from './prompt-receipts.ts'
 import { UnderWay } from './under-way.ts'
 import { isOfOthers, type Upload } from './upload.ts'
 
@@ -12,6 +14,7 @@ import { isOfOthers, type Upload } from './upload.ts'
 export class LinkModel {
   readonly #mostRate = new MostRate()
   readonly #leastRoundTrip = new LeastRoundTrip()
+  readonly #lastWhile = new LastWhile()
   /** What the last exchange without a body took; 0 before the first. */
   #exchangeMs = 0
   readonly #underWay = new UnderWay()
@@ -35,8 +38,7 @@ export class LinkModel {
   #plateaus = 0
   /** Delivered when the present round began: an upload that began later ends it. */
   #roundBytes = 0
-  /** Receipts in a row that came as if nothing had stood before the narrow place. */
-  #early = 0
+  readonly #prompt = new PromptReceipts()
   /**
    * Whatever stands before the narrow place is part of every round trip that is seen. Now and then it is let drain, and
    * an upload is sent without any slack, which shows the round trip as it is.
@@ -124,6 +126,7 @@ export class LinkModel {
     this.#idleBytes = this.#deliveredBytes
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = nowMs
+    this.#lastWhile.begin(this.#receiptedNow({ leftMs: nowMs, leftAt: this.#underWay.leftBytes }, nowMs))
   }
 
   /** So many bytes of it left. */
@@ -156,31 +159,23 @@ export class LinkModel {
     this.#deliveredBytes += upload.bytes
     const knownMs = this.roundTripMs
     this.#leastRoundTrip.note(nowMs - upload.leftMs, nowMs)
-    if (upload.isProbe) this.#endProbe(nowMs)
+    if (upload.isProbe && this.#isProbing) this.#endProbe(nowMs)
     // Half of what stood was let drain, and there was more: once again.
     if (upload.isProbe && this.roundTripMs < knownMs * stillShrinking) this.#probedMs = -Infinity
     const rates = [
       this.#rateOver(upload, nowMs),
-      this.#ownRate(upload, nowMs),
+      this.#rateOfLate(upload, nowMs),
       this.#firstRate(upload, nowMs),
     ]
-    this.#noteRate(Math.max(...rates), upload)
+    this.#noteRate(Math.max(...rates), upload, nowMs)
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = upload.leftMs
     // Its last byte passed the narrow place a round trip ago: what left behind it has had that long to pass.
     const standing = Math.max(0, this.#underWay.bytesBehind(upload) - this.pipeBytes)
     if (this.#isProbing) return
     this.#backlogBytes = standing
-    this.#noteStanding(standing, upload)
-  }
-
-  /** What runs ahead of the rate stands there, unless the link has become faster than that. */
-  #noteStanding(bytes: number, { isStarved, isProbe }: Upload): void {
-    if (isStarved || isProbe || this.isGrowing) return
-    this.#early = bytes < this.slackBytes / 2 ? this.#early + 1 : 0
-    if (this.#early < believedEarly) return
-    this.#plateaus = 0
-    this.#early = 0
+    if (upload.isStarved || upload.isProbe || this.isGrowing) return
+    if (this.#prompt.note(standing, this.slackBytes, upload)) this.#plateaus = 0
   }
 
   /** Bytes a millisecond over a round: from what had a receipt when it began to its own. */
@@ -190,10 +185,12 @@ export class LinkModel {
     return (this.#deliveredBytes - upload.deliveredBytes) / sinceMs
   }
 
-  /** A long upload tells the rate alone: a link that stands still now and then did so during the round, but not during this. */
-  #ownRate({ bytes }: Upload, nowMs: number): number {
-    const sinceMs = nowMs - this.#deliveredMs
-    return sinceMs < Math.max(longMs, this.roundTripMs) ? 0 : bytes / sinceMs
+  #rateOfLate(upload: Upload, nowMs: number): number {
+    return this.#lastWhile.note(this.#receiptedNow(upload, nowMs), Math.max(tellingMs, this.roundTripMs))
+  }
+
+  #receiptedNow({ leftMs, leftAt }: Pick<Upload, 'leftMs' | 'leftAt'>, atMs: number): Receipted {
+    return { atMs, deliveredBytes: this.#deliveredBytes, leftBytes: this.#underWay.leftBytes, leftAt, leftMs }
   }
 
   /**
@@ -224,7 +221,7 @@ export class LinkModel {
     this.#underWay.lost(upload)
     this.#outstandingBytes -= upload.bytes
     this.#backlogBytes = Math.min(this.#backlogBytes, this.#outstandingBytes)
-    if (upload.isProbe) this.#endProbe(nowMs)
+    if (upload.isProbe && this.#isProbing) this.#endProbe(nowMs)
   }
 
   /** An exchange without a body came back. */
@@ -258,31 +255,32 @@ export class LinkModel {
   }
 
   /** Where there was nothing more to send the link could have carried more: such a sample only counts upwards. */
-  #noteRate(rate: number, upload: Upload): void {
+  #noteRate(rate: number, upload: Upload, nowMs: number): void {
     // A line tells of the line only, alone as well as beside a large body.
     const bytes = this.#deliveredBytes - upload.deliveredBytes
     const isTiny = bytes < Math.max(this.#outstandingBytes / 4, upload.isStarved ? leastTellingBytes : 0)
     const isLow = isTiny || upload.isStarved || upload.deliveredBytes === this.#idleBytes
     if (isOfOthers(upload, bytes) || (this.rate === undefined ? isTiny : isLow && rate <= this.rate)) return
-    this.#countRounds(rate > (this.rate ?? 0) * growth, upload)
-    this.#mostRate.note(rate)
-  }
-
-  #countRounds(hasGrown: boolean, upload: Upload): void {
-    if (!hasGrown && upload.deliveredBytes < this.#roundBytes) return
-    this.#plateaus = hasGrown ? 0 : this.#plateaus + 1
-    this.#roundBytes = this.#deliveredBytes
+    const hasGrown = rate > (this.rate ?? 0) * growth
+    const isNewRound = upload.deliveredBytes >= this.#roundBytes
+    const hasFallen = this.#mostRate.note(rate, isNewRound, nowMs)
+    if (hasGrown || isNewRound) this.#roundBytes = this.#deliveredBytes
+    if (isNewRound) this.#plateaus++
+    // A link that stood still several times looks like one that has become slow: it is soon found out which it is.
+    if (hasGrown || hasFallen) this.#plateaus = 0
+    // What stood before it at the higher rate may still be in the round trip.
+    if (hasFallen) this.#endProbe(-Infinity)
   }
 }
 
 /** How much better the first receipts may make the link look than all that was sent over all the time. */
 const firstRateTimes = 2
-const longMs = 1000
+/** Receipts come some tens of milliseconds early or late. */
+const tellingMs = 1000
 /** Less than this, with nothing behind it, is no first rate. */
 const leastTellingBytes = 16 * 1024
 const growth = 1.25
 const believedPlateaus = 2
-const believedEarly = 3
 /** A timer that is late now and then starves no link. */
 const idleShare = 1 / 16
 const startGain = 2

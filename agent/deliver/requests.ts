@@ -186,14 +186,16 @@ export class Requests {
     const places = new Set(believed.map(({ digest }) => digest))
     const doubted = refused.filter(({ entry }) => !places.has(entry.digest))
     const person = doubted.find(({ sense }) => sense.course === 'person')
+    const suspects = doubted.filter(({ sense }) => sense.course !== 'person')
+    const [first] = suspects
+    if (first) {
+      await this.suspects.refused(
+        batch,
+        suspects.map(({ entry }) => entry),
+      )
+    }
     if (person) throw new Undelivered(`${person.why}: ${person.sense.says}`, { course: 'person' })
-    const [first] = doubted
-    if (!first) return
-    await this.suspects.refused(
-      batch,
-      doubted.map(({ entry }) => entry),
-    )
-    if (!this.suspects.isTriedBeside(batch)) throw new Undelivered(first.why)
+    if (first && !this.suspects.isTriedBeside(batch)) throw new Undelivered(first.why)
   }
 
   async #fail(batch: Batch, { upload }: Passage, answer: Answer, failed: Failed): Promise<void> {

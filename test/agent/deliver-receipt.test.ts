@@ -93,6 +93,28 @@ describe('a receipt', () => {
     expect(delivery.queue.ledger.records).toBe(1)
   })
 
+  test('that refuses one record for a person to put right passes over the other that it refuses', async () => {
+    await using delivery = await Post.prepare()
+    const [first, second, third] = delivery.entries.map(({ epoch, seq, digest }, index) => {
+      const refusal = ['KEY_REVOKED', 'BODY_HASH_WRONG', 'KEY_REVOKED'][index] ?? ''
+      return { place: { epoch, seq }, digest, outcome: 'refused' as const, refusal }
+    })
+    const told = [first, second, third].filter((entry) => entry !== undefined)
+    post().reply(200, signed(told, 1), receiptType)
+    const again = post().reply(
+      200,
+      receiptFor(delivery.entries.filter((_, index) => index !== 1)),
+      receiptType,
+    )
+    delivery.start()
+    const [why] = await delivery.world.told.told('deliveryFailed')
+    expect(why).toContain('KEY_REVOKED')
+    await delivery.world.clock.skip()
+    await delivery.world.told.told('forgotten')
+    expect(again.isDone()).toBe(true)
+    expect(delivery.world.told.named('requestSent').map(([records]) => records)).toEqual([3, 2])
+  })
+
   test('that refuses a record once, as when it was damaged on the way, keeps it for the next attempt', async () => {
     await using delivery = await Post.prepare()
     post().reply(200, refusing(delivery.entries, 1), receiptType)
@@ -108,8 +130,11 @@ function refusing(entries: readonly IndexEntry[], refused: number, timeMs = 1): 
     if (index !== refused) return { place, digest, outcome: 'stored' as const }
     return { place, digest, outcome: 'refused' as const, refusal: 'BODY_HASH_WRONG' as const }
   })
-  return Buffer.from(signReceipt({ device: asDevice('hexa-7'), timeMs, entries: told }, server))
+  return signed(told, timeMs)
 }
+
+const signed = (entries: readonly ReceiptEntry[], timeMs: number): Buffer =>
+  Buffer.from(signReceipt({ device: asDevice('hexa-7'), timeMs, entries }, server))
 
 describe('a batch that is too large', () => {
   test('for the server (413) is sent again in smaller ones', async () => {

@@ -57,6 +57,24 @@ describe('what the server says of itself', () => {
     expect((await kit.link.to(paths.capabilities, 2)).request.method).toBe('GET')
   })
 
+  test.each([
+    { answer: cut('ECONNREFUSED', 0), questions: 4 },
+    { answer: answered(404), questions: 1 },
+  ])('is asked for $questions times with ten attempts in ten seconds that all fail', async (row) => {
+    await using kit = await DeliveryKit.start(['one\n'])
+    kit.run({ retry: { minMs: 1, maxMs: 1 } })
+    const asked = () => kit.link.asked.filter(({ request }) => request.path === paths.capabilities)
+    await kit.link.to(paths.capabilities)
+    for (let attempts = 1; attempts <= 10; attempts++) {
+      const failing = await kit.chunks(attempts)
+      for (const question of asked()) question.answer(row.answer)
+      failing.answer(cut('ECONNREFUSED', 0))
+      await kit.world.told.told('deliveryFailed', attempts)
+      kit.world.clock.advance(1000)
+    }
+    expect(asked()).toHaveLength(row.questions)
+  })
+
   test('says how many records a batch may have', async () => {
     await using kit = await DeliveryKit.start(['one\n', 'two\n', 'three\n', 'four\n'])
     kit.run()

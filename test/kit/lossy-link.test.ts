@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { findSendQueue } from '../../agent/deliver/kernel-queue.ts'
 import { EchoClient, EchoServer } from './echo-server.ts'
 import { openLossyLink, type LinkOptions, type LossyLink } from './lossy-link.ts'
 import { parseWeather, playWeather, type WeatherStep } from './lossy-link-weather.ts'
@@ -106,6 +108,9 @@ describe('a link', () => {
     echo.link.refuse()
     expect(await echo.client().gone).toBe('ECONNREFUSED')
     await client.echo('open ones stay')
+    // It is in use, so that the kernel gives it to nobody meanwhile.
+    const table = await readFile('/proc/net/tcp', 'latin1')
+    expect(findSendQueue(table, echo.link.port, echo.link.port)).toBe(0)
     echo.link.restore()
     await echo.client().echo('again')
   })

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Connection, type Lifetime, type Target, type Way } from './lossy-link-connection.ts'
+import { holdPort } from './lossy-link-port.ts'
 import { mulberry32, Radio, waitUntil, type Air, type Conditions } from './lossy-link-radio.ts'
 
 export interface LinkOptions extends Conditions {
@@ -45,6 +46,8 @@ export class LossyLink implements AsyncDisposable {
   #deathsBefore = 0
   /** While it is pending, no byte passes. */
   #hole: PromiseWithResolvers<void> | undefined
+  /** While it refuses. */
+  #held: Socket | undefined
   #stalledUntilMs = 0
   #nextStallMs = Infinity
 
@@ -79,6 +82,7 @@ export class LossyLink implements AsyncDisposable {
   /** New connections are refused, as by a machine on which no server runs, until `restore`. Open ones stay. */
   refuse(): void {
     this.#server.close()
+    this.#held ??= holdPort(this.port)
   }
 
   /** The link is good again. What a black hole holds comes through, as TCP would send it again. */
@@ -88,7 +92,12 @@ export class LossyLink implements AsyncDisposable {
     for (const connection of this.#open) connection.mayPass(undefined)
     this.#hole?.resolve()
     this.#hole = undefined
-    if (!this.#server.listening) this.#server.listen(this.port, '127.0.0.1')
+    if (!this.#server.listening) this.#server.listen(this.port, '127.0.0.1', () => this.#release())
+  }
+
+  #release(): void {
+    this.#held?.destroy()
+    this.#held = undefined
   }
 
   /** Each connection dies at exactly that byte: of those that are open counted from now, of others from their start. */
@@ -190,6 +199,7 @@ export class LossyLink implements AsyncDisposable {
     this.cut()
     this.#hole?.resolve()
     this.#hole = undefined
+    this.#release()
     if (!this.#server.listening) return
     this.#server.close()
     await once(this.#server, 'close')
