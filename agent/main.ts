@@ -19,7 +19,7 @@ const handOverDescriptor = 3
  * What costs the agent CPU is native code; what V8's optimizing compilers would add is 6 MiB. Said here and not where the
  * program starts, because V8 refuses all code caches that were made with other flags.
  */
-const withoutOptimizers = ['--no-turbofan', '--no-maglev']
+const withoutOptimizers = ['--no-turbofan', '--no-maglev', '--heap-growing-percent=25']
 /** Set where this program cannot start itself, as under an emulator. */
 const hereVariable = 'LOGBOX_ONE_PROCESS'
 

@@ -83,6 +83,12 @@ const lateListFormat = `class LateListFormat {
   format(list) { return new Intl.ListFormat(...this.#options).format(list); }
 }`
 
+/**
+ * got asks of each body whether it is a form or a web stream. To know what a form is, Node loads all of undici: 25 ms of CPU
+ * and 3 MiB of memory with the first record that is sent. Nothing that the agent sends is either.
+ */
+const noWebBody = 'class NoWebBody {}'
+
 /** A SEA runs one CommonJS file: no top-level await, no package of node_modules, no file beside it. */
 async function bundle(input: string, output: string): Promise<void> {
   const { warnings } = await build({
@@ -100,9 +106,14 @@ async function bundle(input: string, output: string): Promise<void> {
     supported: { 'dynamic-import': false },
     plugins: [addonFromBinary, withoutHttp2, onlyHeartbeats, plainWidth],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
-    define: { 'import.meta.url': 'binaryUrl', 'Intl.ListFormat': 'LateListFormat' },
+    define: {
+      'import.meta.url': 'binaryUrl',
+      'Intl.ListFormat': 'LateListFormat',
+      FormData: 'NoWebBody',
+      ReadableStream: 'NoWebBody',
+    },
     banner: {
-      js: `const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;\n${lateListFormat}`,
+      js: `const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;\n${lateListFormat}\n${noWebBody}`,
     },
   })
   if (warnings.length > 0) throw new Error(`what esbuild warns of would fail in the binary: ${input}`)
