@@ -14,6 +14,7 @@ import { openStore } from '../server-stub/parts.ts'
 import { openLossyLink, type LossyLink } from '../test/kit/lossy-link.ts'
 import { writeLog } from './bench-log.ts'
 import { equip, root, run, serve, type Program, type Serving } from './bench-programs.ts'
+import { failuresIn } from './bench-link-judge.ts'
 import type { Row } from './bench-link-rows.ts'
 
 const deviceName = 'bench'
@@ -22,8 +23,10 @@ const linesRatio = 7
 
 /** What the server ends up with. */
 export interface Outcome {
-  /** Of all records stored. */
+  /** Of all records stored, and of the largest. */
   readonly recordBytes: number
+  readonly largestBytes: number
+  readonly records: number
   /** What breaks the promise, a line each. */
   readonly wrong: readonly string[]
 }
@@ -111,9 +114,9 @@ export class BenchDrone implements AsyncDisposable {
     return readFileSync(this.#journalFile, 'utf8')
   }
 
-  /** How often a request came to nothing since the link was there. */
-  failuresSince(journalLength: number): number {
-    return this.journal.slice(journalLength).split(' deliveryFailed ').length - 1
+  /** Why requests came to nothing since the link was there, each. */
+  failuresSince(journalLength: number): string[] {
+    return failuresIn(this.journal.slice(journalLength))
   }
 
   status(): Promise<StatusReport> {
@@ -172,13 +175,15 @@ export class BenchDrone implements AsyncDisposable {
     if (device) for await (const row of store.catalog.recordsOf(device)) rows.push(row)
     const data = rows.filter(({ kind }) => kind === 'data')
     const stored = data.reduce((sum, { length }) => sum + (length ?? 0), 0)
-    const recordBytes = rows.reduce((sum, { at }) => sum + at.bytes, 0)
+    const sizes = rows.map(({ at }) => at.bytes)
+    const recordBytes = sizes.reduce((sum, bytes) => sum + bytes, 0)
+    const largestBytes = sizes.reduce((most, bytes) => Math.max(most, bytes), 0)
     const isOnce = new Set(data.map(({ stream, offset }) => `${stream} ${offset}`)).size === data.length
     const found = [
       ...(stored === logBytes ? [] : [`records of ${stored} bytes for logs of ${logBytes}`]),
       ...(isOnce ? [] : ['a range of a log is stored twice']),
     ]
-    return { recordBytes, wrong: [...wrong, ...found] }
+    return { recordBytes, largestBytes, records: rows.length, wrong: [...wrong, ...found] }
   }
 
   async #stop(): Promise<void> {

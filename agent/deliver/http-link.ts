@@ -129,7 +129,8 @@ class Exchange {
   /** What the kernel still holds of a body would be sent behind a mere close. Node resets no TLS. */
   #reset(): void {
     const { socket } = this.#watch
-    if (!(socket instanceof TLSSocket)) socket?.resetAndDestroy()
+    const isConnected = socket?.localPort !== undefined
+    if (isConnected && !(socket instanceof TLSSocket)) socket.resetAndDestroy()
   }
 
   #failed(cause: RequestError): Answer {

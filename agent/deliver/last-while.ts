@@ -11,7 +11,7 @@ export class LastWhile {
     this.#receipts = [receipted]
   }
 
-  /** Bytes a millisecond over the least time of at least so many; 0 where there was not as much time yet, or it tells none. */
+  /** Bytes a millisecond over the least time of at least so many; 0 where there was not as much time yet. */
   note(receipted: Receipted, leastMs: number): number {
     const from = this.#receipts.findLastIndex((before) => receipted.atMs - before.atMs >= leastMs)
     this.#receipts = [...this.#receipts.slice(Math.max(0, from)), receipted].slice(-maxReceipts)
@@ -26,18 +26,17 @@ export interface Receipted {
   readonly deliveredBytes: number
   /** The same, of what left so far. */
   readonly leftBytes: number
-  /** How many had left with its last byte, and when. */
+  /** How many had left with its last byte. */
   readonly leftAt: number
-  readonly leftMs: number
 }
 
+/**
+ * Only what left after the first receipt has passed since then: what had left before, as over several connections at once
+ * or of a large body that lines passed, may have passed long ago.
+ */
 function rateBetween(first: Receipted, last: Receipted): number {
-  const [sinceMs, sentMs] = [last.atMs - first.atMs, last.leftMs - first.leftMs]
-  const bytes = last.deliveredBytes - first.deliveredBytes
-  // What left at once, over several connections, passes the link side by side, and then its receipts come together.
-  const most = sentMs < sinceMs / 2 ? 0 : bytes / Math.max(sinceMs, sentMs)
-  // It may have left for long because the link stood still. What left after the first receipt has passed since then.
-  return Math.max(most, Math.min(bytes, last.leftAt - first.leftBytes) / sinceMs)
+  const bytes = Math.min(last.deliveredBytes - first.deliveredBytes, last.leftAt - first.leftBytes)
+  return Math.max(0, bytes) / (last.atMs - first.atMs)
 }
 
 const maxReceipts = 64

@@ -126,7 +126,7 @@ export class LinkModel {
     this.#idleBytes = this.#deliveredBytes
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = nowMs
-    this.#lastWhile.begin(this.#receiptedNow({ leftMs: nowMs, leftAt: this.#underWay.leftBytes }, nowMs))
+    this.#lastWhile.begin(this.#receiptedNow(this.#underWay.leftBytes, nowMs))
   }
 
   /** So many bytes of it left. */
@@ -186,11 +186,14 @@ export class LinkModel {
   }
 
   #rateOfLate(upload: Upload, nowMs: number): number {
-    return this.#lastWhile.note(this.#receiptedNow(upload, nowMs), Math.max(tellingMs, this.roundTripMs))
+    return this.#lastWhile.note(
+      this.#receiptedNow(upload.leftAt, nowMs),
+      Math.max(tellingMs, this.roundTripMs),
+    )
   }
 
-  #receiptedNow({ leftMs, leftAt }: Pick<Upload, 'leftMs' | 'leftAt'>, atMs: number): Receipted {
-    return { atMs, deliveredBytes: this.#deliveredBytes, leftBytes: this.#underWay.leftBytes, leftAt, leftMs }
+  #receiptedNow(leftAt: number, atMs: number): Receipted {
+    return { atMs, deliveredBytes: this.#deliveredBytes, leftBytes: this.#underWay.leftBytes, leftAt }
   }
 
   /**
