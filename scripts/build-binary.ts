@@ -9,10 +9,13 @@ import { build, type Plugin } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
 import config from '../pkg.config.json' with { type: 'json' }
 import { pkgHome } from './base-node.ts'
+import { writeCodeCache } from './build-commands.ts'
 
 type Binary = {
   /** The source file that starts the program. */
   input: string
+  /** What the program loads only where it is asked for, with its own code cache. */
+  commands?: string
   /** `linux-ARCH`, which is also the npm package of its base Node: `node-linux-ARCH`. */
   target: string
   /** What goes into Node's own sea-config.json beside the program. */
@@ -29,6 +32,17 @@ const addonFromBinary: Plugin = {
     const loader = JSON.stringify(join(import.meta.dirname, 'native-addon.ts'))
     const contents = `module.exports = require(${loader}).loadAddon()`
     esbuild.onLoad({ filter: /\/classic-level\/binding\.js$/ }, () => ({ contents }))
+  },
+}
+
+/** See commands-apart.ts. */
+const commandsApart: Plugin = {
+  name: 'commands-apart',
+  setup: (esbuild) => {
+    const path = join(import.meta.dirname, 'commands-apart.ts')
+    esbuild.onResolve({ filter: /\/cli\/program\.ts$/ }, ({ kind }) => {
+      return kind === 'dynamic-import' ? { path } : undefined
+    })
   },
 }
 
@@ -104,7 +118,7 @@ async function bundle(input: string, output: string): Promise<void> {
     sourcemap: 'external',
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
-    plugins: [addonFromBinary, withoutHttp2, onlyHeartbeats, plainWidth],
+    plugins: [addonFromBinary, commandsApart, withoutHttp2, onlyHeartbeats, plainWidth],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
     define: {
       'import.meta.url': 'binaryUrl',
@@ -123,7 +137,12 @@ async function bundle(input: string, output: string): Promise<void> {
  * The simple SEA mode of pkg, called below its command line. The command line adds a virtual file system (half as
  * much start-up time again, and addons unpacked into a home that a daemon may not have) and cannot pass execArgv.
  */
-async function pack(program: string, output: string, { target, seaConfig }: Binary): Promise<void> {
+async function pack(
+  program: string,
+  output: string,
+  { target, seaConfig }: Binary,
+  more: Record<string, string>,
+): Promise<void> {
   const [, arch = ''] = target.split('-')
   await pkg.default(program, {
     targets: [{ nodeRange: `node${nodeVersions[`node-${target}`]}`, platform: 'linux', arch, output }],
@@ -133,7 +152,7 @@ async function pack(program: string, output: string, { target, seaConfig }: Bina
       // V8 accepts a code cache only on the architecture that made it.
       useCodeCache: arch === process.arch,
       ...seaConfig,
-      assets: absolute(seaConfig.assets ?? {}),
+      assets: { ...absolute(seaConfig.assets ?? {}), ...more },
     },
   })
 }
@@ -143,6 +162,16 @@ function absolute(assets: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(assets).map(([key, path]) => [key, join(root, path)]))
 }
 
+/** The assets of a program's commands, where they are apart. */
+async function buildCommands({ commands, target }: Binary, name: string): Promise<Record<string, string>> {
+  if (commands === undefined) return {}
+  const file = join(pkgHome, `${name}.commands.cjs`)
+  await bundle(commands, file)
+  const cache = `${file}.cache`
+  await writeCodeCache(file, cache, target === `linux-${process.arch}`)
+  return { commands: file, 'commands-cache': cache }
+}
+
 const [, , name = ''] = process.argv
 const binary = binaries[name]
 if (binary === undefined) throw new Error(`no binary "${name}" in pkg.config.json`)
@@ -150,6 +179,7 @@ if (binary === undefined) throw new Error(`no binary "${name}" in pkg.config.jso
 const program = join(pkgHome, `${name}.cjs`)
 const output = join(root, 'dist', name)
 await bundle(binary.input, program)
+const commands = await buildCommands(binary, name)
 // A running program cannot be overwritten, but its file can be removed.
 await rm(output, { force: true })
-await pack(program, output, binary)
+await pack(program, output, binary, commands)
