@@ -11,7 +11,7 @@ import { endStream, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import { Generation } from './generation.ts'
 import type { OpenFiles } from './open-files.ts'
-import { shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
+import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
@@ -48,7 +48,7 @@ export class Follower {
     this.troubles = new Troubles(world.journal)
     const most = (): number => this.#mostTurnsAtOnce
     this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
-    const want = (generation: Generation): void => this.turns.want(generation)
+    const want = (generation: Generation): void => this.turns.want(generation, true)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
   }
 
@@ -106,6 +106,10 @@ export class Follower {
   async #take(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const before = generation.cutTo
     try {
+      if (generation.isOnlyDue && !this.openFiles.peek(generation)) {
+        await cutDue(generation, this.#parts)
+        return false
+      }
       const file = await this.openFiles.borrow(generation)
       const isVoid = file !== undefined && this.#void.has(generation.label.stream)
       const end: TurnEnd = isVoid
