@@ -4,10 +4,10 @@ import { evidenceAt } from '../queue/evidence.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { Chance, OpenFile } from '../world.ts'
 
-/** A new stream from `position` on. Store its resume point before its first record, so that every record's stream is known. */
+/** A new stream from `position` on; from the beginning its file need not be open. Store its resume point before its first record, so that every record's stream is known. */
 export async function beginStream(
   found: { readonly path: Uint8Array; readonly place: FilePlace; readonly identity: FileIdentity },
-  file: OpenFile,
+  file: OpenFile | undefined,
   position: number,
   chance: Chance,
 ): Promise<ResumePoint> {
@@ -18,6 +18,6 @@ export async function beginStream(
   const { identity, place: lies } = found
   // Most often it lies where it was found: then there is one text of it, and not two.
   const place = lies.path === path ? { ...lies, path } : lies
-  const evidence = await evidenceAt(file, position)
+  const evidence = file ? await evidenceAt(file, position) : []
   return { stream, path, identity, position: position as ByteOffset, evidence, place }
 }

@@ -11,12 +11,14 @@ import { endStream, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import { Generation } from './generation.ts'
 import type { OpenFiles } from './open-files.ts'
-import { shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
+import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
 /** Of one lane. Each waits for the disk most of the time; what they read goes through a few shared buffers. */
 const mostTurnsAtOnce = 32
+/** With so many files the heap is more of what lives on than of what is soon dead. */
+const manyFiles = 1000
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
 
@@ -46,7 +48,7 @@ export class Follower {
     this.troubles = new Troubles(world.journal)
     const most = (): number => this.#mostTurnsAtOnce
     this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
-    const want = (generation: Generation): void => this.turns.want(generation)
+    const want = (generation: Generation): void => this.turns.want(generation, true)
     this.#aging = new Aging(uncutChunks * parts.chunks.maxBytes, world.clock, want)
   }
 
@@ -69,6 +71,7 @@ export class Follower {
   follow(generation: Generation): void {
     const { label, readTo, size } = generation
     this.#followed.set(generation.key, generation)
+    if (this.#followed.size === manyFiles) this.#world.saveMemory()
     this.#changes++
     this.#world.journal.streamStarted(showLogPath(label.path), label.stream, readTo)
     if (readTo < size || this.#void.has(label.stream)) this.turns.want(generation)
@@ -103,6 +106,10 @@ export class Follower {
   async #take(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const before = generation.cutTo
     try {
+      if (generation.isOnlyDue && !this.openFiles.peek(generation)) {
+        await cutDue(generation, this.#parts)
+        return false
+      }
       const file = await this.openFiles.borrow(generation)
       const isVoid = file !== undefined && this.#void.has(generation.label.stream)
       const end: TurnEnd = isVoid

@@ -71,6 +71,8 @@ export class Generation {
   turn: 'none' | 'waiting' | 'taken' = 'none'
   /** So many turns it has had. */
   turnsEnded = 0
+  /** Its next turn is for nothing but to cut what was read of it. */
+  isOnlyDue = false
   /** Somebody wants a turn for it while it has one. */
   isWanted = false
 

@@ -26,6 +26,11 @@ export class OpenFiles implements AsyncDisposable {
     return this.#bounds.maxOpenFiles
   }
 
+  /** For one more another would be closed. */
+  get areAllTaken(): boolean {
+    return this.#open.size >= this.most
+  }
+
   /** The generation's file; undefined where its path leads to another one by now. Throws where it cannot be opened. */
   async borrow(generation: Generation): Promise<OpenFile | undefined> {
     const file = this.#open.get(generation)

@@ -14,13 +14,17 @@ import type { Round, Stranger } from './round.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Witness } from './witness.ts'
 
-/** A file that nobody follows yet, opened. */
-interface Met {
+/** A file that nobody follows yet. */
+interface Unknown {
   readonly found: FoundFile
-  readonly file: OpenFile
   readonly facts: FileFacts
   readonly identity: FileIdentity
   readonly place: FilePlace
+}
+
+/** It was opened. */
+interface Met extends Unknown {
+  readonly file: OpenFile
   readonly witness: Witness
 }
 
@@ -129,13 +133,12 @@ export class Strangers {
     return this.#ignored.get(key) === modifiedNs
   }
 
-  async #meet(
-    { found, facts: seen, key }: Stranger,
-    met: Map<string, Newcomer>,
-    round: Round,
-  ): Promise<void> {
-    if (this.ignores(key, seen)) return
+  async #meet(stranger: Stranger, met: Map<string, Newcomer>, round: Round): Promise<void> {
+    const { found, facts: seen } = stranger
+    if (this.ignores(stranger.key, seen)) return
     const { openFiles, followed } = this.#follower
+    if (openFiles.areAllTaken && this.#isPlainlyNew(stranger, round))
+      return this.#meetUnopened(stranger, met, round)
     const file = await openFiles.open(found.path)
     try {
       const newcomer = await this.#recognise(found, file, round)
@@ -149,6 +152,29 @@ export class Strangers {
       await file[Symbol.asyncDispose]()
       throw cause
     }
+  }
+
+  /** No byte of it need be read to say that it begins a stream. */
+  #isPlainlyNew({ found: { source, isLink }, facts, key }: Stranger, round: Round): boolean {
+    const isPassedOver = this.#isFirstLook && source.startAt === 'end'
+    if (isPassedOver || isLink || round.pointsByKey(this.#queue).has(key)) return false
+    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
+    return ![...missing].some((point) => mayBeSame(point.identity, identityOf(facts)))
+  }
+
+  /** Its handle would be another's: it is opened when it has its turn. */
+  async #meetUnopened(
+    { found, facts, key }: Stranger,
+    met: Map<string, Newcomer>,
+    round: Round,
+  ): Promise<void> {
+    const { path, source } = found
+    const place = await round.places.of(path, found.isLink)
+    const resume = await this.#begin({ found, facts, identity: identityOf(facts), place })
+    if (!resume || this.#follower.followed.has(key) || met.has(key)) return
+    const nowMs = this.#world.clock.monotonicMs()
+    const generation = new Generation(resume, source, { path, place, facts }, nowMs)
+    met.set(key, { generation, after: undefined })
   }
 
   async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
@@ -186,7 +212,7 @@ export class Strangers {
     if (is === 'same') return { resume: known }
     const label = { stream: known.stream, path: known.path, tags }
     const after: Ended = { label, lane: priority, point: known, why: is }
-    const resume = await this.#begin(met)
+    const resume = await this.#begin(met, file)
     if (resume) return { resume, after }
     this.#endings.end(after)
     return undefined
@@ -197,7 +223,8 @@ export class Strangers {
     const { found, facts, identity } = met
     const point = await this.#resumeByContent(met, round)
     if (point === 'nextLook') return undefined
-    if (point || round.isRenaming || !this.#mayBeRenamed(identity, round)) return point ?? this.#begin(met)
+    if (point || round.isRenaming || !this.#mayBeRenamed(identity, round))
+      return point ?? this.#begin(met, met.file)
     round.later.push({ found, facts, key: identityKey(identity) })
     return undefined
   }
@@ -226,8 +253,8 @@ export class Strangers {
     return { ...(before?.resume ?? point), identity, place }
   }
 
-  async #begin(met: Met): Promise<ResumePoint | undefined> {
-    const { found, facts, identity, file } = met
+  async #begin(met: Unknown, file?: OpenFile): Promise<ResumePoint | undefined> {
+    const { found, facts, identity } = met
     if (this.#isTooOld(met)) {
       this.#ignored.set(identityKey(identity), facts.modifiedNs)
       return undefined
@@ -237,7 +264,7 @@ export class Strangers {
     return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
   }
 
-  #isTooOld({ found: { source }, facts }: Met): boolean {
+  #isTooOld({ found: { source }, facts }: Unknown): boolean {
     if (source.ignoreOlderMs === undefined) return false
     const ageMs = this.#world.clock.wallMs() - Number(facts.modifiedNs) / nsPerMs
     return ageMs > source.ignoreOlderMs

@@ -101,6 +101,12 @@ async function endOf(
   }
 }
 
+/** A turn that reads nothing: no file that is shut is opened for it. */
+export async function cutDue(generation: Generation, parts: CaptureParts): Promise<void> {
+  const { chunker, shipping } = generation
+  if (chunker && shipping) await shipDue(chunker, isFlushed(generation), shipping, parts)
+}
+
 /** Everything that was read is in the queue, or on its way, before this resolves. */
 export async function shipAll(generation: Generation, parts: CaptureParts): Promise<void> {
   generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)

@@ -35,9 +35,10 @@ export class Turns {
     this.#take = take
   }
 
-  /** Gives the file a turn, or another one if it has one now. */
-  want(generation: Generation): void {
+  /** Gives the file a turn, or another one if it has one now. With `isOnlyDue` it need not be read, unless somebody else wants that. */
+  want(generation: Generation, isOnlyDue = false): void {
     if (generation.isOver) return
+    generation.isOnlyDue = isOnlyDue && generation.turn === 'none'
     if (generation.turn === 'taken') generation.isWanted = true
     if (generation.turn !== 'none') return
     generation.turn = 'waiting'

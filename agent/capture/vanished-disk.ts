@@ -17,11 +17,23 @@ export async function isDiskGone({ path, device }: FilePlace, files: Files): Pro
   return now !== device || !(await isDevicePresent(BigInt(device), files))
 }
 
-/** What has no device of its own, as NFS, has the major number 0; where sysfs is not mounted, nobody can say. */
+/**
+ * What has no device of its own, as NFS, an overlay or Btrfs, has the major number 0; where sysfs is not mounted, or a sandbox
+ * shows none of its devices, nobody can say.
+ */
 async function isDevicePresent(device: bigint, files: Files): Promise<boolean> {
   const { major, minor } = splitDevice(device)
-  if (major === 0n || !(await exists(disks, files))) return true
+  if (major === 0n || !(await hasEntries(disks, files))) return true
   return exists(`${disks}/${major}:${minor}`, files)
+}
+
+async function hasEntries(folder: Path, files: Files): Promise<boolean> {
+  try {
+    for await (const _ of files.entries(folder)) return true
+    return false
+  } catch (cause) {
+    return !isGone(cause)
+  }
 }
 
 /** As glibc's gnu_dev_major and gnu_dev_minor do. */

@@ -173,6 +173,51 @@ describe('many files that stand still', { timeout: patientMs }, () => {
   })
 })
 
+test('files beyond those that may be open are followed without being opened, and each is opened once to be read', async () => {
+  await using ground = await Ground.start()
+  await writeMany(ground, 200)
+  const { promise: goesOn, resolve: goOn } = Promise.withResolvers<void>()
+  let opens = 0
+  const slow = (real: Files): Files => ({
+    ...real,
+    openToRead: async (path) => {
+      if (++opens > 10) await goesOn
+      return real.openToRead(path)
+    },
+  })
+  await ground.watch(
+    async (watch) => {
+      await watch.told.told('streamStarted', 200)
+      goOn()
+      await queued(watch, 2000)
+      // Of the first some were closed before their turn.
+      expect(opens).toBeLessThanOrEqual(200 + 10)
+    },
+    { ...everywhere, files: slow, options: { maxOpenFiles: 8 } },
+  )
+  expect(await ground.texts()).toHaveLength(200)
+})
+
+test(
+  'memory is saved once there are a thousand files',
+  async () => {
+    await using ground = await Ground.start()
+    await writeMany(ground, 999)
+    let saved = 0
+    await ground.watch(
+      async (watch) => {
+        await watch.told.told('streamStarted', 999)
+        expect(saved).toBe(0)
+        await writeFile(ground.path('a/one-more.log'), 'new\n')
+        await watch.told.told('streamStarted', 1000)
+        expect(saved).toBe(1)
+      },
+      { ...standing, saveMemory: () => saved++ },
+    )
+  },
+  patientMs,
+)
+
 test('among many files that are found at once, those of the highest lane are followed first', async () => {
   await using ground = await Ground.start()
   await writeMany(ground, 600)

@@ -54,6 +54,11 @@ function kernel(device: bigint, known: readonly string[]): Files {
       if (text.startsWith('/sys') && !known.includes(text)) throw failure('ENOENT')
       return { device } as FileFacts
     },
+    entries: async function* (path) {
+      const folder = `${Buffer.from(path).toString()}/`
+      for (const text of known.filter((one) => one.startsWith(folder)))
+        yield { name: Buffer.from(text.slice(folder.length)), is: 'link' }
+    },
   }
 }
 
@@ -66,9 +71,10 @@ const place = (device: bigint) => ({
 
 test.each([
   ['is there while the kernel names it', ofCard, ['/sys/dev/block', '/sys/dev/block/179:1'], false],
-  ['is gone once the kernel has none of its number', ofCard, ['/sys/dev/block'], true],
+  ['is gone once the kernel has none of its number', ofCard, ['/sys/dev/block/254:0'], true],
+  ['counts as there where the kernel shows no device at all', ofCard, ['/sys/dev/block'], false],
   ['counts as there where no sysfs is mounted', ofCard, [], false],
-  ['counts as there where it has no device, as on NFS', 42n, ['/sys/dev/block'], false],
+  ['counts as there where it has no device, as on NFS', 42n, ['/sys/dev/block/254:0'], false],
 ])('a disk %s', async (_, device, known, isGone) => {
   expect(await isDiskGone(place(device), kernel(device, known))).toBe(isGone)
 })
