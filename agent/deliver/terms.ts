@@ -79,7 +79,7 @@ export class Terms {
   }
 
   get #pauseMs(): number {
-    if (this.#parts.model.roundTripMs === 0) return this.#unansweredMs
+    if (!this.#parts.model.hasExchanged) return this.#unansweredMs
     return this.#isDue ? leastPauseMs : usualPauseMs
   }
 
