@@ -56,6 +56,11 @@ export class LinkModel {
     return this.#leastRoundTrip.ms ?? 0
   }
 
+  /** Something without a body came back: until then the round trip is that of whole requests. */
+  get hasExchanged(): boolean {
+    return this.#exchangeMs > 0
+  }
+
   /** What is under way on a link that is just filled: rate × round trip. */
   get pipeBytes(): number {
     return (this.rate ?? 0) * this.roundTripMs
@@ -185,11 +190,9 @@ export class LinkModel {
     return (this.#deliveredBytes - upload.deliveredBytes) / sinceMs
   }
 
-  #rateOfLate(upload: Upload, nowMs: number): number {
-    return this.#lastWhile.note(
-      this.#receiptedNow(upload.leftAt, nowMs),
-      Math.max(tellingMs, this.roundTripMs),
-    )
+  #rateOfLate({ leftAt }: Upload, nowMs: number): number {
+    const leastMs = Math.max(tellingMs, this.roundTripMs)
+    return this.#lastWhile.note(this.#receiptedNow(leftAt, nowMs), leastMs)
   }
 
   #receiptedNow(leftAt: number, atMs: number): Receipted {
@@ -204,13 +207,8 @@ export class LinkModel {
   #firstRate(upload: Upload, nowMs: number): number {
     if (upload.deliveredBytes > 0) return 0
     const isFirst = this.#first === undefined
-    this.#first ??= {
-      bytes: this.#deliveredBytes,
-      ms: nowMs,
-      leftMs: upload.leftMs,
-      beganMs: upload.deliveredMs,
-    }
-    const { bytes, ms, leftMs, beganMs } = this.#first
+    const known = { bytes: this.#deliveredBytes, ms: nowMs, leftMs: upload.leftMs }
+    const { bytes, ms, leftMs, beganMs } = (this.#first ??= { ...known, beganMs: upload.deliveredMs })
     const takenMs = nowMs - beganMs
     const most = this.#deliveredBytes / Math.max(1, takenMs / firstRateTimes, takenMs - this.#exchangeMs)
     const sinceMs = Math.max(nowMs - ms, upload.leftMs - leftMs, 1)

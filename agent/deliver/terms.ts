@@ -10,7 +10,7 @@ import type { RequestParts } from './requests.ts'
 
 /** The least time between two questions. */
 const leastPauseMs = 60_000
-/** While no answer of any kind has come yet, after the first: it also tells the round trip. Then twice as long each time. */
+/** While no answer of any kind has come yet: it also tells the round trip, which is wanted as soon as there is a link. */
 const unansweredPauseMs = 1000
 /** Who sends without a failure asks so often: a store can be emptied between two requests. */
 const usualPauseMs = 5 * 60_000
@@ -49,7 +49,7 @@ export class Terms {
   #beganAgainMs = -Infinity
   #againMs = firstAgainMs
   #askedMs = -Infinity
-  #unansweredMs = 0
+  #unansweredMs = unansweredPauseMs
   #isDue = true
   #notice: string | undefined
 
@@ -79,7 +79,7 @@ export class Terms {
   }
 
   get #pauseMs(): number {
-    if (this.#parts.model.roundTripMs === 0) return this.#unansweredMs
+    if (!this.#parts.model.hasExchanged) return this.#unansweredMs
     return this.#isDue ? leastPauseMs : usualPauseMs
   }
 
@@ -104,14 +104,13 @@ export class Terms {
     const { link, model, queue } = this.#parts
     this.#isDue = false
     const askedMs = (this.#askedMs = this.#nowMs)
-    this.#unansweredMs = Math.min(Math.max(unansweredPauseMs, 2 * this.#unansweredMs), leastPauseMs)
     const answer = await link.send(question, signal)
     const said = answer.is === 'answered' && answer.status === 200 ? readCapabilities(answer.body) : undefined
     if (!said?.ok || answer.is === 'cut') {
       hangUpOn(answer, 'portal')
       this.#isDue = true
       // Who answered something else will do so again: that is no matter of seconds.
-      if (answer.is === 'answered') this.#unansweredMs = leastPauseMs
+      this.#unansweredMs = answer.is === 'answered' ? leastPauseMs : unansweredPauseMs
       return
     }
     model.noteRoundTrip(this.#nowMs - askedMs, this.#nowMs)
