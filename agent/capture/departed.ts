@@ -18,7 +18,7 @@ const mostAtOnce = 100
 /**
  * Streams whose file no glob leads to. Once it is nowhere for long enough, the stream ends, and with it what is kept of it.
  * A folder that is not there, that cannot be read, or on which another file system is mounted says nothing of its files: a
- * card that was taken out comes back.
+ * card that was taken out comes back. Where the queue lost which file system it was, a folder that is there has to do.
  */
 export class Departed {
   readonly #queue: Pick<Queue, 'resumePoints'>

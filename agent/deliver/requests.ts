@@ -1,7 +1,7 @@
 import { mediaTypes, paths } from '../../protocol/contract.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import { Doorbell } from '../doorbell.ts'
-import type { Batch } from '../queue/batch.ts'
+import type { Batch, BatchEntry } from '../queue/batch.ts'
 import { placeText } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
@@ -158,14 +158,19 @@ export class Requests {
     }
     model.receipted(passage.upload, world.clock.monotonicMs())
     size.grow()
-    await this.#take(meaning, signal)
+    const left = await this.#take(meaning, signal)
     this.suspects.judged(batch)
     if (meaning.safe.length + meaning.withoutBody.length > 0) this.suspects.receipted(batch)
+    if (left.length > 0) await this.suspects.refused(batch, left)
     await this.#refuse(batch, meaning)
     pauseAtForks(meaning)
   }
 
-  async #take({ safe, withoutBody, forked }: ReceiptRead, signal: AbortSignal): Promise<void> {
+  /** Gives the forks that cannot be sealed anew now: they are not to hold up what is behind them. */
+  async #take(
+    { safe, withoutBody, forked }: ReceiptRead,
+    signal: AbortSignal,
+  ): Promise<readonly BatchEntry[]> {
     const { queue, world } = this.#parts
     const taken = [...safe, ...withoutBody]
     world.journal.receiptVerified(taken.length)
@@ -173,10 +178,10 @@ export class Requests {
     this.#receipts++
     if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
-    for (const entry of forked) {
-      world.journal.recordForked(placeText(entry))
-      await queue.sealAnew(entry, signal)
-    }
+    for (const entry of forked) world.journal.recordForked(placeText(entry))
+    for (const [index, entry] of forked.entries())
+      if (!(await queue.sealAnew(entry, signal))) return forked.slice(index)
+    return []
   }
 
   /** What is refused for the first time may have been damaged on the way: it is passed over, and sent again. */

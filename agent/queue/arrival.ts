@@ -13,8 +13,8 @@ interface Common {
   readonly lane: Lane
   /** From where the file is to be read on once this is safe; null: the stream ends with it; 'stays': from where it is anyway. */
   readonly resume: ResumePoint | null | 'stays'
-  /** It holds what a record held that goes as soon as this one is safe: it waits for no room, and for no other. */
-  readonly isReplacement?: boolean
+  /** It holds what a record of this kind held, which goes as soon as this one is safe: it waits for no room, and for no other. */
+  readonly replaces?: 'data' | 'loss' | 'close'
 }
 
 /** A chunk of a file. */

@@ -27,8 +27,23 @@ async function holesOf(index: IndexStore, stream: StreamId, position: number): P
   return unnamedRanges(index, stream, await beganAt(index, stream), position)
 }
 
-/** What no record of the stream names between two offsets; undefined: from its first range on. */
-export async function unnamedRanges(
+/**
+ * What no record of the stream names between two offsets. Of a stream whose resume point was lost and made anew, what stood before
+ * the first record that is left had its receipt, as far as anybody knows.
+ */
+export async function unnamedBetween(
+  index: IndexStore,
+  stream: StreamId,
+  from: number,
+  to: number,
+): Promise<Hole[]> {
+  if (from > 0 || (await beganAt(index, stream)) !== undefined) return unnamedRanges(index, stream, from, to)
+  for await (const first of namedRanges(index, stream)) return unnamedRanges(index, stream, first.offset, to)
+  return [{ stream, offset: from, length: to - from }]
+}
+
+/** What no record names between two offsets; undefined: from the first range on. */
+async function unnamedRanges(
   index: IndexStore,
   stream: StreamId,
   from: number | undefined,

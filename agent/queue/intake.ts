@@ -90,7 +90,7 @@ export class Intake {
       signal.addEventListener('abort', wake)
       this.#line({ arrival, signal, taken })
       if (!this.#isWriting) this.#writing = this.#writeWaiting()
-      else if (arrival.isReplacement) wake()
+      else if (arrival.replaces) wake()
     })
   }
 
@@ -112,9 +112,9 @@ export class Intake {
     }
   }
 
-  /** Nothing more is sealed in this chain: the next record begins another. */
+  /** Nothing more is sealed in this chain, where it is the one that goes on: the next record begins another. */
   leave(epoch: Epoch): void {
-    this.#left = epoch
+    if (epoch === this.#head.epoch) this.#left = epoch
   }
 
   /** Gives up what could not be stored: its bytes are still in their files. */
@@ -152,7 +152,7 @@ export class Intake {
     let bytes = 0
     const end = this.#waiting.findIndex(({ arrival }, index) => {
       bytes += sizeOfRecord(arrival)
-      const hasRoom = arrival.isReplacement === true || this.#room.fits(bytes, index === 0)
+      const hasRoom = arrival.replaces !== undefined || this.#room.fits(bytes, index === 0)
       return !hasRoom || (index > 0 && bytes > maxGroupBytes)
     })
     return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
@@ -289,5 +289,5 @@ export class Intake {
 }
 
 function rankOf({ arrival }: Waiting): number {
-  return arrival.isReplacement ? -1 : lanes.indexOf(arrival.lane)
+  return arrival.replaces ? -1 : lanes.indexOf(arrival.lane)
 }

@@ -6,12 +6,12 @@ import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { Clock } from '../clock.ts'
 import type { Path, World } from '../world.ts'
-import { keys, noteKey, placeText, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { keys, noteKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
 import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
-import { unnamedRanges, type Hole } from './find-holes.ts'
+import { unnamedBetween, type Hole } from './find-holes.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
@@ -22,7 +22,7 @@ import { ownKeys } from './own-keys.ts'
 import { RecordReader } from './record-reader.ts'
 import { Room } from './room.ts'
 import type { ResumePoint } from './resume-point.ts'
-import { sealAnew } from './seal-anew.ts'
+import { SealingAnew } from './seal-anew.ts'
 import { shippedRanges, type ShippedRange } from './shipped.ts'
 import { StreamPoints } from './stream-points.ts'
 
@@ -39,11 +39,9 @@ export class Queue implements AsyncDisposable {
   readonly #clock: Clock
   readonly #intake: Intake
   readonly #outflow: Outflow
-  readonly #reader: RecordReader
+  readonly #sealingAnew: SealingAnew
   readonly #points: StreamPoints
   #areHolesMended: boolean
-  /** Where the chain ended when a record was last sealed anew. */
-  #sealedAnewTo: Place | undefined
 
   private constructor(opened: OpenedQueue, options: QueueOptions, signer: Signer, world: World) {
     this.changed = new Doorbell()
@@ -55,13 +53,22 @@ export class Queue implements AsyncDisposable {
     this.#whereabouts = whereabouts
     this.#clock = world.clock
     const findBytes = options.findBytes ?? bytesInFiles(world.files, opened.resumePoints, this.#whereabouts)
-    this.#reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
-    this.#outflow = new Outflow(opened, this.#reader, world.journal, this.changed)
+    const reader = new RecordReader(opened.segments, own, findBytes, () => whereabouts.isUnknown)
+    this.#outflow = new Outflow(opened, reader, world.journal, this.changed)
     const room = new Room(opened, options, world, (atMost) => this.#outflow.evict(atMost))
     const { stateDirectory } = options
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
     this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed, seen })
+    const { index } = opened
+    const { clock } = world
+    this.#sealingAnew = new SealingAnew({
+      index,
+      reader,
+      clock,
+      intake: this.#intake,
+      outflow: this.#outflow,
+    })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -179,7 +186,7 @@ export class Queue implements AsyncDisposable {
 
   /** What is in no record of the stream between two offsets, as long as it has a resume point. */
   unnamed(stream: StreamId, from: number, to: number): Promise<readonly Hole[]> {
-    return unnamedRanges(this.#opened.index, stream, from, to)
+    return unnamedBetween(this.#opened.index, stream, from, to)
   }
 
   /** Files were looked for: what is not found at `pathOf`, or where it was, is not there. To be told again after each look. */
@@ -247,15 +254,11 @@ export class Queue implements AsyncDisposable {
 
   /**
    * Seals again, in a new chain, what this record holds, and forgets it once that is safe: the server has it apart, because
-   * another holds its place. Does not wait for room. The record stays where the signal fires, or its bytes are still looked for.
+   * another holds its place. Does not wait for room, and not for long for the disk. False where the record stays: for that, because
+   * the signal fires, or because its bytes are still looked for.
    */
-  async sealAnew(entry: IndexEntry, signal: AbortSignal): Promise<void> {
-    const replace = (old: IndexEntry): Promise<void> => {
-      this.#sealedAnewTo = this.#end
-      return this.#outflow.forget([], [], [old], () => this.#end)
-    }
-    const setAside = (entries: readonly AsideEntry[]): Promise<void> => this.setAside(entries)
-    await sealAnew(entry, { reader: this.#reader, intake: this.#intake, replace, setAside }, signal)
+  sealAnew(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
+    return this.#sealingAnew.take(entry, signal)
   }
 
   /** Keeps records that the server refused, without holding up those behind them. */
@@ -279,8 +282,7 @@ export class Queue implements AsyncDisposable {
 
   /** Whether any record before this place is still here, waiting or set aside; what took the place of such a one counts, too. */
   holdsBefore(end: Place): Promise<boolean> {
-    const anewTo = this.#sealedAnewTo
-    return this.#outflow.holdsBefore(anewTo && placeText(anewTo) > placeText(end) ? anewTo : end)
+    return this.#outflow.holdsBefore(this.#sealingAnew.endOf(end))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

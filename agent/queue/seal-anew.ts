@@ -1,50 +1,93 @@
-import { decodeManifest } from '../../protocol/manifest.ts'
-import { scanRecord } from '../../protocol/record.ts'
+import type { ChainHead } from '../../protocol/chain.ts'
+import { decodeManifest, type Manifest } from '../../protocol/manifest.ts'
+import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
+import type { Clock } from '../clock.ts'
 import type { Arrival } from './arrival.ts'
-import type { AsideEntry, IndexEntry } from './index-entry.ts'
+import { placeText, type IndexEntry, type Place } from './index-entry.ts'
+import type { IndexStore } from './index-store.ts'
 import type { Intake } from './intake.ts'
 import type { Outflow } from './outflow.ts'
-import type { ReadRecord, RecordReader } from './record-reader.ts'
+import type { RecordReader } from './record-reader.ts'
+import { isSuperseded } from './shipped.ts'
 
 interface Parts {
+  readonly index: IndexStore
   readonly reader: RecordReader
-  readonly intake: Pick<Intake, 'leave' | 'append'>
-  readonly replace: (entry: IndexEntry) => ReturnType<Outflow['forget']>
-  readonly setAside: (entries: readonly AsideEntry[]) => Promise<void>
+  readonly intake: Intake
+  readonly outflow: Outflow
+  readonly clock: Clock
 }
 
+/** A disk that takes nothing for so long is tried again later: meanwhile what is delivered may make room on it. */
+const patienceMs = 3000
+
 /**
- * Another record holds the place of this one at the server: the chain was continued from a past state of it, as of a disk that
- * was put back. What it holds arrives anew, for a chain that begins with it, and then it is forgotten. It stays where the
- * signal fires before that, and where its file is still looked for.
+ * Seals anew what records hold whose place another record has at the server: the chain was continued from a past state of it, as
+ * of a disk that was put back.
  */
-export async function sealAnew(
-  entry: IndexEntry,
-  { reader, intake, replace, setAside }: Parts,
-  signal: AbortSignal,
-): Promise<void> {
-  intake.leave(entry.epoch)
-  const read = await reader.read(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
-  if (read.is === 'awaited') return
-  if (read.is === 'damaged') return setAside([{ ...entry, why: read.why }])
-  const arrival = arrivalOf(read, entry)
-  if (await intake.append(arrival, signal)) await replace(entry)
+export class SealingAnew {
+  readonly #parts: Parts
+  /** Where the chain ended when a record was last sealed anew. */
+  #to: Place | undefined
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Who waits for what is before this place waits for this one: what was sealed anew stands behind it. */
+  endOf(end: Place): Place {
+    return this.#to && placeText(this.#to) > placeText(end) ? this.#to : end
+  }
+
+  /** As Queue.sealAnew. */
+  async take(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
+    const { index, reader, intake, outflow } = this.#parts
+    intake.leave(entry.epoch)
+    const read = await reader.read(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
+    if (read.is === 'awaited') return false
+    if (read.is === 'damaged') await outflow.setAside([{ ...entry, why: read.why }])
+    else {
+      const { frame, manifest } = contentOf(read.bytes)
+      const isOld = await isSuperseded(index, manifest)
+      if (!isOld && !(await this.#append(arrivalOf(manifest, frame, entry), signal))) return false
+      this.#to = endOf(intake.head)
+      await outflow.forget([], [], [entry], () => endOf(intake.head))
+    }
+    return true
+  }
+
+  async #append(arrival: Arrival, signal: AbortSignal): Promise<boolean> {
+    const { intake, clock } = this.#parts
+    const [late, done] = [new AbortController(), new AbortController()]
+    const timer = clock.sleep(patienceMs, AbortSignal.any([signal, done.signal])).then(() => late.abort())
+    const isTaken = await intake.append(arrival, AbortSignal.any([signal, late.signal]))
+    done.abort()
+    await timer
+    return isTaken
+  }
+}
+
+function endOf({ epoch, next }: ChainHead): Place {
+  return { epoch, seq: next }
+}
+
+function contentOf(bytes: Uint8Array): { readonly frame: RecordFrame; readonly manifest: Manifest } {
+  const scan = scanRecord(bytes)
+  const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
+  if (scan.is !== 'whole' || !manifest?.ok) throw new Error('a record that was read was checked')
+  return { frame: scan.frame, manifest: manifest.value }
 }
 
 /** Its stream goes on where it is. */
 function arrivalOf(
-  { is, bytes }: Extract<ReadRecord, { is: 'whole' | 'withheld' }>,
+  { stream, path, tags, ...held }: Manifest,
+  { body }: RecordFrame,
   { lane, extent }: IndexEntry,
 ): Arrival {
-  const scan = scanRecord(bytes)
-  const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
-  if (scan.is !== 'whole' || !manifest?.ok) throw new Error('a record that was read was checked')
-  const { stream, path, tags, ...held } = manifest.value
-  const common = { label: { stream, path, tags }, lane, resume: 'stays', isReplacement: true } as const
+  const label = { stream, path, tags }
+  const common = { label, lane, resume: 'stays', replaces: held.kind } as const
   if (held.kind !== 'data') return { ...common, ...held }
   const { offset, length, sha256, encoding, bodySha256 } = held
-  const { body } = scan.frame
-  if (is === 'withheld' || !body)
-    return { ...common, kind: 'loss', offset, length, reason: extent ? 'unreadable' : 'evicted' }
+  if (!body) return { ...common, kind: 'loss', offset, length, reason: extent ? 'unreadable' : 'evicted' }
   return { ...common, kind: 'data', offset, body: { length, sha256, encoding, body, bodySha256 } }
 }

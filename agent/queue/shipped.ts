@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import {
   base64url,
   digestBytes,
+  equalBytes,
   isCount,
   parseBase64url,
   sha256,
@@ -130,6 +131,15 @@ export class RangeHash {
     if (this.#ends.length > 0) return digestOfAll(this.#digests)
     return this.#hash.digest() as Uint8Array as Digest
   }
+}
+
+/** Whether other bytes were shipped since of all that this record holds, as far as its stream's ranges tell. */
+export async function isSuperseded(index: IndexStore, manifest: Manifest): Promise<boolean> {
+  if (manifest.kind !== 'data') return false
+  const key = keyOf(manifest.stream, manifest.offset)
+  const range = decodeRange(key, (await index.get(key)) ?? '')
+  if (!range?.sha256 || range.length < manifest.length) return false
+  return !equalBytes(range.sha256, manifest.sha256)
 }
 
 /** The shipped ranges of a stream in the order of their offsets. */

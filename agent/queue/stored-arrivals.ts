@@ -83,14 +83,14 @@ export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): v
     if (point) resumePoints.set(stream, point)
     else resumePoints.delete(stream)
   }
-  for (const { record } of group) {
+  for (const { arrival, record } of group) {
     const { manifest, bytes } = record
     const queued = contentBytes(record)
     ledger.change(manifest.stream, {
       records: 1,
       recordBytes: bytes.length,
       queued,
-      neverRead: lostBytes(record),
+      neverRead: lostBytes({ arrival, record }),
     })
   }
   const last = group.at(-1)
@@ -111,7 +111,7 @@ function pointsOf(
   return points
 }
 
-/** Of streams that go on. */
+/** Of streams that go on. What is sealed anew was named when it was sealed first. */
 function namedIn(
   group: readonly StoredArrival[],
   resumePoints: ReadonlyMap<StreamId, ResumePoint>,
@@ -119,14 +119,15 @@ function namedIn(
   const moved = pointsOf(group, resumePoints)
   const goesOn = (stream: StreamId): boolean =>
     moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
-  return group.map(({ record }) => record.manifest).filter(({ stream }) => goesOn(stream))
+  const fresh = group.filter(({ arrival }) => !arrival.replaces)
+  return fresh.map(({ record }) => record.manifest).filter(({ stream }) => goesOn(stream))
 }
 
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {
   const lost = new Map<StreamId, number>()
-  for (const { record } of group) {
+  for (const { arrival, record } of group) {
     const { kind, stream } = record.manifest
-    if (kind === 'loss') lost.set(stream, (lost.get(stream) ?? 0) + lostBytes(record))
+    if (kind === 'loss') lost.set(stream, (lost.get(stream) ?? 0) + lostBytes({ arrival, record }))
   }
   return [...lost].map(([stream, neverRead]) =>
     put(lostKey(stream), String(ledger.after(stream, { neverRead }).neverRead)),
@@ -147,6 +148,7 @@ function contentBytes({ manifest }: SealedRecord): number {
   return manifest.kind === 'data' ? manifest.length : 0
 }
 
-function lostBytes({ manifest }: SealedRecord): number {
-  return manifest.kind === 'loss' ? (manifest.length ?? 0) : 0
+/** A loss that is named once more was counted when it was named first. */
+function lostBytes({ arrival, record: { manifest } }: SealedArrival): number {
+  return manifest.kind === 'loss' && arrival.replaces !== 'loss' ? (manifest.length ?? 0) : 0
 }

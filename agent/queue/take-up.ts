@@ -2,6 +2,7 @@ import { continues, headAfter, type ChainHead } from '../../protocol/chain.ts'
 import type { ByteOffset, Epoch } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import {
+  beganKey,
   encodeEntry,
   encodeHead,
   keys,
@@ -14,7 +15,7 @@ import {
 } from './index-entry.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { lanes, type Lane } from './lane.ts'
-import { ownRecords, type FoundRecord, type Own } from './own-records.ts'
+import { ownRecords, type FoundRecord, type Own, type PassedBy } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
@@ -114,8 +115,9 @@ class Search {
   #last: Extent | null
   #newestEpoch: Epoch | undefined
   #hasForeign = false
-  /** Of the segment that was looked into last: something behind its last record may have been one. */
-  #isEndDamaged = false
+  /** Those in whose newest segment something behind the last record may have been one, that was sent. */
+  readonly #endsDamaged = new Set<Lane>()
+  #isAnyDamaged = false
 
   constructor(survey: Survey, isComplete: boolean, known: Set<string>, parts: TakeUpParts) {
     this.#survey = survey
@@ -139,8 +141,9 @@ class Search {
     const isSettled = (place: Place): boolean => this.#isSettled(place, segment)
     for (const found of ownRecords(segment, own, isSettled)) {
       if ('record' in found) writes.push(...this.#consider(found))
-      else if (found.is === 'foreign') this.#hasForeign = true
-      this.#isEndDamaged = 'is' in found && found.is === 'damaged' && this.#mayBeBehind(found.place)
+      else this.#notePassedBy(found)
+      if (this.#mayHaveBeenSent(found)) this.#endsDamaged.add(segment.lane)
+      else this.#endsDamaged.delete(segment.lane)
     }
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
@@ -169,9 +172,15 @@ class Search {
     return head !== undefined && epoch === head.epoch && seq >= head.next
   }
 
-  /** Whether a place that may not be readable can be one that the index's head knows nothing of. */
-  #mayBeBehind(place: Place | undefined): boolean {
-    return !place || !this.#survey.head || this.#isBehind(place)
+  #notePassedBy({ is }: PassedBy): void {
+    if (is === 'foreign') this.#hasForeign = true
+    if (is === 'damaged') this.#isAnyDamaged = true
+  }
+
+  /** Whether it is damaged, or looks like another's for that, and may have a place of which the index's head knows nothing. */
+  #mayHaveBeenSent(found: FoundRecord | PassedBy): boolean {
+    if ('record' in found || found.is === 'settled') return false
+    return !found.place || !this.#survey.head || this.#isBehind(found.place)
   }
 
   #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
@@ -205,6 +214,7 @@ class Search {
       ...behind.flatMap(entryWrites),
       ...[...this.#behindIn].map((segment) => put(segmentKey(segment), 'seen')),
       ...pointWrites(points),
+      ...this.#beganWrites(points),
       ...(head ? [put(keys.head, encodeHead({ head, at: this.#last }))] : []),
     ]
     if (this.#behindIn.size + points.length > 0) await index.write(writes)
@@ -219,6 +229,12 @@ class Search {
       unread: this.#unread,
       points,
     }
+  }
+
+  /** Where a record is damaged, it may have been the first of a stream whose resume point was lost: nothing of it counts as sent. */
+  #beganWrites(points: readonly ResumePoint[]): IndexWrite[] {
+    const anew = points.filter(({ stream }) => !this.#parts.resumePoints.has(stream))
+    return this.#isAnyDamaged ? anew.map(({ stream }) => put(beganKey(stream), '0')) : []
   }
 
   /**
@@ -250,7 +266,7 @@ class Search {
       this.#followedTo = head.next
     }
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
-    return isWhole && !this.#isEndDamaged ? head : undefined
+    return isWhole && this.#endsDamaged.size === 0 ? head : undefined
   }
 }
 
