@@ -16,10 +16,11 @@ const isCapable = process.env['TERM'] !== 'dumb'
 const checkName = 'logbox-agent-check'
 const handOverDescriptor = 3
 /**
- * What costs the agent CPU is native code; what V8's optimizing compilers would add is 6 MiB. Said here and not where the
- * program starts, because V8 refuses all code caches that were made with other flags.
+ * What costs the agent CPU is native code; what V8's optimizing compilers would add is 6 MiB. Left to itself V8 also lets the
+ * heap grow to twice what is alive before it collects; what waits for that would be 8 MiB more on a long run. Said here and
+ * not where the program starts, because V8 refuses all code caches that were made with other flags.
  */
-const withoutOptimizers = ['--no-turbofan', '--no-maglev', '--heap-growing-percent=25']
+const leanFlags = ['--no-turbofan', '--no-maglev', '--heap-growing-percent=25']
 /** Set where this program cannot start itself, as under an emulator. */
 const hereVariable = 'LOGBOX_ONE_PROCESS'
 
@@ -43,7 +44,7 @@ async function runAgent(args: readonly string[]): Promise<number> {
   const { status, config } = (await checkElsewhere(args, stopping)) ?? (await checkHere(args))
   // A configuration that is wrong, or a call for help.
   if (config === '') return status
-  for (const flag of withoutOptimizers) setFlagsFromString(flag)
+  for (const flag of leanFlags) setFlagsFromString(flag)
   const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
   return exitStatusOf(() => runDaemon(unpackConfig(config), realWorld(), stopping), terminal)
 }
