@@ -6,7 +6,8 @@ import type { Generation } from './generation.ts'
 import type { CaptureParts } from './take-turn.ts'
 
 type EndingParts = Pick<CaptureParts, 'queue' | 'clock' | 'patience'>
-type Last = () => Promise<Ended | undefined>
+/** 'over': its end is stored, and who asks saw it before. */
+type Last = () => Promise<Ended | 'over' | undefined>
 /** Hears why the disk refuses; it is asked again. */
 type Refused = (cause: unknown) => void
 
@@ -39,12 +40,14 @@ export class Endings {
 
   /** Ends a stream, unless that is under way. */
   end(ended: Ended): void {
-    const { resumePoints } = this.#parts.queue
-    const { stream } = ended.label
-    // Whoever asks may have seen it before it was over.
-    const last: Last = async () => (resumePoints.has(stream) ? ended : undefined)
+    const last: Last = async () => this.lastOf(ended)
     // What keeps it from being stored, the state of the queue says.
-    void this.#ended(stream, last, () => undefined)
+    void this.#ended(ended.label.stream, last, () => undefined)
+  }
+
+  /** Of a stream that was known when a look began. */
+  lastOf(ended: Ended): Ended | 'over' {
+    return this.#parts.queue.resumePoints.has(ended.label.stream) ? ended : 'over'
   }
 
   /**
@@ -68,6 +71,7 @@ export class Endings {
     if (before) return before
     const work = async (): Promise<boolean> => {
       const ended = await last()
+      if (ended === 'over') return true
       return ended !== undefined && endStream(ended, queue, this.#journal, patience)
     }
     const ended = this.#run(work, refused).finally(() => this.#underWay.delete(stream))

@@ -31,6 +31,8 @@ interface Met extends Unknown {
 /** Where a file is to be read on. */
 interface Start {
   readonly resume: ResumePoint
+  /** It goes on in a stream that was there. */
+  readonly isKnown?: boolean
   /** What the file was before, and is to end first. */
   readonly after?: Ended
 }
@@ -38,6 +40,7 @@ interface Start {
 /** Whom a look is about to have followed. */
 interface Newcomer {
   readonly generation: Generation
+  readonly isKnown: boolean
   readonly after: Ended | undefined
 }
 
@@ -59,6 +62,8 @@ export class Strangers {
   readonly #witnesses = new Map<string, Witness>()
   /** The agent knows of no file yet: those that are there were there before it. */
   #isFirstLook: boolean
+  /** The disk refused, and they are met again. */
+  #isAnyGivenUp = false
 
   constructor(follower: Follower, endings: Endings, queue: Queue, world: World) {
     this.#follower = follower
@@ -73,7 +78,8 @@ export class Strangers {
     await this.#meetEach(round.strangers, round, signal)
     round.isRenaming = true
     await this.#meetEach(round.later, round, signal)
-    this.#isFirstLook = false
+    if (!this.#isAnyGivenUp) this.#isFirstLook = false
+    this.#isAnyGivenUp = false
     this.#forgetAllBut(round.seen)
   }
 
@@ -102,8 +108,13 @@ export class Strangers {
   }
 
   /** Their resume points are stored before their first records, so that every record's stream is known. */
-  async #follow(met: readonly Newcomer[]): Promise<void> {
+  async #follow(newcomers: readonly Newcomer[]): Promise<void> {
     const { resumePoints } = this.#queue
+    // A stream whose end was stored meanwhile is over: the next look meets its file again.
+    const isOver = ({ isKnown, generation: { resume } }: Newcomer): boolean =>
+      isKnown && !resumePoints.has(resume.stream)
+    for (const { generation } of newcomers.filter(isOver)) await this.#follower.openFiles.close(generation)
+    const met = newcomers.filter((newcomer) => !isOver(newcomer))
     const begun = met.flatMap(({ generation: { resume }, after }) =>
       after || resumePoints.get(resume.stream) === resume ? [] : [resume],
     )
@@ -117,11 +128,12 @@ export class Strangers {
   /** No look waits for room for the loss record. */
   #replace(after: Ended, next: Generation): void {
     const refused = (cause: unknown): void => this.#follower.troubles.add(next.path, sayCause(cause))
-    this.#endings.replace(after.label.stream, async () => after, next, refused)
+    this.#endings.replace(after.label.stream, async () => this.#endings.lastOf(after), next, refused)
   }
 
   /** The next look meets them again. */
   async #giveUp(met: ReadonlyMap<string, Newcomer>, round: Round, cause: unknown): Promise<void> {
+    this.#isAnyGivenUp = true
     for (const { generation } of met.values()) {
       round.trouble(generation.path, cause)
       await this.#follower.openFiles.close(generation)
@@ -174,7 +186,7 @@ export class Strangers {
     if (!resume || this.#follower.followed.has(key) || met.has(key)) return
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(resume, source, { path, place, facts }, nowMs)
-    met.set(key, { generation, after: undefined })
+    met.set(key, { generation, isKnown: false, after: undefined })
   }
 
   async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
@@ -192,13 +204,14 @@ export class Strangers {
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(start.resume, source, { path, place, facts }, nowMs)
     generation.isSuspect = mayHaveChanged(generation, facts)
-    return { generation, after: start.after }
+    return { generation, isKnown: start.isKnown === true, after: start.after }
   }
 
   /** From where it is to be read; undefined where it is to be left alone. */
   async #start(met: Met, round: Round): Promise<Start | undefined> {
     const known = round.pointsByKey(this.#queue).get(identityKey(met.identity))
-    if (known) return this.#startKnown(known, met)
+    // Its end may have been stored since the round began.
+    if (known && this.#queue.resumePoints.has(known.stream)) return this.#startKnown(known, met)
     const resume = await round.inTurn(() => this.#resumeUnknown(met, round))
     return resume && { resume }
   }
@@ -209,7 +222,7 @@ export class Strangers {
     // What was away for too long is back before the record that says so had room.
     const isEnding = this.#endings.isUnderWay(known.stream)
     const is = isEnding ? 'deleted' : await recognise(known, file, facts, format, witness)
-    if (is === 'same') return { resume: known }
+    if (is === 'same') return { resume: known, isKnown: true }
     const label = { stream: known.stream, path: known.path, tags }
     const after: Ended = { label, lane: priority, point: known, why: is }
     const resume = await this.#begin(met, file)

@@ -80,7 +80,8 @@ describe('many files', () => {
         for (let index = 0; index < 40; index++)
           await writeFile(ground.path(`${index}.log`), 'x'.repeat(20_000))
         await queued(watch, 800_000)
-        expect(seen.most).toBeLessThanOrEqual(4 + 1)
+        // Whose turns did not follow would have sixteen open.
+        expect(seen.most).toBeLessThanOrEqual(2 * most)
       },
       { ...life, mostOpenFiles: () => most },
     )

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { noise } from '../kit/noise.ts'
-import { QueueKit, withheld } from '../kit/queue-kit.ts'
+import { never, QueueKit, withheld } from '../kit/queue-kit.ts'
 import { Seeded } from '../kit/seeded.ts'
 
 /** Of which a segment takes about four. */
@@ -82,4 +82,29 @@ test('a record that no index knows of is not read again, although the one before
   await using queue = await kit.open(fakeWorld(2))
   expect(queue.resumePoints.get(kit.label.stream)?.position).toBe('one\ntwo\n'.length)
   expect(await kit.drain(queue)).toEqual([withheld, 'two\n'])
+})
+
+test('a damaged record behind the head begins a new chain, whichever lane has the last segment', async () => {
+  await using kit = await QueueKit.start()
+  const index = join(kit.state, 'queue')
+  const old = await kit.folder('old')
+  let epoch = 0
+  {
+    await using queue = await kit.open()
+    await kit.append(queue, 'one\n')
+    await cp(index, old, { recursive: true })
+    await kit.append(queue, 'two\n')
+    await queue.append({ ...(await kit.arrival('urgent\n')), lane: 'high' }, never)
+    await kit.append(queue, 'three, which was sent\n')
+    epoch = queue.head.epoch
+  }
+  await rm(index, { recursive: true })
+  await cp(old, index, { recursive: true })
+  const [normal = '', high] = await kit.segments()
+  expect(high).toMatch(/high/)
+  const bytes = await readFile(normal)
+  bytes.write('#', bytes.indexOf('three'))
+  await writeFile(normal, bytes)
+  await using queue = await kit.open(fakeWorld(2))
+  expect(queue.head.epoch).toBeGreaterThan(epoch)
 })

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Arrival } from '../../agent/queue/arrival.ts'
 import type { IndexEntry } from '../../agent/queue/index-entry.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
+import { encodeBody } from '../../protocol/body.ts'
 import { base64url, sha256, type ByteOffset } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
@@ -57,6 +58,39 @@ describe('what a record holds is sealed anew', () => {
     expect(queue.ledger.records).toBe(1)
     expect([queue.ledger.queuedBytes(stream), queue.ledger.receiptedBytes(stream)]).toEqual([4, 0])
     expect(queue.resumePoints.get(stream)?.position).toBe(position)
+  })
+
+  test('but not where a later record replaced it: that one stays the last', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    await kit.append(queue, 'old\n')
+    const [old] = await waiting(queue)
+    const later = { kind: 'data', label: kit.label, lane: 'normal', resume: 'stays' } as const
+    const body = await encodeBody(Buffer.from('new\n'))
+    await queue.append({ ...later, offset: 0 as ByteOffset, body }, never)
+    if (old) expect(await queue.sealAnew(old, never)).toBe(true)
+    expect(await kit.drain(queue)).toEqual(['new\n'])
+  })
+
+  test('and a loss counts once', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const loss = { kind: 'loss', offset: 0 as ByteOffset, length: 5, reason: 'deleted' } as const
+    await queue.append({ ...loss, label: kit.label, lane: 'normal', resume: 'stays' }, never)
+    for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
+    expect(queue.ledger.lostBytes(kit.label.stream)).toBe(5)
+  })
+
+  test('and one of an older chain has the chain go on that is there by then', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    for (const text of ['one\n', 'two\n']) await kit.append(queue, text)
+    const [one, two] = await waiting(queue)
+    if (!one || !two) throw new Error('two wait')
+    await queue.sealAnew(one, never)
+    const { epoch } = queue.head
+    await queue.sealAnew(two, never)
+    expect(queue.head).toMatchObject({ epoch, next: 2 })
   })
 
   test('and whoever waited for the old record waits for the new one', async () => {

@@ -43,3 +43,25 @@ test.each([
   },
   30_000,
 )
+
+test('nothing that the server has is named as lost when the index is lost and the file is gone', async () => {
+  await using sortie = await Sortie.start({ haste: 50, source: { closeAfter: '2s' } })
+  await sortie.agent.start()
+  await sortie.append('a.log', 'delivered long ago\n')
+  await sortie.land()
+  await sortie.agent.stop()
+  // The next life writes another segment, and this one goes.
+  sortie.linkDown()
+  await sortie.agent.start()
+  await sortie.append('a.log', 'waits in the queue\n')
+  await sortie.agent.statusUntil(({ queue }) => queue.records > 0)
+  await sortie.agent.stop()
+  await rm(join(sortie.state, 'queue'), { recursive: true })
+  await sortie.remove('a.log')
+
+  sortie.linkUp()
+  await sortie.agent.start()
+  await sortie.told.told('streamEnded')
+  await sortie.land()
+  await sortie.expectGenerations([{ path: 'a.log', bytes: 'delivered long ago\nwaits in the queue\n' }])
+}, 30_000)

@@ -51,3 +51,37 @@ test('a state folder that is put back to how it was: the server gets every byte 
   expect(streams.flatMap(({ missing }) => missing)).toEqual([])
   expect(codesOf(await sortie.verify())).toEqual(new Set(['FORK', 'CHAIN_BROKEN']))
 }, 30_000)
+
+test('what was shipped in place of other bytes stays the last, though the record of those is sealed anew', async () => {
+  const source = { format: 'binary', closeAfter: '2s' }
+  await using sortie = await Sortie.start({ haste: 50, source })
+  const backup = join(sortie.folder, 'backup')
+  await sortie.agent.start()
+  await sortie.append('a.log', 'one\n')
+  await sortie.land()
+  await sortie.agent.stop()
+  await cp(sortie.state, backup, { recursive: true })
+
+  await sortie.agent.start()
+  await sortie.append('b.log', 'first of b\n')
+  await sortie.agent.statusUntil(({ files }) => files.some(({ receiptedBytes }) => receiptedBytes === 11))
+  await sortie.agent.stop()
+  await rm(sortie.state, { recursive: true })
+  await cp(backup, sortie.state, { recursive: true })
+  await sortie.remove('b.log')
+
+  sortie.linkDown()
+  await sortie.append('c.log', 'old header, body\n')
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(({ files }) =>
+    files.some(({ path, state }) => path.endsWith('c.log') && state === 'closed'),
+  )
+  const { queue } = await sortie.agent.status()
+  await sortie.patch('c.log', 0, 'NEW')
+  await sortie.agent.statusUntil((now) => now.queue.records >= queue.records + 2)
+  sortie.linkUp()
+  await sortie.land()
+  await sortie.agent.stop()
+  const streams = await sortie.streams()
+  expect(String(streams.find(({ path }) => path === 'c.log')?.bytes)).toBe('NEW header, body\n')
+}, 30_000)
