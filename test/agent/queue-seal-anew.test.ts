@@ -65,10 +65,11 @@ describe('what a record holds is sealed anew', () => {
     await using queue = await kit.open()
     await kit.append(queue, 'old\n')
     const [old] = await waiting(queue)
+    if (!old) throw new Error('one waits')
     const later = { kind: 'data', label: kit.label, lane: 'normal', resume: 'stays' } as const
     const body = await encodeBody(Buffer.from('new\n'))
     await queue.append({ ...later, offset: 0 as ByteOffset, body }, never)
-    if (old) expect(await queue.sealAnew(old, never)).toBe(true)
+    expect(await queue.sealAnew(old, never)).toBe(true)
     expect(await kit.drain(queue)).toEqual(['new\n'])
   })
 
