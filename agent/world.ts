@@ -14,7 +14,6 @@ import {
   type FileHandle,
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { Level } from 'level'
 import type { ClockState } from '../protocol/manifest.ts'
 import type { Clock } from './clock.ts'
@@ -97,8 +96,6 @@ export interface World {
   /** How this process is named to another one that finds the state in use. */
   readonly processId: number
   openIndex(directory: string): Promise<Index>
-  /** From now on memory that is not used any more is given back sooner, for more work: much will live for long. */
-  saveMemory(): void
 }
 
 /** The world as it is: this process, its disk and its clocks. Facts go to stderr. */
@@ -112,8 +109,6 @@ export function realWorld(): World {
     surroundings: watchedSurroundings(clock, (path) => realFiles.readWhole(path)),
     processId: process.pid,
     openIndex,
-    // Said at the start it would have V8 refuse the code cache of the program.
-    saveMemory: () => setFlagsFromString('--heap-growing-percent=30'),
   }
 }
 

@@ -17,8 +17,6 @@ import { Turns } from './turns.ts'
 
 /** Of one lane. Each waits for the disk most of the time; what they read goes through a few shared buffers. */
 const mostTurnsAtOnce = 32
-/** With so many files the heap is more of what lives on than of what is soon dead. */
-const manyFiles = 1000
 /** Uncut bytes in memory, in chunks. */
 const uncutChunks = 8
 
@@ -71,7 +69,6 @@ export class Follower {
   follow(generation: Generation): void {
     const { label, readTo, size } = generation
     this.#followed.set(generation.key, generation)
-    if (this.#followed.size === manyFiles) this.#world.saveMemory()
     this.#changes++
     this.#world.journal.streamStarted(showLogPath(label.path), label.stream, readTo)
     if (readTo < size || this.#void.has(label.stream)) this.turns.want(generation)

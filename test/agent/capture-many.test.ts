@@ -198,26 +198,6 @@ test('files beyond those that may be open are followed without being opened, and
   expect(await ground.texts()).toHaveLength(200)
 })
 
-test(
-  'memory is saved once there are a thousand files',
-  async () => {
-    await using ground = await Ground.start()
-    await writeMany(ground, 999)
-    let saved = 0
-    await ground.watch(
-      async (watch) => {
-        await watch.told.told('streamStarted', 999)
-        expect(saved).toBe(0)
-        await writeFile(ground.path('a/one-more.log'), 'new\n')
-        await watch.told.told('streamStarted', 1000)
-        expect(saved).toBe(1)
-      },
-      { ...standing, saveMemory: () => saved++ },
-    )
-  },
-  patientMs,
-)
-
 test('among many files that are found at once, those of the highest lane are followed first', async () => {
   await using ground = await Ground.start()
   await writeMany(ground, 600)

@@ -39,7 +39,6 @@ export interface Life {
   /** As `options.maxOpenFiles`, where it changes. */
   readonly mostOpenFiles?: () => number
   readonly files?: (files: Files) => Files
-  readonly saveMemory?: () => void
   readonly glob?: string
   readonly queueBytes?: number
   readonly clock?: Clock
@@ -80,8 +79,7 @@ export class Ground implements AsyncDisposable {
     const real = realWorld()
     const files = unusual.files?.(real.files) ?? real.files
     const clock = unusual.clock ?? real.clock
-    const { saveMemory = (): void => undefined } = unusual
-    const world: World = { ...real, files, clock, journal: told.journal, saveMemory }
+    const world: World = { ...real, files, clock, journal: told.journal }
     const below = fakeWorld()
     await using queue = await this.kit.open({ ...below, clock: real.clock }, unusual.queueBytes)
     const stopping = new AbortController()

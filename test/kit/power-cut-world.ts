@@ -16,7 +16,6 @@ export class PowerCutWorld implements World {
   readonly journal = this.told.journal
   readonly chance: Seeded
   readonly processId = 1
-  readonly saveMemory = (): void => undefined
   readonly surroundings: Surroundings = new FakeSurroundings(this.clock)
   readonly files: Files
   readonly #disk: PowerCutDisk
