@@ -180,7 +180,7 @@ export class LinkModel {
     if (this.#isProbing) return
     this.#backlogBytes = standing
     if (upload.isStarved || upload.isProbe || this.isGrowing) return
-    if (this.#prompt.note(standing, this.slackBytes, upload)) this.#plateaus = 0
+    if (this.#prompt.note(standing, this.slackBytes)) this.#plateaus = 0
   }
 
   /** Bytes a millisecond over a round: from what had a receipt when it began to its own. */
