@@ -59,8 +59,7 @@ async function untilAtRest(watched: WatchedAgent): Promise<number> {
   }
 }
 
-async function measure(name: string, program: Program, configFile: string): Promise<void> {
-  console.log(`\n${name}`)
+async function measure(program: Program, configFile: string): Promise<void> {
   const startMs = performance.now()
   const watched = new WatchedAgent(program, configFile)
   await watched.told('streamStarted', files - old)
@@ -91,8 +90,7 @@ async function compare(): Promise<void> {
     await writeFiles(join(home, 'logs'))
     await widen(configFile, join(home, 'logs'))
     console.log(`${files} files in ${folders} folders, ${old} of them too old`)
-    await measure('the first start', program, configFile)
-    await measure('a restart', program, configFile)
+    await measure(program, configFile)
     await serving.stop()
   } finally {
     await rm(folder, { recursive: true, force: true })

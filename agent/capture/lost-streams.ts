@@ -130,7 +130,7 @@ export class LostStreams {
     const hashes = new RangeHashes(file)
     let end: number = position
     for await (const range of this.#queue.shipped(stream)) {
-      if (range.offset > end || range.parts || !(await hashes.hold([range]))) break
+      if (range.offset > end || !(await hashes.hold([range]))) break
       end = Math.max(end, range.offset + range.length)
     }
     return end as ByteOffset

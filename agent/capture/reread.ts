@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { equalBytes, type Digest, type StreamId } from '../../protocol/ids.ts'
 import type { Queue } from '../queue/queue.ts'
-import { RangeHash } from '../queue/shipped.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import type { Generation } from './generation.ts'
@@ -68,8 +67,6 @@ interface Range {
   readonly offset: number
   readonly length: number
   readonly holds: Digest | 'believed' | 'unknown'
-  /** As ShippedRange has them. */
-  readonly parts?: readonly number[] | undefined
 }
 
 /**
@@ -79,9 +76,9 @@ interface Range {
 async function* rangesOf(queue: Queue, stream: StreamId, size: number): AsyncGenerator<Range> {
   let at = 0
   let isFirst = true
-  for await (const { offset, length, sha256, parts } of queue.shipped(stream)) {
+  for await (const { offset, length, sha256 } of queue.shipped(stream)) {
     if (offset > at) yield { offset: at, length: offset - at, holds: isFirst ? 'believed' : 'unknown' }
-    if (offset < size) yield { offset, length: Math.min(length, size - offset), holds: sha256, parts }
+    if (offset < size) yield { offset, length: Math.min(length, size - offset), holds: sha256 }
     at = Math.max(at, offset + length)
     isFirst = false
   }
@@ -122,20 +119,16 @@ class Pass {
   /** Ships the range again unless it holds what it must. False where the file ends in it, or it has to stop. */
   async compare(range: Range, signal: AbortSignal): Promise<boolean> {
     if (range.holds !== 'believed') this.isCompared = true
-    const hash = new RangeHash(range.parts)
-    // One as long as the first part of a range would pass for that part.
-    const isAlike = range.parts?.[0] === this.#pieceBytes
-    const pieces = piecesOf(range, this.#pieceBytes - (isAlike ? 1 : 0))
-    const isRead = await this.#each(pieces, signal, async (offset, bytes) => {
+    const hash = createHash('sha256')
+    const isRead = await this.#eachPiece(range, signal, async (offset, bytes) => {
       hash.update(bytes)
       this.#hash(offset, bytes)
       // A range that fits into one piece is shipped from the very bytes that were hashed.
-      if (bytes.length === range.length && differs(range, hash.digest()))
+      if (bytes.length === range.length && differs(range, hash.copy().digest()))
         await this.#shipping.shipAgain(offset, bytes)
     })
-    if (!isRead || pieces.length === 1 || !differs(range, hash.digest())) return isRead
-    // The first one last: it takes the place of the range that they were.
-    return this.#each(pieces.toReversed(), signal, (offset, bytes) => this.#shipping.shipAgain(offset, bytes))
+    if (!isRead || range.length <= this.#pieceBytes || !differs(range, hash.digest())) return isRead
+    return this.#eachPiece(range, signal, (offset, bytes) => this.#shipping.shipAgain(offset, bytes))
   }
 
   /** Where shipped ranges overlap, a byte counts once. */
@@ -145,18 +138,19 @@ class Pass {
     this.#hashedTo += fresh.length
   }
 
-  async #each(
-    pieces: readonly Piece[],
+  async #eachPiece(
+    { offset, length }: Range,
     signal: AbortSignal,
     take: (offset: number, bytes: Uint8Array) => Promise<void>,
   ): Promise<boolean> {
-    for (const { offset, length } of pieces) {
+    for (let done = 0; done < length;) {
       const buffer = await this.#buffers.take(signal)
       if (!buffer) return false
       try {
-        const piece = buffer.subarray(0, length)
-        if (!(await this.#fill(piece, offset))) return false
-        await take(offset, piece)
+        const piece = buffer.subarray(0, Math.min(this.#pieceBytes, length - done))
+        if (!(await this.#fill(piece, offset + done))) return false
+        await take(offset + done, piece)
+        done += piece.length
       } finally {
         this.#buffers.giveBack(buffer)
       }
@@ -178,14 +172,4 @@ class Pass {
 function differs({ holds }: Range, found: Uint8Array): boolean {
   if (holds === 'believed') return false
   return holds === 'unknown' || !equalBytes(holds, found)
-}
-
-type Piece = Pick<Range, 'offset' | 'length'>
-
-function piecesOf({ offset, length }: Range, most: number): readonly Piece[] {
-  const count = Math.ceil(length / most)
-  return Array.from({ length: count }, (_, index) => ({
-    offset: offset + index * most,
-    length: Math.min(most, length - index * most),
-  }))
 }

@@ -175,7 +175,8 @@ export class Requests {
     const taken = [...safe, ...withoutBody]
     world.journal.receiptVerified(taken.length)
     if (taken.length > 0) await queue.forget(safe, withoutBody)
-    this.#receipts++
+    // One that only tells of forks is no sign that things go well: the pauses grow.
+    if (taken.length > 0 || forked.length === 0) this.#receipts++
     if (taken.length > 0) this.receipted.ring()
     this.#refusals.forget(taken)
     for (const entry of forked) world.journal.recordForked(placeText(entry))

@@ -51,6 +51,8 @@ export class Terms {
   #askedMs = -Infinity
   #unansweredMs = unansweredPauseMs
   #isDue = true
+  /** One question at a time: where none is answered they would hold all connections. */
+  #isAsking = false
   #notice: string | undefined
 
   constructor(parts: RequestParts, onReceiptsLost: () => Promise<void>) {
@@ -75,7 +77,7 @@ export class Terms {
   }
 
   get isDue(): boolean {
-    return this.#nowMs - this.#askedMs >= this.#pauseMs
+    return !this.#isAsking && this.#nowMs - this.#askedMs >= this.#pauseMs
   }
 
   get #pauseMs(): number {
@@ -101,6 +103,15 @@ export class Terms {
 
   /** Asks. Whatever goes wrong with that, delivery goes on with what is known. */
   async ask(signal: AbortSignal): Promise<void> {
+    this.#isAsking = true
+    try {
+      await this.#ask(signal)
+    } finally {
+      this.#isAsking = false
+    }
+  }
+
+  async #ask(signal: AbortSignal): Promise<void> {
     const { link, model, queue } = this.#parts
     this.#isDue = false
     const askedMs = (this.#askedMs = this.#nowMs)

@@ -60,15 +60,9 @@ export class Queue implements AsyncDisposable {
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
     this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed, seen })
-    const { index } = opened
-    const { clock } = world
-    this.#sealingAnew = new SealingAnew({
-      index,
-      reader,
-      clock,
-      intake: this.#intake,
-      outflow: this.#outflow,
-    })
+    const { index, resumePoints } = opened
+    const ways = { intake: this.#intake, outflow: this.#outflow }
+    this.#sealingAnew = new SealingAnew({ index, resumePoints, reader, clock: world.clock, ...ways })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -287,6 +281,7 @@ export class Queue implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#intake.close()
+    await this.#sealingAnew.ended()
     await this.#opened.disposal.disposeAsync()
   }
 

@@ -6,6 +6,7 @@ import type { Arrival } from './arrival.ts'
 import { placeText, type IndexEntry, type Place } from './index-entry.ts'
 import type { IndexStore } from './index-store.ts'
 import type { Intake } from './intake.ts'
+import type { OpenedQueue } from './open-queue.ts'
 import type { Outflow } from './outflow.ts'
 import type { RecordReader } from './record-reader.ts'
 import { isSuperseded } from './shipped.ts'
@@ -16,9 +17,10 @@ interface Parts {
   readonly intake: Intake
   readonly outflow: Outflow
   readonly clock: Clock
+  readonly resumePoints: OpenedQueue['resumePoints']
 }
 
-/** A disk that takes nothing for so long is tried again later: meanwhile what is delivered may make room on it. */
+/** Who waits for it waits no longer: meanwhile what is delivered may make room on a full disk. */
 const patienceMs = 3000
 
 /**
@@ -29,6 +31,8 @@ export class SealingAnew {
   readonly #parts: Parts
   /** Where the chain ended when a record was last sealed anew. */
   #to: Place | undefined
+  /** By place. */
+  readonly #underWay = new Map<string, Promise<boolean>>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -39,33 +43,52 @@ export class SealingAnew {
     return this.#to && placeText(this.#to) > placeText(end) ? this.#to : end
   }
 
+  /** Once the intake is closed: what was stored is forgotten in its old place. */
+  async ended(): Promise<void> {
+    await Promise.allSettled(this.#underWay.values())
+  }
+
   /** As Queue.sealAnew. */
   async take(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
-    const { index, reader, intake, outflow } = this.#parts
+    const place = placeText(entry)
+    const work = this.#underWay.get(place) ?? this.#take(entry).finally(() => this.#underWay.delete(place))
+    this.#underWay.set(place, work)
+    const done = new AbortController()
+    const patience = this.#parts.clock.sleep(patienceMs, AbortSignal.any([signal, done.signal]))
+    const isDone = await Promise.race([work, patience.then(() => false)])
+    done.abort()
+    return isDone
+  }
+
+  /** Goes on though nobody waits for it any more: a record that was given up half stored would end the intake. */
+  async #take(entry: IndexEntry): Promise<boolean> {
+    const { reader, intake, outflow } = this.#parts
     intake.leave(entry.epoch)
     const read = await reader.read(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
     if (read.is === 'awaited') return false
     if (read.is === 'damaged') await outflow.setAside([{ ...entry, why: read.why }])
     else {
       const { frame, manifest } = contentOf(read.bytes)
-      const isOld = await isSuperseded(index, manifest)
-      if (!isOld && !(await this.#append(arrivalOf(manifest, frame, entry), signal))) return false
+      const isOld = await this.#isSuperseded(manifest)
+      if (!isOld && !(await intake.append(arrivalOf(manifest, frame, entry), untilClosed))) return false
       this.#to = endOf(intake.head)
       await outflow.forget([], [], [entry], () => endOf(intake.head))
     }
     return true
   }
 
-  async #append(arrival: Arrival, signal: AbortSignal): Promise<boolean> {
-    const { intake, clock } = this.#parts
-    const [late, done] = [new AbortController(), new AbortController()]
-    const timer = clock.sleep(patienceMs, AbortSignal.any([signal, done.signal])).then(() => late.abort())
-    const isTaken = await intake.append(arrival, AbortSignal.any([signal, late.signal]))
-    done.abort()
-    await timer
-    return isTaken
+  /** Whether its stream has something else in place of it by now, as far as that is known. */
+  async #isSuperseded(manifest: Manifest): Promise<boolean> {
+    const { index, resumePoints } = this.#parts
+    if (manifest.kind === 'loss') return false
+    if (manifest.kind === 'data') return isSuperseded(index, manifest)
+    const closed = resumePoints.get(manifest.stream)?.closed
+    return closed !== undefined && closed.length !== manifest.length
   }
 }
+
+/** The intake gives up what waits when it closes. */
+const untilClosed = new AbortController().signal
 
 function endOf({ epoch, next }: ChainHead): Place {
   return { epoch, seq: next }

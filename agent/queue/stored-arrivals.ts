@@ -1,5 +1,4 @@
 import type { StreamId } from '../../protocol/ids.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
 import type { SealedRecord } from '../../protocol/seal.ts'
 import type { Arrival } from './arrival.ts'
 import { envelopeTextOf } from './envelope-text.ts'
@@ -11,7 +10,7 @@ import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
 import { withLargestSeen } from './seen-sizes.ts'
-import { forgetShipped, joinWrites, rangeWrites } from './shipped.ts'
+import { forgetShipped, rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
   readonly arrival: Arrival
@@ -23,7 +22,6 @@ export interface StoredArrival extends SealedArrival {
   readonly entry: IndexEntry & { readonly extent: Extent }
 }
 
-/** With the index entry of a record that was written there. */
 export function storedAt({ arrival, record }: SealedArrival, extent: Extent): StoredArrival {
   const { epoch, seq, stream } = record.manifest
   const where = { epoch, seq, lane: arrival.lane, stream, extent }
@@ -41,11 +39,9 @@ export async function indexWrites(
   { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
 ): Promise<IndexWrite[]> {
   const last = group.at(-1)
-  const manifests = namedIn(group, resumePoints)
   return [
-    ...(await joinWrites(manifests, index)),
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
-    ...manifests.flatMap(rangeWrites),
+    ...namedWrites(group, resumePoints),
     ...lostWrites(group, ledger),
     ...(await pointWrites(pointsOf(group, resumePoints), index)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
@@ -111,16 +107,15 @@ function pointsOf(
   return points
 }
 
-/** Of streams that go on. What is sealed anew was named when it was sealed first. */
-function namedIn(
+/** Of streams that go on. */
+function namedWrites(
   group: readonly StoredArrival[],
   resumePoints: ReadonlyMap<StreamId, ResumePoint>,
-): Manifest[] {
+): IndexWrite[] {
   const moved = pointsOf(group, resumePoints)
   const goesOn = (stream: StreamId): boolean =>
     moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
-  const fresh = group.filter(({ arrival }) => !arrival.replaces)
-  return fresh.map(({ record }) => record.manifest).filter(({ stream }) => goesOn(stream))
+  return group.flatMap(({ record: { manifest } }) => (goesOn(manifest.stream) ? rangeWrites(manifest) : []))
 }
 
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {
