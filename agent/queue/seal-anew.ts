@@ -50,6 +50,7 @@ export class SealingAnew {
 
   /** As Queue.sealAnew. */
   async take(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false
     const place = placeText(entry)
     const work = this.#underWay.get(place) ?? this.#take(entry).finally(() => this.#underWay.delete(place))
     this.#underWay.set(place, work)

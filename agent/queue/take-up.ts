@@ -266,7 +266,9 @@ class Search {
       this.#followedTo = head.next
     }
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)
-    return isWhole && this.#endsDamaged.size === 0 ? head : undefined
+    // Alone, damage at the end is what a power cut leaves of a group that was never synced, and so never sent.
+    const isOpenEnded = this.#behind.size > 0 && this.#endsDamaged.size > 0
+    return isWhole && !isOpenEnded ? head : undefined
   }
 }
 

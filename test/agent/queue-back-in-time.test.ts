@@ -38,29 +38,6 @@ test.each([1, 2, 3, 4, 5, 7, 9])(
   },
 )
 
-test('a LevelDB of before a record that is damaged in its segment takes its place in the chain no second time', async () => {
-  await using kit = await QueueKit.start()
-  const index = join(kit.state, 'queue')
-  const old = await kit.folder('old')
-  let epoch = 0
-  {
-    await using queue = await kit.open()
-    await kit.append(queue, 'one\n')
-    await cp(index, old, { recursive: true })
-    await kit.append(queue, 'two, which was sent\n')
-    epoch = queue.head.epoch
-  }
-  await rm(index, { recursive: true })
-  await cp(old, index, { recursive: true })
-  const [segment = ''] = await kit.segments()
-  const bytes = await readFile(segment)
-  bytes.write('#', bytes.indexOf('two'))
-  await writeFile(segment, bytes)
-  await using queue = await kit.open(fakeWorld(2))
-  expect(queue.head.epoch).toBeGreaterThan(epoch)
-  expect(await kit.drain(queue)).toEqual(['one\n'])
-})
-
 test('a record that no index knows of is not read again, although the one before it is damaged', async () => {
   await using kit = await QueueKit.start()
   const index = join(kit.state, 'queue')
