@@ -89,7 +89,7 @@ class Search {
       if (goOn(stretch)) return true
       this.#used.delete(stream)
     }
-    if (mayBeUntold(stretch, this.#streams, this.#model.files)) return goOn(stretch)
+    if (mayBeUntold(stretch, this.#streams, this.#model)) return goOn(stretch)
     this.#note(`no stream is of ${show(stretch)}:\n${whys.join('\n')}`)
     return false
   }
@@ -143,16 +143,16 @@ function sharedBytes(a: Buffer, b: Buffer): number {
 }
 
 /**
- * Without its index a queue tells a file by its content: a copy that began so may have taken its stream over, and been written
+ * A queue that was damaged may tell a file by its content: a copy that began so may have taken its stream over, and been written
  * to since.
  */
 function mayBeUntold(
   { file, versions, seen }: Stretch,
   streams: readonly StoredStream[],
-  files: readonly ModelFile[],
+  { files, wasDamaged }: FileModel,
 ): boolean {
   if (seen === 0) return true
-  if (file.versions.every(({ came }) => came !== 'recalled')) return false
+  if (!wasDamaged) return false
   const begin = versions.at(-1)?.content.subarray(0, seen) ?? Buffer.alloc(0)
   const others = files.filter((other) => other !== file).flatMap((other) => other.versions)
   const contents = [...streams.map(({ bytes }) => bytes), ...others.map(({ content }) => content)]

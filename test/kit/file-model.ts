@@ -11,10 +11,14 @@ export interface Version {
   seen: number
   /** So much of it certainly had a receipt. */
   stored: number
+  /** What was queued of it may be damaged: it is made again from the file when it is sent, if that has the same bytes by then. */
+  isShaken: boolean
 }
 
 /** How much of its head, and of what was read last, an agent tells a file by. */
 const evidenceBytes = 1024
+
+const unread = { seen: 0, stored: 0, isShaken: false }
 
 /** An inode. */
 export class ModelFile {
@@ -28,7 +32,7 @@ export class ModelFile {
 
   constructor(id: number, content: Buffer) {
     this.id = id
-    this.versions = [{ came: 'created', mayBeNew: true, content, seen: 0, stored: 0 }]
+    this.versions = [{ came: 'created', mayBeNew: true, content, ...unread }]
   }
 
   get version(): Version {
@@ -47,7 +51,7 @@ export class ModelFile {
 
   /** Truncated, or filled anew. An agent that has it open reads on what it held before. */
   cut(content: Buffer): void {
-    this.versions.push({ came: 'cut', mayBeNew: true, content, seen: 0, stored: 0 })
+    this.versions.push({ came: 'cut', mayBeNew: true, content, ...unread })
     this.isHeld = false
   }
 
@@ -55,13 +59,14 @@ export class ModelFile {
   patch(bytes: Buffer, at: number): void {
     const content = Buffer.from(this.content)
     content.set(bytes, at)
-    const { seen } = this.version
+    const { seen, isShaken } = this.version
     const mayBeNew = at < evidenceBytes || at + bytes.length > seen - evidenceBytes
-    this.versions.push({ came: 'patched', mayBeNew, content, seen: 0, stored: 0 })
+    this.versions.push({ came: 'patched', mayBeNew, content, ...unread, isShaken })
   }
 
   recall(): void {
-    this.versions.push({ came: 'recalled', mayBeNew: true, content: this.content, seen: 0, stored: 0 })
+    const { content, isShaken } = this.version
+    this.versions.push({ came: 'recalled', mayBeNew: true, content, ...unread, isShaken })
   }
 }
 
@@ -76,6 +81,8 @@ export class FileModel {
   #damaged = { index: false, segments: false }
   /** Envelopes and bodies were damaged at one time: what was in them may be gone without a trace in the chain. */
   isShattered = false
+  /** A chain may have begun anew, and the server been asked what it has: its word tells a file by its content. */
+  wasDamaged = false
 
   create(name: string, content: Buffer): ModelFile {
     const file = new ModelFile(this.files.length, content)
@@ -130,6 +137,8 @@ export class FileModel {
     for (const file of this.files) {
       const { version } = file
       if (file.isListed) file.isHeld = true
+      if (isStored) version.isShaken = false
+      if (version.isShaken) continue
       if (file.isListed) version.seen = version.content.length
       else if (file.isHeld) version.seen = Math.max(version.seen, file.listedLength)
       if (isStored) for (const one of file.versions) one.stored = one.seen
@@ -144,7 +153,10 @@ export class FileModel {
   /** What was queued and has no receipt may be gone, unless it is read again. */
   segmentsDamaged(): void {
     this.#noteDamage({ segments: true })
-    for (const file of this.files) for (const version of file.versions) version.seen = version.stored
+    for (const version of this.files.flatMap(({ versions }) => versions)) {
+      version.seen = version.stored
+      version.isShaken = true
+    }
   }
 
   /** The agent may not know any more how far it was, and begin anew. */
@@ -155,6 +167,7 @@ export class FileModel {
 
   #noteDamage(what: { index: true } | { segments: true }): void {
     this.#damaged = { ...this.#damaged, ...what }
+    this.wasDamaged = true
     this.isShattered ||= this.#damaged.index && this.#damaged.segments
   }
 }
