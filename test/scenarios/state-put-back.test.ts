@@ -7,22 +7,32 @@ import { Sortie } from '../kit/sortie.ts'
 const codesOf = (findings: readonly string[]): ReadonlySet<unknown> =>
   new Set(findings.map((finding) => (JSON.parse(finding) as { code?: unknown }).code))
 
-test('a state folder that is put back to how it was: the server gets every byte in its file, and verify names the forks', async () => {
-  await using sortie = await Sortie.start({ haste: 50 })
+/** A first file is on the server; gives a copy of the state as it is then. */
+async function landedAndCopied(sortie: Sortie): Promise<string> {
   const backup = join(sortie.folder, 'backup')
   await sortie.agent.start()
   await sortie.append('a.log', 'one\n')
   await sortie.land()
   await sortie.agent.stop()
   await cp(sortie.state, backup, { recursive: true })
+  return backup
+}
+
+async function putBack({ state }: Sortie, backup: string): Promise<void> {
+  await rm(state, { recursive: true })
+  await cp(backup, state, { recursive: true })
+}
+
+test('a state folder that is put back to how it was: the server gets every byte in its file, and verify names the forks', async () => {
+  await using sortie = await Sortie.start({ haste: 50 })
+  const backup = await landedAndCopied(sortie)
 
   await sortie.agent.start()
   await sortie.append('a.log', 'two\n')
   await sortie.append('b.log', 'first of b\n')
   await sortie.land()
   await sortie.agent.stop()
-  await rm(sortie.state, { recursive: true })
-  await cp(backup, sortie.state, { recursive: true })
+  await putBack(sortie, backup)
 
   sortie.linkDown()
   await sortie.append('c.log', 'first of c\n')
@@ -55,19 +65,13 @@ test('a state folder that is put back to how it was: the server gets every byte 
 test('what was shipped in place of other bytes stays the last, though the record of those is sealed anew', async () => {
   const source = { format: 'binary', closeAfter: '2s' }
   await using sortie = await Sortie.start({ haste: 50, source })
-  const backup = join(sortie.folder, 'backup')
-  await sortie.agent.start()
-  await sortie.append('a.log', 'one\n')
-  await sortie.land()
-  await sortie.agent.stop()
-  await cp(sortie.state, backup, { recursive: true })
+  const backup = await landedAndCopied(sortie)
 
   await sortie.agent.start()
   await sortie.append('b.log', 'first of b\n')
   await sortie.agent.statusUntil(({ files }) => files.some(({ receiptedBytes }) => receiptedBytes === 11))
   await sortie.agent.stop()
-  await rm(sortie.state, { recursive: true })
-  await cp(backup, sortie.state, { recursive: true })
+  await putBack(sortie, backup)
   await sortie.remove('b.log')
 
   sortie.linkDown()
