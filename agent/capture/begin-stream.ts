@@ -4,7 +4,10 @@ import { evidenceAt } from '../queue/evidence.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { Chance, OpenFile } from '../world.ts'
 
-/** A new stream from `position` on; from the beginning its file need not be open. Store its resume point before its first record, so that every record's stream is known. */
+/**
+ * A new stream from `position` on; from the beginning its file need not be open. Store its resume point before its first
+ * record, so that every record's stream is known.
+ */
 export async function beginStream(
   found: { readonly path: Uint8Array; readonly place: FilePlace; readonly identity: FileIdentity },
   file: OpenFile | undefined,

@@ -285,5 +285,8 @@ export class Requests {
 /** Where a server says so of whatever comes, no more of it is sealed anew than the pauses let through. */
 function pauseAtForks({ forked }: ReceiptRead): void {
   const [first] = forked
-  if (first) throw new Undelivered(`the server has another record at ${placeText(first)}: sealed anew`)
+  if (first)
+    throw new Undelivered(
+      `the server has another record at ${placeText(first)}: what it holds is sealed anew`,
+    )
 }

@@ -3,7 +3,7 @@ import { decodeManifest, type Manifest } from '../../protocol/manifest.ts'
 import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Arrival } from './arrival.ts'
-import { placeText, type IndexEntry, type Place } from './index-entry.ts'
+import { placeText, recordKey, type IndexEntry, type Place } from './index-entry.ts'
 import type { IndexStore } from './index-store.ts'
 import type { Intake } from './intake.ts'
 import type { OpenedQueue } from './open-queue.ts'
@@ -63,7 +63,9 @@ export class SealingAnew {
 
   /** Goes on though nobody waits for it any more: a record that was given up half stored would end the intake. */
   async #take(entry: IndexEntry): Promise<boolean> {
-    const { reader, intake, outflow } = this.#parts
+    const { index, reader, intake, outflow } = this.#parts
+    // It was under way once more when the one before was done.
+    if ((await index.get(recordKey(entry))) === undefined) return true
     intake.leave(entry.epoch)
     const read = await reader.read(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
     if (read.is === 'awaited') return false

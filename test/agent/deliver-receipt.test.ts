@@ -54,7 +54,7 @@ describe('a receipt', () => {
       .reply(200, (_, body) => receiptForBatch(bytesOf(body)), receiptType)
     delivery.start()
     const [why] = await delivery.world.told.told('deliveryFailed')
-    expect(why).toMatch(/another record at .*: sealed anew/)
+    expect(why).toMatch(/another record at .*: what it holds is sealed anew/)
     expect(delivery.world.told.named('recordForked')).toHaveLength(3)
     await delivery.world.clock.skip()
     await delivery.world.told.told('deliveryRecovered')

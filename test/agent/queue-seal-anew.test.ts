@@ -6,7 +6,7 @@ import type { Queue } from '../../agent/queue/queue.ts'
 import { encodeBody } from '../../protocol/body.ts'
 import { base64url, sha256, type ByteOffset } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
-import { fakeWorld } from '../kit/fake-world.ts'
+import { fakeWorld, skipUntil } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 
 async function waiting(queue: Queue): Promise<readonly IndexEntry[]> {
@@ -174,6 +174,24 @@ describe('what a record holds is sealed anew', () => {
       expect.objectContaining({ kind: 'loss', offset: 0, length: 4, reason: 'unreadable' }),
     ])
     expect(queue.ledger.lostBytes(kit.label.stream)).toBe(4)
+  })
+
+  test('though nobody waits for a disk that refuses so long, and what comes later is still taken', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    await using queue = await kit.open(world)
+    for (const text of ['one\n', 'two\n']) await kit.append(queue, text)
+    const [one, two] = await waiting(queue)
+    if (!one || !two) throw new Error('two wait')
+    await queue.sealAnew(one, never)
+    world.disk.failing.set('indexWrite', 'ENOSPC')
+    const sealing = queue.sealAnew(two, never)
+    await world.told.told('queueBlocked')
+    expect(await skipUntil(world, sealing)).toBe(false)
+    world.disk.failing.clear()
+    expect(await skipUntil(world, kit.append(queue, 'three\n'))).toBe(true)
+    expect(await queue.sealAnew(two, never)).toBe(true)
+    expect(await kit.drain(queue)).toEqual(['one\n', 'two\n', 'three\n'])
   })
 
   test('later, where the agent ends before', async () => {
