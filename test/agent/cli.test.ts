@@ -173,8 +173,10 @@ describe('run', () => {
     const journal = createInterface({ input: daemon.stderr })[Symbol.asyncIterator]()
     while (!String((await journal.next()).value).includes('agentStarted'));
 
-    const isQueued = ({ stdout }: Ended): boolean => stdout.includes('"queuedBytes":7')
-    await askUntil(() => agent(['status', '--control', 'running.sock', '--json']), isQueued)
+    await askUntil(
+      () => agent(['status', '--control', 'running.sock', '--json']),
+      ({ stdout }) => stdout.includes('"queuedBytes":7'),
+    )
     const flushed = await agent(['flush', '--config', config, '--timeout', '1s'])
     expect([flushed.status, flushed.stdout]).toMatchObject([
       75,

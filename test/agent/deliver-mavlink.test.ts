@@ -86,6 +86,7 @@ describe('the heartbeat of an autopilot', () => {
     air.say(Buffer.from([0xfd, 255, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]))
     air.say(armed)
     await air.until(isArmed)
+    expect(await air.keeper.closedBy(never)).toBe(isArmed)
   })
 
   test('of another vehicle that is disarmed opens nothing', async () => {
