@@ -18,7 +18,7 @@ export interface DroneOptions {
   readonly requestMaxBytes: number
 }
 
-const startMs = 60_000
+const startMs = 300_000
 
 export class Drone implements AsyncDisposable {
   readonly publicKey: string

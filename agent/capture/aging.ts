@@ -11,6 +11,8 @@ export class Aging {
   readonly #uncut = new Map<Generation, number>()
   readonly #came = new Doorbell()
   #bytes = 0
+  /** Waits for no time, only for the ring. */
+  #isIdle = false
 
   /** `mostBytes` may be uncut in all; beyond, the oldest are cut before their time. */
   constructor(mostBytes: number, clock: Clock, want: (generation: Generation) => void) {
@@ -26,13 +28,15 @@ export class Aging {
     if (bytes === 0 || wasCut) this.#uncut.delete(generation)
     if (bytes > 0) this.#uncut.set(generation, bytes)
     else generation.dropChunker()
-    if (this.#uncut.size === 1 || this.#bytes > this.#mostBytes) this.#came.ring()
+    const isAwaited = this.#isIdle && this.#uncut.size > 0
+    if (isAwaited || this.#bytes > this.#mostBytes) this.#came.ring()
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const seen = this.#came.rings
       const waitMs = this.#letDueOnesCut()
+      this.#isIdle = waitMs === Infinity
       await this.#came.waitBeyond(seen, waitMs, this.#clock, signal)
     }
   }
@@ -43,6 +47,8 @@ export class Aging {
     let excess = this.#bytes - this.#mostBytes
     for (const [generation, bytes] of this.#uncut) {
       const dueInMs = generation.chunker?.dueInMs(nowMs) ?? 0
+      // Its turn, which goes on, has cut it, and says at its end what is left. It is not to hide those behind it.
+      if (dueInMs === Infinity) continue
       if (dueInMs > 0 && excess <= 0) return dueInMs
       if (dueInMs > 0) generation.flushTo = Math.max(generation.flushTo, generation.readTo)
       excess -= bytes

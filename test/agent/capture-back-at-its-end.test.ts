@@ -58,4 +58,4 @@ test('a file that comes back while its end is being stored is read anew, and its
     },
     { ...tight, queueBytes: 10_000, files: gated },
   )
-}, 30_000)
+})

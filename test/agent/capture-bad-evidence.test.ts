@@ -33,7 +33,7 @@ test('a file whose last bytes shipped stand in a page that goes bad is read on b
     await queued(watch, 7904)
   }, disk)
   expect(await told(ground)).toEqual(readOn)
-}, 20_000)
+})
 
 test('so is one whose page went bad while the agent was off', async () => {
   await using ground = await Ground.start()
@@ -44,7 +44,7 @@ test('so is one whose page went bad while the agent was off', async () => {
   disk.isBad = true
   await ground.watch((watch) => queued(watch, 7904), disk)
   expect(await told(ground)).toEqual(readOn)
-}, 20_000)
+})
 
 test('one byte proves nothing: a file that was refilled is another, though it has the head and the last byte of the one before', async () => {
   await using ground = await Ground.start()
@@ -62,4 +62,4 @@ test('one byte proves nothing: a file that was refilled is another, though it ha
   await ground.watch((watch) => queued(watch, old.length + 1 + next.length))
   const texts = (await ground.streams()).map(({ text }) => text)
   expect(texts).toEqual([next, `${old}#`])
-}, 10_000)
+})

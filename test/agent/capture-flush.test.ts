@@ -30,7 +30,7 @@ function runningOf({ capture, queue }: Watch): Running {
 async function flushed(ground: Ground, watch: Watch): Promise<string[]> {
   const shipped: string[] = []
   const world = { ...realWorld(), journal: watch.told.journal }
-  for await (const { done } of flush(runningOf(watch), world, 20_000, never)) {
+  for await (const { done } of flush(runningOf(watch), world, 120_000, never)) {
     if (done) return shipped
     const batch = await nextBatch(watch.queue, 1 << 20, 100)
     for (const { manifest, content } of batch ? await ground.kit.verified(batch) : [])
@@ -43,22 +43,18 @@ async function flushed(ground: Ground, watch: Watch): Promise<string[]> {
 test.each([
   ['', patient],
   [', of which only the flush hears', { ...deaf, ...patient }],
-])(
-  'a flush ships what changed in place%s, and waits for it',
-  async (_, life) => {
-    await using ground = await Ground.start()
-    await writeFile(ground.path('a.log'), 'header, log')
-    await ground.watch(async (watch) => {
-      await queued(watch, 11)
-      expect(await flushed(ground, watch)).toEqual(['header, log', 'close'])
-      await using file = await open(ground.path('a.log'), 'r+')
-      await file.write(Buffer.from('HEADER'), 0, 6, 0)
-      expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
-      expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
-    }, life)
-  },
-  30_000,
-)
+])('a flush ships what changed in place%s, and waits for it', async (_, life) => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'header, log')
+  await ground.watch(async (watch) => {
+    await queued(watch, 11)
+    expect(await flushed(ground, watch)).toEqual(['header, log', 'close'])
+    await using file = await open(ground.path('a.log'), 'r+')
+    await file.write(Buffer.from('HEADER'), 0, 6, 0)
+    expect(await flushed(ground, watch)).toEqual(['HEADER, log', 'close'])
+    expect(tellFiles(runningOf(watch))).toMatchObject([{ state: 'closed', size: 11, lostBytes: 0 }])
+  }, life)
+})
 
 test('a flush ships what changed in place of a file that grows while it is read once more', async () => {
   await using ground = await Ground.start()
@@ -85,7 +81,7 @@ test('a flush ships what changed in place of a file that grows while it is read 
     },
     { ...patient, files: growing },
   )
-}, 30_000)
+})
 
 test('a flush right after a truncation ships what stands in the file now', async () => {
   await using ground = await Ground.start()
@@ -97,7 +93,7 @@ test('a flush right after a truncation ships what stands in the file now', async
     await writeFile(path, 'y'.repeat(65))
     expect(await flushed(ground, watch)).toEqual(['y'.repeat(65)])
   }, deaf)
-}, 30_000)
+})
 
 test('a flush that could not read a file once more is not done, and names it', async () => {
   await using ground = await Ground.start()
@@ -130,7 +126,7 @@ test('a flush that could not read a file once more is not done, and names it', a
     },
     { ...patient, files: held },
   )
-}, 30_000)
+})
 
 test('the resume points of the first version are read, and those of this one with all that they hold', () => {
   const first =

@@ -62,7 +62,7 @@ describe('a file that was cut while no agent ran, and whose loss record waits fo
     const [, second, first] = (await ground.streams()).toSorted((a, b) => a.text.length - b.text.length)
     expect(second).toMatchObject({ path: 'a.log', text: 'begun anew\n', losses: [] })
     expect(first).toMatchObject({ path: 'a.log', losses: [[8192, 30_000 - 8192, 'truncated']] })
-  }, 10_000)
+  })
 
   test('is not let go before that is stored', async () => {
     await using ground = await cutWhileOff()
@@ -86,5 +86,5 @@ describe('a file that was cut while no agent ran, and whose loss record waits fo
     await ground.watch(async ({ told }) => void (await told.told('bytesLost')), ofShort)
     const [first] = await ground.streams()
     expect(first?.losses).toEqual([[8192, 30_000 - 8192, 'truncated']])
-  }, 10_000)
+  })
 })

@@ -56,7 +56,6 @@ test.each([1, 20])(
       expect(queuedTo()).toEqual([7])
     })
   },
-  10_000,
 )
 
 test('an urgent file is closed while a low one is read once more', async () => {
@@ -80,4 +79,4 @@ test('an urgent file is closed while a low one is read once more', async () => {
     },
     slow,
   )
-}, 10_000)
+})

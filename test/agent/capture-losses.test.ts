@@ -5,6 +5,12 @@ import { drain, firstLoss, heldUp, tightQueue } from '../kit/full-queue.ts'
 import { noise } from '../kit/noise.ts'
 import { openedAs } from '../kit/opened-as.ts'
 
+/** With one system call: a file that is truncated first may be seen truncated. */
+async function overwrite(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.write(Buffer.from(text), 0, text.length, 0)
+}
+
 describe('what was seen and is gone before it was read', () => {
   test('is lost to the byte when the file is truncated while the queue is full', async () => {
     await using ground = await Ground.start()
@@ -25,7 +31,7 @@ describe('what was seen and is gone before it was read', () => {
     await writeFile(path, noise(30_000))
     await ground.watch(async (watch) => {
       await heldUp(watch, 30_000)
-      await writeFile(path, 'another\n'.repeat(5000))
+      await overwrite(path, 'another\n'.repeat(5000))
       for (let look = 0; look < 3; look++) await watch.capture.look()
       const [, to, why] = await firstLoss(watch)
       expect([why, to]).toEqual(['overwritten', 30_000])
@@ -111,8 +117,7 @@ describe('a refill is another generation', () => {
     await writeFile(ground.path('a.log'), 'the first flight\n')
     await ground.watch(async (watch) => {
       await queued(watch, 17)
-      await using file = await open(ground.path('a.log'), 'r+')
-      await file.write(Buffer.from('another flight, and longer\n'), 0, 27, 0)
+      await overwrite(ground.path('a.log'), 'another flight, and longer\n')
       await queued(watch, 17 + 27)
       expect(watch.told.named('bytesLost')).toEqual([])
     })

@@ -30,4 +30,4 @@ test('a new file is found where neither the kernel nor the times of the folder t
     { path: 'a.log', text: 'one\n' },
     { path: 'b.log', text: 'two\n' },
   ])
-}, 5000)
+})

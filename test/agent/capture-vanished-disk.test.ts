@@ -8,18 +8,19 @@ import { openedAs } from '../kit/opened-as.ts'
 
 const failure = (code: string): Error => Object.assign(new Error(`${code}: injected`), { code })
 
-/** A card that can be taken out: then nothing behind the first page can be read, and its folder is of the disk below. */
-function card(state: { isOut: boolean }, folder: string): Life {
+/** A card that is taken out when it is read behind its first page, until it is put back: its folder is of the disk below. */
+function card(state: { is: 'in' | 'out' | 'back' }, folder: string): Life {
   const files: Life['files'] = (real) => ({
     ...openedAs((file) => ({
       read: async (into, position) => {
-        if (state.isOut && position >= 4096) throw failure('EIO')
-        return file.read(into, position)
+        if (state.is === 'back' || position < 4096) return file.read(into, position)
+        state.is = 'out'
+        throw failure('EIO')
       },
     }))(real),
     facts: async (path) => {
       const facts = await real.facts(path)
-      const isBelow = state.isOut && Buffer.from(path).toString() === folder
+      const isBelow = state.is === 'out' && Buffer.from(path).toString() === folder
       return isBelow ? { ...facts, device: facts.device + 1n } : facts
     },
   })
@@ -31,12 +32,13 @@ test('what cannot be read while its disk is taken out is read, and not lost, onc
   await using ground = await Ground.start()
   const text = 'x'.repeat(12_000)
   await writeFile(ground.path('a.log'), text)
-  const state = { isOut: true }
+  const state: Parameters<typeof card>[0] = { is: 'in' }
   await ground.watch(
     async (watch) => {
       // More often than it takes to give up a page of a disk that is there.
-      while ((watch.capture.followed[0]?.failures ?? 0) < 5) await watch.capture.look()
-      state.isOut = false
+      while (!watch.capture.followed.some(({ failures, turn }) => failures >= 5 && turn === 'none'))
+        await watch.capture.look()
+      state.is = 'back'
       await queued(watch, 12_000)
     },
     card(state, ground.logs),

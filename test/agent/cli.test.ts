@@ -18,6 +18,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
+import { askUntil } from '../kit/ask-until.ts'
 import { publicKey } from '../kit/config-text.ts'
 
 const main = join(import.meta.dirname, '../../agent/main.ts')
@@ -172,7 +173,11 @@ describe('run', () => {
     const journal = createInterface({ input: daemon.stderr })[Symbol.asyncIterator]()
     while (!String((await journal.next()).value).includes('agentStarted'));
 
-    const flushed = await agent(['flush', '--config', config, '--timeout', '2s'])
+    await askUntil(
+      () => agent(['status', '--control', 'running.sock', '--json']),
+      ({ stdout }) => stdout.includes('"queuedBytes":7'),
+    )
+    const flushed = await agent(['flush', '--config', config, '--timeout', '1s'])
     expect([flushed.status, flushed.stdout]).toMatchObject([
       75,
       expect.stringContaining('running-1.log: 7 B queued'),

@@ -64,20 +64,16 @@ describe('at the path of the control socket', () => {
 test.each([
   ['nothing', ''],
   ['half a question', 'GET /status HT'],
-])(
-  'a client that says %s does not hold up the shutdown',
-  async (_, said) => {
-    await using folder = await tempFolder()
-    const path = join(folder.path, 'agent.sock')
-    const control = await open(path)
-    const client = connect(path)
-    await once(client, 'connect')
-    client.write(said)
-    client.on('error', () => undefined)
-    const beganMs = performance.now()
-    await control[Symbol.asyncDispose]()
-    expect(performance.now() - beganMs).toBeLessThan(5000)
-    client.destroy()
-  },
-  10_000,
-)
+])('a client that says %s does not hold up the shutdown', async (_, said) => {
+  await using folder = await tempFolder()
+  const path = join(folder.path, 'agent.sock')
+  const control = await open(path)
+  const client = connect(path)
+  await once(client, 'connect')
+  client.write(said)
+  client.on('error', () => undefined)
+  const beganMs = performance.now()
+  await control[Symbol.asyncDispose]()
+  expect(performance.now() - beganMs).toBeLessThan(30_000)
+  client.destroy()
+})

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { commandKeeper, fileKeeper } from '../../agent/deliver/gate-keepers.ts'
 import { Gate, type GateKeeper } from '../../agent/deliver/gate.ts'
 import { realWorld } from '../../agent/world.ts'
+import { askUntil } from '../kit/ask-until.ts'
 import { DeliveryKit, seqsOf } from '../kit/delivery-kit.ts'
 import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
@@ -159,21 +160,33 @@ test('a file holds delivery back while it is there, and one that cannot be looke
 })
 
 test.each([
-  ['true', undefined],
-  ['exit 3', '"exit 3" ended with 3'],
-  ['no-such-command', '"no-such-command" ended with 127'],
-  ['sleep 60', '"sleep 60" did not end in time'],
-])('the command "%s" says of delivery: %s', async (command, why) => {
-  expect(await commandKeeper(command, realWorld().clock, 300).closedBy(never)).toBe(why)
+  ['true', undefined, 60_000],
+  ['exit 3', '"exit 3" ended with 3', 60_000],
+  ['no-such-command', '"no-such-command" ended with 127', 60_000],
+  ['sleep 60', '"sleep 60" did not end in time', 300],
+])('the command "%s" says of delivery: %s', async (command, why, timeoutMs) => {
+  expect(await commandKeeper(command, realWorld().clock, timeoutMs).closedBy(never)).toBe(why)
 })
+
+/** What is in the file, once something is. */
+function written(path: string): Promise<string> {
+  return askUntil(
+    () => readFile(path, 'utf8').catch(() => ''),
+    (text) => text !== '',
+  )
+}
 
 describe('a command that does not end', () => {
   test('is killed with what it started, and is not run a second time before it is gone', async () => {
     await using folder = await tempFolder()
     const path = join(folder.path, 'started')
     const command = `sleep 60 & echo $! >> ${path}; wait; true`
-    const keeper = commandKeeper(command, realWorld().clock, 300)
-    expect(await keeper.closedBy(never)).toContain('did not end in time')
+    const clock = new FakeClock()
+    const keeper = commandKeeper(command, clock, 300)
+    const late = keeper.closedBy(never)
+    await written(path)
+    clock.advance(300)
+    expect(await late).toContain('did not end in time')
     expect(await keeper.closedBy(never)).toContain('did not end in time')
     const pids = (await readFile(path, 'utf8')).trim().split('\n')
     expect(pids).toHaveLength(1)
@@ -190,11 +203,10 @@ describe('a command that does not end', () => {
     )
     const stopping = new AbortController()
     const asked = gate.closedBy(stopping.signal)
-    while ((await readFile(path, 'utf8').catch(() => '')) === '') await clock.sleep(5, never)
+    const pid = (await written(path)).trim()
     stopping.abort()
     await asked
     await gate[Symbol.asyncDispose]()
-    const pid = (await readFile(path, 'utf8')).trim()
     await expect.poll(() => isAlive(pid)).toBe(false)
   })
 })

@@ -85,7 +85,7 @@ describe('the heartbeat of an autopilot', () => {
     await using air = await Air.open()
     air.say(Buffer.from([0xfd, 255, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]))
     air.say(armed)
-    await air.settled()
+    await air.until(isArmed)
     expect(await air.keeper.closedBy(never)).toBe(isArmed)
   })
 

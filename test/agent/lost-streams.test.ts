@@ -175,6 +175,7 @@ test('a server that does not answer holds capture up for ten seconds, and no lon
       await watch.told.told('streamStarted')
       expect(clock.monotonicMs() - beganMs).toBeGreaterThanOrEqual(10_000)
       expect(watch.told.named('streamsUnknown')).toEqual([['given up']])
+      await queued(watch, 4)
     },
     { options: { recall: silent }, clock },
   )

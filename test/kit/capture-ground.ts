@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { Capture, type CaptureOptions } from '../../agent/capture/capture.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import type { SourceConfig } from '../../agent/source-config.ts'
@@ -160,6 +161,11 @@ function applied(before: Buffer = Buffer.alloc(0), offset: number, bytes: Buffer
 /** Resolves once so many bytes are in the queue. */
 export async function queued({ queue }: Pick<Watch, 'queue'>, bytes: number): Promise<void> {
   await until(queue, () => queuedBytes(queue) >= bytes)
+}
+
+/** Resolves once no file has a turn, or waits for one. */
+export async function resting({ capture }: Pick<Watch, 'capture'>): Promise<void> {
+  while (capture.followed.some(({ turn }) => turn !== 'none')) await setImmediate()
 }
 
 export function queuedBytes({ ledger }: Queue): number {

@@ -175,7 +175,7 @@ export class Flight implements AsyncDisposable {
   }
 
   /** `logbox-agent flush --json`: its exit status and its last line. */
-  async flush(timeout = '30s'): Promise<{ readonly status: number | null; readonly report: FlushReport }> {
+  async flush(timeout = '5m'): Promise<{ readonly status: number | null; readonly report: FlushReport }> {
     const { status, stdout, stderr } = await this.agentCommand('flush', '--json', '--timeout', timeout)
     const last = stdout.trimEnd().split('\n').at(-1)
     if (!last) throw new Error(`flush ended with ${status} and said nothing: ${stderr}\n${this.#journals()}`)
@@ -183,7 +183,7 @@ export class Flight implements AsyncDisposable {
   }
 
   /** Everything that stands in the files has a receipt; throws where it has not in time. As `flush`, without its program. */
-  async land(timeoutMs = 120_000): Promise<FlushReport> {
+  async land(timeoutMs = 300_000): Promise<FlushReport> {
     const reports = await Array.fromAsync(requestFlush(this.#control, timeoutMs)).catch((cause: unknown) => {
       throw new Error(`not landed\n${this.#journals()}`, { cause })
     })

@@ -4,13 +4,20 @@ import { nextBatch } from './queue-kit.ts'
 /** So little room that most of a file of 30,000 bytes of noise waits in the file. */
 export const tightQueue: Life = { queueBytes: 12_000 }
 
-/** Resolves once the queue is full and the file was seen with this size; gives how far it was read. */
+/** What is read of one file while the queue takes nothing: a chunk that waits for room, and the next one. */
+const heldBytes = 2 * 4096
+
+/**
+ * Resolves once the queue is full, the file was seen with this size, and nothing more of it can be read; gives how far it
+ * was.
+ */
 export async function heldUp({ queue, capture, told }: Watch, size: number): Promise<number> {
   await told.told('streamStarted')
   for (;;) {
     await capture.look()
     const [generation] = capture.followed
-    if (queue.state.is === 'full' && generation?.seenBytes === size) return generation.readTo
+    if (queue.state.is !== 'full' || generation?.seenBytes !== size) continue
+    if (generation.readTo - generation.queuedTo === heldBytes) return generation.readTo
   }
 }
 

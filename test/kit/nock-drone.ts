@@ -14,7 +14,7 @@ import { tempFolder } from './temp-folder.ts'
 /** Short, so that a scenario of ten failures is over in a second. */
 const quick = {
   chunks: { maxBytes: '32KiB', maxAge: '20ms' },
-  delivery: { requestTimeout: '1s', retry: { min: '10ms', max: '30ms' } },
+  delivery: { requestTimeout: '30s', retry: { min: '10ms', max: '30ms' } },
   shutdownGrace: '0s',
   rescanInterval: '100ms',
 }
@@ -99,7 +99,8 @@ export class NockDrone implements AsyncDisposable {
 
   /** Resolves once everything has its receipt. */
   async land(): Promise<void> {
-    for await (const report of requestFlush(join(this.#folder, 'agent.sock'), 10_000)) if (report.done) return
+    for await (const report of requestFlush(join(this.#folder, 'agent.sock'), 120_000))
+      if (report.done) return
     throw new Error(
       `not everything was delivered: ${JSON.stringify(this.told.named('deliveryFailed').at(-1))}`,
     )

@@ -10,11 +10,11 @@ import { UniqueBytes } from './unique-bytes.ts'
 
 /** How many times as fast the agent's clock runs. */
 const haste = 50
-/** Of the agent's time: forty seconds of ours. Who is not done by then hangs, on a busy machine too. */
-const landMs = 40_000 * haste
-const settleMs = 30_000
+/** Of the agent's time: three minutes of ours. Who is not done by then hangs, on a busy machine too. */
+const landMs = 180_000 * haste
+const settleMs = 120_000
 const settings = {
-  delivery: { requestMaxBytes: '128KiB', requestTimeout: '60s', retry: { min: '10ms', max: '100ms' } },
+  delivery: { requestMaxBytes: '128KiB', requestTimeout: '10m', retry: { min: '10ms', max: '100ms' } },
   rescanInterval: '5s',
 }
 

@@ -26,7 +26,7 @@ export interface AgentOptions {
 const quick = {
   chunks: { maxBytes: '32KiB', maxAge: '50ms' },
   queue: { maxBytes: '64MiB' },
-  delivery: { requestMaxBytes: '128KiB', requestTimeout: '5s', retry: { min: '10ms', max: '100ms' } },
+  delivery: { requestMaxBytes: '128KiB', requestTimeout: '60s', retry: { min: '10ms', max: '100ms' } },
   shutdownGrace: '1s',
   rescanInterval: '200ms',
 }

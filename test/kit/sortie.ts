@@ -152,7 +152,7 @@ export class Sortie implements AsyncDisposable {
   }
 
   /** Everything that stands in the files has a receipt; throws where it has not in time, which is the agent's. */
-  async land(timeoutMs = 1_200_000): Promise<FlushReport> {
+  async land(timeoutMs = 3_000_000): Promise<FlushReport> {
     const report = await this.agent.flush(timeoutMs)
     if (!report.done) throw new Error(`not landed: ${JSON.stringify(report)}\n${this.showTold()}`)
     return report
@@ -207,7 +207,7 @@ export class Sortie implements AsyncDisposable {
 }
 
 /** Far more than anything here takes, on a busy machine too. */
-const patienceMs = 60_000
+const patienceMs = 300_000
 
 function showStreams(streams: readonly StoredStream[]): string {
   const shown = streams.map(({ path, bytes, losses, close }) => ({

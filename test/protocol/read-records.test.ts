@@ -87,12 +87,12 @@ describe('a batch', () => {
     for (const size of [200, 4 * 2 ** 20 - 500]) {
       const record = seal(dataOf(lines), Buffer.alloc(size), firstPlace(), signer).bytes
       const large = Buffer.concat(Array(Math.floor(limits.maxBatchBytes / record.length)).fill(record))
-      const start = performance.now()
+      const start = process.cpuUsage()
       let records = 0
       for await (const frame of readRecords(arriving(everyPieceOf(large, 65_536))))
         records += frame.body ? 1 : 0
       expect(records * record.length).toBe(large.length)
-      expect(performance.now() - start).toBeLessThan(1_500)
+      expect(process.cpuUsage(start).user / 1000).toBeLessThan(1_500)
     }
   })
 })

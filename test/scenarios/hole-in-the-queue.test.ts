@@ -60,7 +60,7 @@ test('other files are shipped while a hole in the queue waits for its file, and 
       ['b.log', 'of another file\n'],
     ]),
   )
-}, 30_000)
+})
 
 test.each(['segmentWritten', 'segmentSynced', 'indexWritten'])(
   'a hole is mended once, though the agent is killed with SIGKILL after %s of what mends it',
@@ -82,5 +82,4 @@ test.each(['segmentWritten', 'segmentSynced', 'indexWritten'])(
     // Of what was damaged beyond repair the place in the chain stays empty.
     expect(await flight.whatIsWrong()).toEqual([expect.stringContaining('record 0 is not here')])
   },
-  60_000,
 )

@@ -41,7 +41,7 @@ class Exchange implements AsyncDisposable {
     const world: World = { ...realWorld(), clock, journal: told.journal, surroundings }
     const queue = disposal.use(await kit.open(world))
     const way = disposal.use(
-      httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 2000 }, realWorld()),
+      httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 20_000 }, realWorld()),
     )
     const retry = { minMs: 30, maxMs: 60 }
     const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.key], signer: kit.signer }
@@ -154,9 +154,8 @@ describe('a link that dies loses nothing and stores nothing twice', () => {
     flight.link.blackHole()
     await flight.append('a.log', 'into the hole\n')
     await flight.startAgent()
-    const report = await flight.statusUntil(({ link }) => link.is === 'waiting')
+    const report = await flight.statusUntil(({ link, queue }) => link.is === 'waiting' && queue.records === 1)
     expect(report.link).toMatchObject({ why: expect.stringMatching(/nothing moved for too long/) })
-    expect(report.queue.records).toBe(1)
     flight.link.restore()
     await flight.land()
     await flight.expectWhole()

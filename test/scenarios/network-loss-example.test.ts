@@ -77,7 +77,8 @@ test.each([
   ['slow', slow(300)],
   ['that comes a byte at a time', tricklingAnswer(2)],
 ])('an answer %s is waited for: nothing is sent again', async (_, scenario) => {
-  await using drone = await NockDrone.start(onlyFor(paths.chunks, scenario))
+  const delivery = { requestTimeout: '60s' }
+  await using drone = await NockDrone.start(onlyFor(paths.chunks, scenario), { settings: { delivery } })
   await drone.append('flight.log', 'once is enough\n')
   await drone.land()
   expect(drone.told.named('deliveryFailed')).toEqual([])

@@ -20,7 +20,8 @@ const fileOf = ({ files }: StatusReport, name: string): StatusReport['files'][nu
 describe('many records in a row that do not get through hold up nothing behind them', () => {
   test('where a proxy answers 422 to all of one file: the others arrive, and in the end they are set aside', async () => {
     const bad = badOnes(64)
-    await using sortie = await Sortie.start({ settings: { chunks: smallest }, haste: 100 })
+    const settings = { chunks: smallest, delivery: { requestMaxBytes: '128KiB', requestTimeout: '1h' } }
+    await using sortie = await Sortie.start({ settings, haste: 100 })
     await using proxy = await PickyProxy.start(sortie.server.port, ({ path }) =>
       showLogPath(path).endsWith('bad.log'),
     )

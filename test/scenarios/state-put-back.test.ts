@@ -60,7 +60,7 @@ test('a state folder that is put back to how it was: the server gets every byte 
   ])
   expect(streams.flatMap(({ missing }) => missing)).toEqual([])
   expect(codesOf(await sortie.verify())).toEqual(new Set(['FORK', 'CHAIN_BROKEN']))
-}, 30_000)
+})
 
 test('what was shipped in place of other bytes stays the last, though the record of those is sealed anew', async () => {
   const source = { format: 'binary', closeAfter: '2s' }
@@ -88,4 +88,4 @@ test('what was shipped in place of other bytes stays the last, though the record
   await sortie.agent.stop()
   const streams = await sortie.streams()
   expect(String(streams.find(({ path }) => path === 'c.log')?.bytes)).toBe('NEW header, body\n')
-}, 30_000)
+})

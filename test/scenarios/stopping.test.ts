@@ -8,7 +8,7 @@ import { Program, run } from '../kit/program.ts'
 describe('an agent that is told to stop', () => {
   test('delivers what it has when there is a link, and exits 0', async () => {
     await using flight = await Flight.start({
-      settings: { chunks: { maxAge: '1h' }, shutdownGrace: '20s' },
+      settings: { chunks: { maxAge: '1h' }, shutdownGrace: '5m' },
     })
     await flight.startAgent()
     await flight.append('a.log', 'read, not cut, not sent\n')
@@ -27,7 +27,7 @@ describe('an agent that is told to stop', () => {
     await flight.statusUntil(({ totals }) => totals.readBytes > 0)
     const beganMs = performance.now()
     expect(await flight.stopAgent()).toEqual({ status: 0, signal: null })
-    expect(performance.now() - beganMs).toBeLessThan(5000)
+    expect(performance.now() - beganMs).toBeLessThan(60_000)
     expect(flight.agent?.lines.at(-1)).toMatch(/agentStopped queuedRecords=1/)
     flight.link.restore()
     await flight.startAgent()
@@ -79,6 +79,7 @@ describe('flush exits with', () => {
     expect(done).toMatchObject({ status: 0, report: { done: true, receiptedBytes: 6, queuedBytes: 0 } })
     flight.link.cut()
     await flight.append('a.log', 'second\n')
+    await flight.statusUntil(({ totals }) => totals.queuedBytes === 7)
     const late = await flight.flush('300ms')
     expect(late.status).toBe(75)
     expect(late.report).toMatchObject({ done: false, receiptedBytes: 6, queuedBytes: 7 })

@@ -29,7 +29,7 @@ test.each([
 
 // LB-037
 test('a file that is deleted while its writer goes on is read to its end', async () => {
-  await using sortie = await Sortie.start({ source: { closeAfter: '2s' } })
+  await using sortie = await Sortie.start({ source: { closeAfter: '1h' } })
   await sortie.agent.start()
   await sortie.append('app.log', 'one\n')
   await sortie.land()
@@ -37,7 +37,7 @@ test('a file that is deleted while its writer goes on is read to its end', async
   await sortie.remove('app.log')
   await sortie.append('../kept', 'two\n')
   await sortie.remove('../kept')
-  await sortie.streamsUntil(([stream]) => stream?.close !== undefined)
+  await sortie.streamsUntil(([stream]) => stream?.close?.length === 'one\ntwo\n'.length)
   await sortie.expectGenerations([{ path: 'app.log', bytes: 'one\ntwo\n', isClosed: true }])
 })
 

@@ -63,11 +63,11 @@ test('a file that is empty for all of its life has no stream at the server, and 
 
 // LB-007
 test('a file older than ignoreOlder is left alone until it is written to; then all of it is shipped', async () => {
-  await using sortie = await Sortie.start({ source: { ignoreOlder: '5s' } })
+  await using sortie = await Sortie.start({ source: { ignoreOlder: '1h' } })
   await sortie.write('old.log', 'old\n')
   await sortie.write('young.log', 'young\n')
-  const tenSecondsAgo = Date.now() / 1000 - 10
-  await utimes(sortie.path('old.log'), tenSecondsAgo, tenSecondsAgo)
+  const twoHoursAgo = Date.now() / 1000 - 7200
+  await utimes(sortie.path('old.log'), twoHoursAgo, twoHoursAgo)
   await sortie.agent.start()
   await sortie.land()
   await sortie.expectGenerations([{ path: 'young.log', bytes: 'young\n' }])

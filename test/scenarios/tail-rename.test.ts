@@ -2,6 +2,7 @@ import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { realWorld, type World } from '../../agent/world.ts'
 import { lines } from '../kit/lines.ts'
 import { Seeded } from '../kit/seeded.ts'
 import { Sortie } from '../kit/sortie.ts'
@@ -42,16 +43,25 @@ test('what a writer adds to a rotated file arrives in its stream however late, w
   ])
 })
 
+/** The world, but that so much more time has passed. */
+function aheadBy(passed: { readonly ms: number }): World {
+  const world = realWorld()
+  return { ...world, clock: { ...world.clock, monotonicMs: () => world.clock.monotonicMs() + passed.ms } }
+}
+
 // LB-012
 test('a file that left every glob is read for closeAfter, and on from there if it comes back', async () => {
-  await using sortie = await Sortie.start()
-  const source = { paths: [sortie.path('*.log')], closeAfter: '10s' }
+  const passed = { ms: 0 }
+  await using sortie = await Sortie.start({ world: aheadBy(passed) })
+  const source = { paths: [sortie.path('*.log')], closeAfter: '1h' }
   await sortie.agent.start({ sources: [source] })
   await using writer = await open(sortie.path('app.log'), 'a')
   await writer.write('before\n')
   await sortie.land()
   await sortie.rename('app.log', 'app.old')
   await writer.write('soon after\n')
+  await sortie.land()
+  passed.ms += 3_600_000
   // What is known of it now stays for as long again.
   await sortie.told.told('streamEnded')
   await writer.write('long after\n')

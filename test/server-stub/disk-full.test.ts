@@ -100,7 +100,7 @@ test.skipIf(!mayMount)(
 
     await rm(join(disk, 'ballast'))
     expect((await post(listening, batchOf(last))).status).toBe(200)
-    await expect.poll(async () => (await fetch(`${listening}/readyz`)).status, { timeout: 5000 }).toBe(200)
+    await expect.poll(async () => (await fetch(`${listening}/readyz`)).status).toBe(200)
     const verify = runInside('verify')
     expect([verify.status, verify.stderr.toString()]).toEqual([0, ''])
     const exit = once(child, 'exit')

@@ -170,7 +170,7 @@ test('a client that goes on sending after its answer is cut off', async () => {
 
 test('a connection on which nothing moves is closed, and what had arrived is kept', async () => {
   await using folder = await tempFolder()
-  await using server = await TestServer.start(folder.path, undefined, { idleMs: 100 })
+  await using server = await TestServer.start(folder.path, undefined, { idleMs: 2000 })
   const drone = new Drone('hexa-7')
   await server.register(drone)
   const record = await drone.data(labelOf('/a'), 0, 'kept')

@@ -20,7 +20,7 @@ test('however --data is written, records are stored', async () => {
     await draft.seal('records/x.logb' as BlobKey)
     expect(await store.has('records/x.logb' as BlobKey)).toBe(true)
   }
-}, 5000)
+})
 
 test('a record whose blob is gone, or damaged, is stored again when it comes again', async () => {
   await using folder = await tempFolder()
