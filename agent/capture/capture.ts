@@ -100,9 +100,10 @@ export class Capture {
     return this.#follower.followed.get(key)
   }
 
-  /** What keeps a file, or a folder, from being read, by pathKey. */
+  /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */
   get troubles(): ReadonlyMap<string, string> {
-    return new Map([...this.#troubles.byPath, ...this.#follower.troubles.byPath])
+    const [found, read, ended] = [this.#troubles, this.#follower.troubles, this.#endings.troubles]
+    return new Map([...found.byPath, ...read.byPath, ...ended.byPath])
   }
 
   /** Why some changes are found only by the rescan; undefined while all are told at once. */

@@ -143,12 +143,7 @@ export class Follower {
     const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
     this.#void.delete(ending.stream)
-    this.#endings.replace(
-      ending.stream,
-      () => this.#lastOf(old, why),
-      next,
-      (cause) => this.troubles.add(path, sayCause(cause)),
-    )
+    this.#endings.replace(ending.stream, () => this.#lastOf(old, why), next)
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)

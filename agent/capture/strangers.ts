@@ -1,7 +1,6 @@
 import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
-import { sayCause } from '../say-cause.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { beginStream } from './begin-stream.ts'
 import type { Ended } from './ending.ts'
@@ -127,8 +126,7 @@ export class Strangers {
 
   /** No look waits for room for the loss record. */
   #replace(after: Ended, next: Generation): void {
-    const refused = (cause: unknown): void => this.#follower.troubles.add(next.path, sayCause(cause))
-    this.#endings.replace(after.label.stream, async () => this.#endings.lastOf(after), next, refused)
+    this.#endings.replace(after.label.stream, async () => this.#endings.lastOf(after), next)
   }
 
   /** The next look meets them again. */
