@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
+import { AfterBurst } from './after-burst.ts'
 import { Attention } from './attention.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { ChunkLimits } from './chunker.ts'
@@ -47,6 +48,7 @@ export class Capture {
   readonly #finishing: Finishing
   readonly #departed: Departed
   readonly #watch: FolderWatch
+  readonly #afterBurst: AfterBurst
   /** What the last look could not look at. */
   readonly #troubles: Troubles
   #byPath: ReadonlyMap<string, Generation> = new Map()
@@ -80,6 +82,7 @@ export class Capture {
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), this.#endings)
     this.#troubles = new Troubles(world.journal)
+    this.#afterBurst = new AfterBurst(this.#follower, queue, world)
     this.#watch = new FolderWatch(world, {
       changed: (path) => this.#changed(path),
       rearranged: (path) => this.#rearranged(path),
@@ -147,6 +150,7 @@ export class Capture {
       const beganMs = clock.monotonicMs()
       await this.#lookNext(false)
       this.#looked.ring()
+      this.#afterBurst.looked()
       const tookMs = clock.monotonicMs() - beganMs
       await clock.sleep(Math.min(tookMs * (1 / lookShare - 1), this.#options.rescanMs), signal)
       await rearranged.waitBeyond(seen, this.#options.rescanMs, clock, signal)
