@@ -56,6 +56,8 @@ async function widen(configFile: string, logs: string): Promise<void> {
 /** So many files grow, by a line each in turn. */
 const growing = 100
 const everyMs = 100
+/** As often memory is looked at meanwhile. */
+const parts = 8
 
 function row(name: string, value: string): void {
   console.log(`${name.padEnd(32)} ${value}`)
@@ -73,15 +75,18 @@ async function untilAtRest(watched: WatchedAgent): Promise<number> {
 /** The last of the files, which are not too old, one after the other. */
 async function grow(watched: WatchedAgent, logs: string): Promise<void> {
   const seconds = Number(options['grow-seconds'])
-  const endMs = performance.now() + seconds * 1000
+  const startMs = performance.now()
   const before = watched.usage().cpuSeconds
-  for (let line = 0; performance.now() < endMs; line++) {
+  const seen: string[] = []
+  for (let line = 0; seen.length < parts; line++) {
     await appendFile(pathOf(logs, files - 1 - (line % growing)), `line ${line} of what grows\n`)
     await sleep(everyMs)
+    const part = (performance.now() - startMs) / 1000 / (seconds / parts)
+    if (part >= seen.length + 1) seen.push(watched.restingMiB.toFixed(0))
   }
   const used = watched.usage().cpuSeconds - before
   row(`CPU while ${growing} grow, ${seconds} s`, `${((used / seconds) * 100).toFixed(2)} % of a core`)
-  row('RSS after that', `${watched.restingMiB.toFixed(0)} MiB`)
+  row(`RSS after each ${seconds / parts} s of it`, `${seen.join(' ')} MiB`)
 }
 
 async function measure(program: Program, configFile: string, logs?: string): Promise<void> {

@@ -2,12 +2,12 @@ import type { Clock } from '../clock.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Follower } from './follower.ts'
 
-/** So many files that came or went are a burst. */
-const manyFiles = 1000
-/** As long as more records come or go between two looks, it is not over. */
+/** So many files that came or went are a burst; it is not over while as many records wait for the link. */
+const many = 1000
+/** Nor while more records than that come or go. */
 const fewRecords = 100
-/** Looks that follow one another at once say nothing of that. */
-const apartMs = 1000
+/** In so much time, at least. */
+const apartMs = 5000
 
 /** Has the memory given back that many files took when they came, once what they brought is on its way no more. */
 export class AfterBurst {
@@ -42,7 +42,8 @@ export class AfterBurst {
     this.#seen = now
     if (!before) return
     const records = Math.abs(now.sealed - before.sealed) + Math.abs(now.waiting - before.waiting)
-    if (records >= fewRecords || this.#follower.changes - this.#changes < manyFiles) return
+    const isOver = records < fewRecords && now.waiting < many
+    if (!isOver || this.#follower.changes - this.#changes < many) return
     this.#changes = this.#follower.changes
     this.#releaseMemory()
   }

@@ -61,7 +61,11 @@ describe('memory is given back', () => {
   })
 
   test('not because two looks follow one another at once', () => {
-    expect(releasedAfter([came(500, 500), came(500, 500)], 999)).toEqual([])
+    expect(releasedAfter([came(500, 500), came(500, 500)], 4999)).toEqual([])
+  })
+
+  test('not while most of it waits for the link', () => {
+    expect(releasedAfter([came(1000, 1000), came(1000, 1000), came(1000, 999)])).toEqual([2])
   })
 })
 
