@@ -57,7 +57,7 @@ async function widen(configFile: string, logs: string): Promise<void> {
 const growing = 100
 const everyMs = 100
 /** As often memory is looked at meanwhile. */
-const parts = 8
+const parts = 16
 
 function row(name: string, value: string): void {
   console.log(`${name.padEnd(32)} ${value}`)
