@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { invalid, showFound } from './config-file.ts'
+import { nearestName } from './nearest-name.ts'
 import { settings, type Setting } from './settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -47,11 +48,35 @@ function fromText(text: string, setting: Setting): unknown {
   return text
 }
 
-/** Nothing else would be called so: a misspelt one must not leave its default standing in silence. */
-const ownVariables = /^LOGBOX_(CHUNKS|QUEUE|DELIVERY)_/
+const prefix = 'LOGBOX_'
+const variables = settings.map((setting) => setting.variable)
+/** The server's own variables begin with its name, too. */
+const sharedWord = 'SERVER'
+const wordsOf = (variable: string): string[] =>
+  variable
+    .slice(prefix.length)
+    .split('_')
+    .filter((word) => word !== sharedWord)
+/** So many letters are a slip of the finger. */
+const mostSlips = 2
 
+/**
+ * A misspelt one must not leave its default standing in silence. Others may be called after this program as well, such as those of
+ * the server, of tests, or of a container's host: who shares no word with a setting, and is not nearly one, is not meant.
+ */
 function refuseUnknownVariables(env: Environment): void {
-  const known = new Set(settings.map((setting) => setting.variable))
-  const unknown = Object.keys(env).filter((name) => ownVariables.test(name) && !known.has(name))
-  if (unknown.length > 0) throw invalid(unknown.map((name) => `${showFound(name)} is no setting`))
+  const unknown = Object.keys(env).filter((name) => name.startsWith(prefix) && !variables.includes(name))
+  const problems = unknown.flatMap((name) => {
+    const meant = meantBy(name)
+    return meant === undefined ? [] : [`${showFound(name)} is no setting: the nearest is ${meant}`]
+  })
+  if (problems.length > 0) throw invalid(problems)
+}
+
+function meantBy(name: string): string | undefined {
+  const words = new Set(wordsOf(name))
+  const alike = variables.filter((variable) => wordsOf(variable).some((word) => words.has(word)))
+  if (alike.length > 0) return nearestName(name, alike).name
+  const near = nearestName(name, variables)
+  return near.edits <= mostSlips ? near.name : undefined
 }

@@ -18,6 +18,7 @@ import { Level } from 'level'
 import type { ClockState } from '../protocol/manifest.ts'
 import type { Clock } from './clock.ts'
 import { logfmtJournal, type Journal } from './journal.ts'
+import { releaseMemory } from './release-memory.ts'
 import { watchedSurroundings, type Surroundings } from './surroundings.ts'
 import { watchFolder, type Hearing } from './watch-folder.ts'
 
@@ -96,6 +97,8 @@ export interface World {
   /** How this process is named to another one that finds the state in use. */
   readonly processId: number
   openIndex(directory: string): Promise<Index>
+  /** Gives back what was needed for a while: nothing else is done meanwhile. */
+  readonly releaseMemory: () => void
 }
 
 /** The world as it is: this process, its disk and its clocks. Facts go to stderr. */
@@ -109,6 +112,7 @@ export function realWorld(): World {
     surroundings: watchedSurroundings(clock, (path) => realFiles.readWhole(path)),
     processId: process.pid,
     openIndex,
+    releaseMemory,
   }
 }
 
@@ -242,11 +246,18 @@ async function* listEntries(directory: Path): AsyncGenerator<DirectoryEntry> {
 const modeBits = 0o7777n
 
 function toFacts(stats: BigIntStats): FileFacts {
-  const { dev, ino, birthtimeNs, size, nlink, mtimeNs, ctimeNs, mode } = stats
-  const identity = { device: dev, inode: ino, birthNs: birthtimeNs }
-  const state = { isFile: stats.isFile(), mode: Number(mode & modeBits) }
-  const times = { modifiedNs: mtimeNs, changedNs: ctimeNs }
-  return { ...identity, ...times, ...state, size: Number(size), links: Number(nlink) }
+  // In one piece: an object that is put together of others takes half as much again, and one is kept for each file.
+  return {
+    device: stats.dev,
+    inode: stats.ino,
+    birthNs: stats.birthtimeNs,
+    size: Number(stats.size),
+    links: Number(stats.nlink),
+    isFile: stats.isFile(),
+    modifiedNs: stats.mtimeNs,
+    changedNs: stats.ctimeNs,
+    mode: Number(stats.mode & modeBits),
+  }
 }
 
 function toFsPath(path: Path): string | Buffer {

@@ -2,16 +2,19 @@
  * What many files cost an agent that has nothing to do: `node scripts/many-files.ts` writes them, starts a server and the
  * agent on loopback, and prints figures; it judges nothing.
  */
-import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ask, equip, fromSources, serve, WatchedAgent, type Program } from './bench-programs.ts'
 
-const help = `node scripts/many-files.ts [--files N] [--folders N] [--old N] [--idle-seconds N] [--program FILE]
+const help = `node scripts/many-files.ts [--files N] [--folders N] [--old N] [--idle-seconds N] [--grow-seconds N]
+  [--rescan DURATION] [--program FILE]
 
---old: of the files, so many were not written to for longer than ignoreOlder. --program: a binary instead of the sources.`
+Starts the agent twice. --old: of the files, so many were not written to for longer than ignoreOlder. --grow-seconds: for so
+long a hundred of the files grow after the second start, each about every ten seconds. --rescan: how often it looks.
+--program: a binary instead of the sources.`
 
 const { values: options } = parseArgs({
   options: {
@@ -19,6 +22,8 @@ const { values: options } = parseArgs({
     folders: { type: 'string', default: '20' },
     old: { type: 'string', default: '0' },
     'idle-seconds': { type: 'string', default: '20' },
+    'grow-seconds': { type: 'string', default: '0' },
+    rescan: { type: 'string', default: '10s' },
     program: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -30,10 +35,12 @@ const [files, folders, old] = [options.files, options.folders, options.old].map(
   number,
 ]
 
+const pathOf = (logs: string, file: number): string => join(logs, String(file % folders), `${file}.log`)
+
 async function writeFiles(logs: string): Promise<void> {
   for (let folder = 0; folder < folders; folder++) await mkdir(join(logs, String(folder)))
   for (let file = 0; file < files; file++) {
-    const path = join(logs, String(file % folders), `${file}.log`)
+    const path = pathOf(logs, file)
     await writeFile(path, `file ${file}: the first line of a quiet program\n`)
     if (file < old) await utimes(path, 1_600_000_000, 1_600_000_000)
   }
@@ -43,8 +50,14 @@ async function writeFiles(logs: string): Promise<void> {
 async function widen(configFile: string, logs: string): Promise<void> {
   const config = JSON.parse(await readFile(configFile, 'utf8')) as object
   const sources = [{ paths: [join(logs, '**/*.log')], ignoreOlder: '24h' }]
-  await writeFile(configFile, JSON.stringify({ ...config, sources }))
+  await writeFile(configFile, JSON.stringify({ ...config, sources, rescanInterval: options.rescan }))
 }
+
+/** So many files grow, by a line each in turn. */
+const growing = 100
+const everyMs = 100
+/** As often memory is looked at meanwhile. */
+const parts = 16
 
 function row(name: string, value: string): void {
   console.log(`${name.padEnd(32)} ${value}`)
@@ -59,7 +72,24 @@ async function untilAtRest(watched: WatchedAgent): Promise<number> {
   }
 }
 
-async function measure(program: Program, configFile: string): Promise<void> {
+/** The last of the files, which are not too old, one after the other. */
+async function grow(watched: WatchedAgent, logs: string): Promise<void> {
+  const seconds = Number(options['grow-seconds'])
+  const startMs = performance.now()
+  const before = watched.usage().cpuSeconds
+  const seen: string[] = []
+  for (let line = 0; seen.length < parts; line++) {
+    await appendFile(pathOf(logs, files - 1 - (line % growing)), `line ${line} of what grows\n`)
+    await sleep(everyMs)
+    const part = (performance.now() - startMs) / 1000 / (seconds / parts)
+    if (part >= seen.length + 1) seen.push(watched.restingMiB.toFixed(0))
+  }
+  const used = watched.usage().cpuSeconds - before
+  row(`CPU while ${growing} grow, ${seconds} s`, `${((used / seconds) * 100).toFixed(2)} % of a core`)
+  row(`RSS after each ${seconds / parts} s of it`, `${seen.join(' ')} MiB`)
+}
+
+async function measure(program: Program, configFile: string, logs?: string): Promise<void> {
   const startMs = performance.now()
   const watched = new WatchedAgent(program, configFile)
   await watched.told('streamStarted', files - old)
@@ -74,6 +104,7 @@ async function measure(program: Program, configFile: string): Promise<void> {
   row(`CPU at rest, ${seconds} s`, `${((used / seconds) * 100).toFixed(2)} % of a core`)
   row('RSS at rest', `${watched.restingMiB.toFixed(0)} MiB`)
   row('peak RSS', `${watched.usage().peakMiB.toFixed(0)} MiB`)
+  if (logs !== undefined && options['grow-seconds'] !== '0') await grow(watched, logs)
   // Fails where not all have their receipts.
   await ask(program, 'flush', '--config', configFile, '--timeout', '10m', '--json')
   await watched.stop()
@@ -90,7 +121,10 @@ async function compare(): Promise<void> {
     await writeFiles(join(home, 'logs'))
     await widen(configFile, join(home, 'logs'))
     console.log(`${files} files in ${folders} folders, ${old} of them too old`)
+    console.log('the first start')
     await measure(program, configFile)
+    console.log('after a restart')
+    await measure(program, configFile, join(home, 'logs'))
     await serving.stop()
   } finally {
     await rm(folder, { recursive: true, force: true })

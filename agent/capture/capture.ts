@@ -5,6 +5,7 @@ import type { Queue } from '../queue/queue.ts'
 import { Doorbell } from '../doorbell.ts'
 import { TaskGroup } from '../task-group.ts'
 import type { World } from '../world.ts'
+import { AfterBurst } from './after-burst.ts'
 import { Attention } from './attention.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { ChunkLimits } from './chunker.ts'
@@ -47,6 +48,7 @@ export class Capture {
   readonly #finishing: Finishing
   readonly #departed: Departed
   readonly #watch: FolderWatch
+  readonly #afterBurst: AfterBurst
   /** What the last look could not look at. */
   readonly #troubles: Troubles
   #byPath: ReadonlyMap<string, Generation> = new Map()
@@ -80,6 +82,7 @@ export class Capture {
     this.#finishing = new Finishing(this.#follower, parts, world)
     this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), this.#endings)
     this.#troubles = new Troubles(world.journal)
+    this.#afterBurst = new AfterBurst(this.#follower, queue, world)
     this.#watch = new FolderWatch(world, {
       changed: (path) => this.#changed(path),
       rearranged: (path) => this.#rearranged(path),
@@ -100,9 +103,10 @@ export class Capture {
     return this.#follower.followed.get(key)
   }
 
-  /** What keeps a file, or a folder, from being read, by pathKey. */
+  /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */
   get troubles(): ReadonlyMap<string, string> {
-    return new Map([...this.#troubles.byPath, ...this.#follower.troubles.byPath])
+    const [found, read, ended] = [this.#troubles, this.#follower.troubles, this.#endings.troubles]
+    return new Map([...found.byPath, ...read.byPath, ...ended.byPath])
   }
 
   /** Why some changes are found only by the rescan; undefined while all are told at once. */
@@ -146,6 +150,7 @@ export class Capture {
       const beganMs = clock.monotonicMs()
       await this.#lookNext(false)
       this.#looked.ring()
+      this.#afterBurst.looked()
       const tookMs = clock.monotonicMs() - beganMs
       await clock.sleep(Math.min(tookMs * (1 / lookShare - 1), this.#options.rescanMs), signal)
       await rearranged.waitBeyond(seen, this.#options.rescanMs, clock, signal)

@@ -1,15 +1,17 @@
 import type { StreamId } from '../../protocol/ids.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Journal } from '../journal.ts'
+import { sayCause } from '../say-cause.ts'
 import type { TaskGroup } from '../task-group.ts'
+import { isDiskError } from './disk-error.ts'
 import { endStream, type Ended } from './ending.ts'
 import type { Generation } from './generation.ts'
 import type { CaptureParts } from './take-turn.ts'
+import { Troubles } from './troubles.ts'
 
 type EndingParts = Pick<CaptureParts, 'queue' | 'clock' | 'patience'>
 /** 'over': its end is stored, and who asks saw it before. */
 type Last = () => Promise<Ended | 'over' | undefined>
-/** Hears why the disk refuses; it is asked again. */
-type Refused = (cause: unknown) => void
 
 /** Between tries at a disk that refuses. */
 const againMs = 1000
@@ -19,6 +21,8 @@ const againMs = 1000
  * stored, the resume point stays, and knows what the loss will be.
  */
 export class Endings {
+  /** Why a stream whose file is, or was, at a path cannot end now. */
+  readonly troubles: Troubles
   readonly #parts: EndingParts
   readonly #journal: Journal
   readonly #tasks: TaskGroup
@@ -28,6 +32,7 @@ export class Endings {
     this.#parts = parts
     this.#journal = journal
     this.#tasks = tasks
+    this.troubles = new Troubles(journal)
   }
 
   get areAnyUnderWay(): boolean {
@@ -40,9 +45,9 @@ export class Endings {
 
   /** Ends a stream, unless that is under way. */
   end(ended: Ended): void {
+    const { place, path } = ended.point
     const last: Last = async () => this.lastOf(ended)
-    // What keeps it from being stored, the state of the queue says.
-    void this.#ended(ended.label.stream, last, () => undefined)
+    void this.#ended(ended.label.stream, last, logPathToBytes(place?.path ?? path))
   }
 
   /** Of a stream that was known when a look began. */
@@ -54,18 +59,19 @@ export class Endings {
    * Ends a stream, unless that is under way, and has `next` shipped, which stands in its file now, as soon as that is stored.
    * `last` says how it ends, once its records are stored; undefined where it never began, and `next` never will.
    */
-  replace(stream: StreamId, last: Last, next: Generation, refused: Refused): void {
-    const ended = this.#ended(stream, last, refused)
+  replace(stream: StreamId, last: Last, next: Generation): void {
+    const { path } = next
+    const ended = this.#ended(stream, last, path)
     next.stored = this.#run(async () => {
       if (!(await ended)) return false
       await this.#parts.queue.setResumePoint(next.resume)
       next.stored = undefined
       return true
-    }, refused)
+    }, path)
   }
 
   /** False where the queue takes nothing any more. */
-  #ended(stream: StreamId, last: Last, refused: Refused): Promise<boolean> {
+  #ended(stream: StreamId, last: Last, path: Uint8Array): Promise<boolean> {
     const { queue, patience } = this.#parts
     const before = this.#underWay.get(stream)
     if (before) return before
@@ -74,25 +80,35 @@ export class Endings {
       if (ended === 'over') return true
       return ended !== undefined && endStream(ended, queue, this.#journal, patience)
     }
-    const ended = this.#run(work, refused).finally(() => this.#underWay.delete(stream))
+    const ended = this.#run(work, path).finally(() => this.#underWay.delete(stream))
     this.#underWay.set(stream, ended)
     return ended
   }
 
   /** Does the work as often as the disk refuses; false when patience ends before. */
-  #run(work: () => Promise<boolean>, refused: Refused): Promise<boolean> {
+  #run(work: () => Promise<boolean>, path: Uint8Array): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    this.#tasks.start(async () => resolve(await this.#try(work, refused)))
+    this.#tasks.start(async () => {
+      try {
+        resolve(await this.#try(work, path))
+      } finally {
+        // A bug ends the tasks, and nobody of them must wait for this one.
+        resolve(false)
+      }
+    })
     return promise
   }
 
-  async #try(work: () => Promise<boolean>, refused: Refused): Promise<boolean> {
+  async #try(work: () => Promise<boolean>, path: Uint8Array): Promise<boolean> {
     const { clock, patience } = this.#parts
     while (!patience.aborted) {
       try {
-        return await work()
+        const isDone = await work()
+        this.troubles.remove(path)
+        return isDone
       } catch (cause) {
-        refused(cause)
+        if (!isDiskError(cause)) throw cause
+        this.troubles.add(path, sayCause(cause))
         await clock.sleep(againMs, patience)
       }
     }

@@ -7,19 +7,36 @@ import type { Attention } from './attention.ts'
 
 export interface FoundFile {
   readonly path: Uint8Array
+  /** The same. Kept where there are thousands: each small Buffer would keep all of the larger one alive that it is cut from. */
+  readonly pathKey: string
   readonly source: SourceConfig
   /** A symbolic link stands there. */
   readonly isLink: boolean
 }
 
 /** A path that matches. It is the same object at each look, until something happens in its folder. */
-export interface Spot extends FoundFile {
+export class Spot implements FoundFile {
+  pathKey: string
+  readonly source: SourceConfig
+  readonly isLink: boolean
   /** The kernel tells of what happens to it: it lies in a folder that is watched, itself, under a name that comes whole. */
   readonly isTold: boolean
   /** What stood here when it was last asked; owned by who asks. */
   seen: { readonly key: string; readonly facts: FileFacts } | undefined
   /** Nothing was to be done about it then. */
-  isSettled: boolean
+  isSettled = false
+
+  constructor(path: Uint8Array, source: SourceConfig, isLink: boolean, isWatched: boolean) {
+    this.pathKey = pathKey(path)
+    this.source = source
+    this.isLink = isLink
+    this.isTold = isWatched && !isLink && isUtf8(path)
+    this.seen = undefined
+  }
+
+  get path(): Uint8Array {
+    return pathOfKey(this.pathKey)
+  }
 }
 
 /** What a folder has for one pattern. */
@@ -152,7 +169,7 @@ export class FileSearch {
         const path = pathIn(directory, name)
         if (is === 'directory') folders.push(path)
         else if (isFor(path, pattern, earlier))
-          spots.push(toSpot(path, pattern.source, is === 'link', teller !== undefined))
+          spots.push(new Spot(path, pattern.source, is === 'link', teller !== undefined))
       }
       facts = before
       hear.listed(directory)
@@ -168,11 +185,6 @@ export class FileSearch {
 function isFor(path: Uint8Array, pattern: Pattern, earlier: readonly Pattern[]): boolean {
   const text = Buffer.from(path).toString()
   return pattern.matches(text) && !earlier.some((other) => other.matches(text))
-}
-
-function toSpot(path: Uint8Array, source: SourceConfig, isLink: boolean, isWatched: boolean): Spot {
-  const isTold = isWatched && !isLink && isUtf8(path)
-  return { path, source, isLink, isTold, seen: undefined, isSettled: false }
 }
 
 function isUnchanged(before: FileFacts, now: FileFacts): boolean {

@@ -91,7 +91,9 @@ export class Finishing {
   /** Lets go of the files that no glob leads to, once they stood still for long enough. */
   async letGo(lane: Lane): Promise<void> {
     for (const generation of this.#followed(lane)) {
-      if (!generation.isListed) await this.#tend(generation).catch(() => undefined)
+      if (generation.isListed) continue
+      const noted = (cause: unknown): void => this.#follower.troubles.add(generation.path, sayCause(cause))
+      await this.#tend(generation).catch(noted)
     }
   }
 

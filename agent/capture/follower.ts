@@ -134,21 +134,16 @@ export class Follower {
 
   /** What stands in the file now is another generation. It is read at once, and shipped when the end of the old one is safe. */
   async #renew(old: Generation, why: OverReason): Promise<void> {
-    const { path, place, source, isListed, resume: ending } = old
+    const { pathKey, place, source, isListed, resume: ending } = old
     const file = this.openFiles.peek(old)
     if (!file) throw new Error('its file was closed while it was read')
-    const at = { path, place, identity: ending.identity }
+    const at = { pathKey, place, identity: ending.identity }
     const resume = await beginStream(at, file, 0, this.#world.chance)
     const facts = await file.facts()
-    const next = new Generation(resume, source, { path, place, facts }, this.#world.clock.monotonicMs())
+    const next = new Generation(resume, source, { pathKey, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
     this.#void.delete(ending.stream)
-    this.#endings.replace(
-      ending.stream,
-      () => this.#lastOf(old, why),
-      next,
-      (cause) => this.troubles.add(path, sayCause(cause)),
-    )
+    this.#endings.replace(ending.stream, () => this.#lastOf(old, why), next)
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)

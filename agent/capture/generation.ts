@@ -4,6 +4,7 @@ import type { Evidence, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts } from '../world.ts'
 import type { Chunker } from './chunker.ts'
+import { pathOfKey } from './find-files.ts'
 import { identityKey } from './identity.ts'
 import type { Shipping } from './shipping.ts'
 import { Witness } from './witness.ts'
@@ -21,14 +22,13 @@ export type FileState =
 
 /** One generation of one file, while it is followed. It is small: thousands of them stand still most of the time. */
 export class Generation {
-  readonly label: StreamLabel
   readonly source: SourceConfig
   /** Its identity as the key of a map. */
   readonly key: string
   /** As it stands in the queue; owned by whoever has the turn. */
   resume: ResumePoint
   /** Where a glob found it last. */
-  path: Uint8Array
+  pathKey: string
   place: FilePlace
   /** What was last seen of it, but for what is not explained yet. */
   facts: FileFacts
@@ -66,8 +66,7 @@ export class Generation {
   failures = 0
   /** When the last of them was, by the monotonic clock. */
   failedMs = -Infinity
-  /** Owned by whoever looks whether it still is the file that was read. */
-  readonly witness = new Witness()
+  #witness: Witness | undefined
   turn: 'none' | 'waiting' | 'taken' = 'none'
   /** So many turns it has had. */
   turnsEnded = 0
@@ -79,21 +78,35 @@ export class Generation {
   constructor(
     resume: ResumePoint,
     source: SourceConfig,
-    found: { readonly path: Uint8Array; readonly place: FilePlace; readonly facts: FileFacts },
+    found: { readonly pathKey: string; readonly place: FilePlace; readonly facts: FileFacts },
     nowMs: number,
   ) {
-    this.label = { stream: resume.stream, path: resume.path, tags: source.tags }
     this.source = source
     this.key = identityKey(resume.identity)
     this.resume = resume
-    this.path = found.path
-    this.place = found.place
+    this.pathKey = resume.path === found.pathKey ? resume.path : found.pathKey
+    this.place = alikeOnce(resume.place, found.place)
     this.facts = found.facts
     this.readTo = resume.position
     this.seenBytes = Math.max(resume.seenBytes ?? 0, resume.position, found.facts.size)
     this.size = this.seenBytes
-    this.beganMs = nowMs
-    this.quietSinceMs = nowMs
+    // A whole number takes no memory of its own.
+    this.beganMs = Math.ceil(nowMs)
+    this.quietSinceMs = this.beganMs
+  }
+
+  get path(): Uint8Array {
+    return pathOfKey(this.pathKey)
+  }
+
+  get label(): StreamLabel {
+    const { stream, path } = this.resume
+    return { stream, path, tags: this.source.tags }
+  }
+
+  /** Owned by whoever looks whether it still is the file that was read. */
+  get witness(): Witness {
+    return (this.#witness ??= new Witness())
   }
 
   /** Cut up to here; what follows is in the chunker. */
@@ -145,8 +158,11 @@ export class Generation {
 
   /** The resume point once everything before `position` is safe. */
   pointAt(position: number, evidence: readonly Evidence[]): ResumePoint {
+    const { stream, path, identity, closed } = this.resume
     const seenBytes = Math.max(this.seenBytes, position)
-    return { ...this.resume, position: position as ByteOffset, evidence, seenBytes, place: this.place }
+    const at = position as ByteOffset
+    const point = { stream, path, identity, position: at, evidence, seenBytes, place: this.place }
+    return closed ? { ...point, closed } : point
   }
 
   /** Counts in bytes that were read. */
@@ -182,4 +198,16 @@ export class Generation {
     this.chunker?.[Symbol.dispose]()
     this.chunker = undefined
   }
+
+  /** Keeps nothing that a file at rest has no use for; there may be thousands. A turn that is under way has it still. */
+  rest(): void {
+    if (this.turn === 'taken' || this.chunker) return
+    if (this.shipping?.isDone) this.shipping = undefined
+    if (!this.#witness?.isInDoubt) this.#witness = undefined
+  }
+}
+
+/** One object and not two: there may be thousands of files. */
+function alikeOnce(known: FilePlace | undefined, found: FilePlace): FilePlace {
+  return known?.path === found.path && known.device === found.device ? known : found
 }

@@ -6,7 +6,7 @@ import type { ResumePoint } from '../queue/resume-point.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
 import type { Endings } from './endings.ts'
-import { pathKey, type FileSearch, type Spot } from './find-files.ts'
+import { pathOfKey, type FileSearch, type Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { identityKey } from './identity.ts'
@@ -123,15 +123,15 @@ export class Lookout {
   /** Where the file lies now, or that no glob leads to it any more. */
   async #placeAgain(generation: Generation, round: Round): Promise<void> {
     const seen = round.seen.get(generation.key)
-    if (seen) await round.attempt(seen.first, () => this.#placeAt(generation, seen))
+    if (seen) await round.attempt(pathOfKey(seen.first), () => this.#placeAt(generation, seen))
     else if (!round.isHidden(generation.path)) this.#unlist(generation)
   }
 
   async #placeAt(generation: Generation, { paths, first, facts }: Seen): Promise<void> {
-    if (!paths.some((path) => pathKey(path) === pathKey(generation.path))) {
+    if (!paths.includes(generation.pathKey)) {
       generation.isRenamed = true
-      generation.path = first
-      generation.place = await placeOf(this.#world.files, first)
+      generation.pathKey = first
+      generation.place = await placeOf(this.#world.files, generation.path)
     }
     if (isOnlyTouched(generation.facts, facts) && generation.turn === 'none')
       await this.#settle(generation, facts)

@@ -1,12 +1,10 @@
 import { equalBytes } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
 import { lastEvidence } from '../queue/evidence.ts'
-import type { Evidence } from '../queue/resume-point.ts'
 import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { isReadError } from './read-error.ts'
-import type { Witness } from './witness.ts'
 
 /** What a look at a growing file found. */
 export type Slice =
@@ -102,12 +100,12 @@ async function isContinued(generation: Generation, file: OpenFile, sizeNow: numb
 
 /** Whether the last bytes that were read of the file are in it, as far as the disk can tell. */
 export async function hasLastBytes(generation: Generation, file: OpenFile): Promise<boolean> {
-  const { chunker, readTo, evidence, witness } = generation
+  const { chunker, readTo } = generation
   const last = chunker?.lastBytes(proofBytes) ?? new Uint8Array(0)
-  if (last.length < proofBytes && !(await hasLastShipped(witness, file, evidence))) return false
+  if (last.length < proofBytes && !(await hasLastShipped(generation, file))) return false
   if (last.length === 0) return true
   const now = new Uint8Array(last.length)
-  const holds = await witness.ask(async () => {
+  const holds = await generation.witness.ask(async () => {
     const count = await file.read(now, readTo - last.length)
     return count === last.length && equalBytes(now, last)
   })
@@ -115,11 +113,7 @@ export async function hasLastBytes(generation: Generation, file: OpenFile): Prom
 }
 
 /** Where its last bytes cannot be read, its head has to do. */
-async function hasLastShipped(
-  witness: Witness,
-  file: OpenFile,
-  evidence: readonly Evidence[],
-): Promise<boolean> {
+async function hasLastShipped({ witness, evidence }: Generation, file: OpenFile): Promise<boolean> {
   const says = await witness.says(file, lastEvidence(evidence))
   return (says === 'silent' ? await witness.says(file, evidence) : says) !== 'differs'
 }

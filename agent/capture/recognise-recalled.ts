@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { equalBytes } from '../../protocol/ids.ts'
 import type { Recalled } from '../deliver/recall.ts'
+import type { ShippedRange } from '../queue/shipped.ts'
 import type { OpenFile } from '../world.ts'
 
 const pieceBytes = 64 * 1024
@@ -27,7 +28,7 @@ export class RangeHashes {
     this.#file = file
   }
 
-  async hold(ranges: Recalled['evidence']): Promise<boolean> {
+  async hold(ranges: readonly ShippedRange[]): Promise<boolean> {
     for (const { offset, length, sha256 } of ranges)
       if (!equalBytes(await this.#hashOf(offset, length), sha256)) return false
     return true

@@ -30,10 +30,10 @@ export interface Stranger {
   readonly key: string
 }
 
-/** A file, under each name that leads to it. */
+/** A file, under each name that leads to it, by pathKey. */
 export interface Seen {
-  readonly first: Uint8Array
-  readonly paths: Uint8Array[]
+  readonly first: string
+  readonly paths: string[]
   readonly facts: FileFacts
 }
 
@@ -113,7 +113,7 @@ export class Round implements Hearer {
   }
 
   /** Whether it was seen before, under another name. */
-  saw(key: string, { path }: FoundFile, facts: FileFacts): boolean {
+  saw(key: string, { pathKey: path }: FoundFile, facts: FileFacts): boolean {
     const seen = this.seen.get(key)
     if (seen) seen.paths.push(path)
     else this.seen.set(key, { first: path, paths: [path], facts })
@@ -123,7 +123,7 @@ export class Round implements Hearer {
   /** A file may lie elsewhere than where a link to it was found; there it is watched, too. */
   place(generation: Generation): void {
     const seen = this.seen.get(generation.key)
-    for (const path of seen?.paths ?? [generation.path]) this.#byPath.set(pathKey(path), generation)
+    for (const path of seen?.paths ?? [generation.pathKey]) this.#byPath.set(path, generation)
     const real = logPathToBytes(generation.place.path)
     this.#byPath.set(pathKey(real), generation)
     if (seen) this.#linked.add(pathKey(folderOf(real)))

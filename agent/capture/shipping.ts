@@ -103,6 +103,11 @@ export class Shipping {
     else this.#generation.resume = resume
   }
 
+  /** Nothing is on its way, and all that was is in the queue. */
+  get isDone(): boolean {
+    return this.#conveyor.isDone && !this.isRefused
+  }
+
   /** Resolves when nothing is on its way. */
   done(): Promise<void> {
     return this.#conveyor.empty()

@@ -1,7 +1,6 @@
-import { equalBytes } from '../../protocol/ids.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
-import { pathKey, type FileSearch, type Spot } from './find-files.ts'
+import type { FileSearch, Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
@@ -50,18 +49,18 @@ export class SpotCheck {
   }
 
   /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
-  #isQuiet({ path, seen, isSettled }: Spot): boolean {
+  #isQuiet({ pathKey, seen, isSettled }: Spot): boolean {
     if (!isSettled || !seen) return false
-    if (this.#attention.hasHeard && this.#attention.isHeard(pathKey(path))) return false
+    if (this.#attention.hasHeard && this.#attention.isHeard(pathKey)) return false
     const generation = this.#follower.followed.get(seen.key)
     if (!generation) return this.#strangers.ignores(seen.key, seen.facts)
     return generation.facts === seen.facts && this.#isAtRest(generation)
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, path } = generation
+    const { turn, isListed, readTo, size, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
-    const isTroubled = troubles.size > 0 && troubles.has(pathKey(path))
+    const isTroubled = troubles.size > 0 && troubles.has(pathKey)
     return turn === 'none' && isListed && readTo === size && !isTroubled
   }
 
@@ -93,7 +92,7 @@ export class SpotCheck {
     if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
     if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
     // One of each is enough for thousands of files.
-    if (equalBytes(generation.path, spot.path)) generation.path = spot.path
+    if (spot.pathKey === generation.pathKey) spot.pathKey = generation.pathKey
     spot.seen = { key: generation.key, facts: generation.facts }
     spot.isSettled = true
   }
@@ -101,11 +100,12 @@ export class SpotCheck {
   async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
     generation.isListed = true
+    generation.rest()
     generation.size = Math.max(generation.size, facts.size)
     if (facts.size > generation.seenBytes) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.byPath.has(pathKey(generation.path))) turns.want(generation)
+    if (!isRead || isWritten || troubles.byPath.has(generation.pathKey)) turns.want(generation)
   }
 
   /** It may be truncated or overwritten before it is read: then it matters how large it was. */

@@ -1,7 +1,6 @@
 import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
-import { sayCause } from '../say-cause.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { beginStream } from './begin-stream.ts'
 import type { Ended } from './ending.ts'
@@ -127,8 +126,7 @@ export class Strangers {
 
   /** No look waits for room for the loss record. */
   #replace(after: Ended, next: Generation): void {
-    const refused = (cause: unknown): void => this.#follower.troubles.add(next.path, sayCause(cause))
-    this.#endings.replace(after.label.stream, async () => this.#endings.lastOf(after), next, refused)
+    this.#endings.replace(after.label.stream, async () => this.#endings.lastOf(after), next)
   }
 
   /** The next look meets them again. */
@@ -180,21 +178,21 @@ export class Strangers {
     met: Map<string, Newcomer>,
     round: Round,
   ): Promise<void> {
-    const { path, source } = found
-    const place = await round.places.of(path, found.isLink)
+    const { pathKey, source } = found
+    const place = await round.places.of(found.path, found.isLink)
     const resume = await this.#begin({ found, facts, identity: identityOf(facts), place })
     if (!resume || this.#follower.followed.has(key) || met.has(key)) return
     const nowMs = this.#world.clock.monotonicMs()
-    const generation = new Generation(resume, source, { path, place, facts }, nowMs)
+    const generation = new Generation(resume, source, { pathKey, place, facts }, nowMs)
     met.set(key, { generation, isKnown: false, after: undefined })
   }
 
   async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
-    const { path, source } = found
+    const { pathKey, source } = found
     const facts = await file.facts()
     if (!facts.isFile) return undefined
     const identity = identityOf(facts)
-    const place = await round.places.of(path, found.isLink)
+    const place = await round.places.of(found.path, found.isLink)
     const known = identityKey(identity)
     const witness = this.#witnesses.get(known) ?? new Witness()
     this.#witnesses.set(known, witness)
@@ -202,7 +200,7 @@ export class Strangers {
     this.#witnesses.delete(known)
     if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
-    const generation = new Generation(start.resume, source, { path, place, facts }, nowMs)
+    const generation = new Generation(start.resume, source, { pathKey, place, facts }, nowMs)
     generation.isSuspect = mayHaveChanged(generation, facts)
     return { generation, isKnown: start.isKnown === true, after: start.after }
   }
@@ -273,7 +271,7 @@ export class Strangers {
       return undefined
     }
     const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
-    const at = { path: found.path, place: met.place, identity }
+    const at = { pathKey: found.pathKey, place: met.place, identity }
     return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
   }
 

@@ -10,6 +10,11 @@ const believedFailures = 3
 export class Witness {
   #failures = 0
 
+  /** It failed, and was not believed yet. */
+  get isInDoubt(): boolean {
+    return this.#failures > 0
+  }
+
   /** 'silent': none of it can be read. Throws what the disk says until that is believed. */
   async says(file: OpenFile, evidence: readonly Evidence[]): Promise<'holds' | 'differs' | 'silent'> {
     const before = this.#failures

@@ -4,7 +4,6 @@ import type { ByteOffset, DeviceId, Digest, StreamId } from '../../protocol/ids.
 import type { LogPath } from '../../protocol/log-path.ts'
 import { nonceBytes, signQuery } from '../../protocol/query.ts'
 import { verifyStreams, type HeldStream, type Run } from '../../protocol/streams.ts'
-import type { Evidence } from '../queue/resume-point.ts'
 import type { Chance } from '../world.ts'
 import type { Answer } from './link.ts'
 
@@ -21,7 +20,7 @@ export interface Recalled {
   /** Where they end. */
   readonly position: ByteOffset
   /** The first and the last of their records. */
-  readonly evidence: readonly Evidence[]
+  readonly evidence: readonly Run['first'][]
   /** What the drone closed it with, if that was the last it said of it. */
   readonly closed: { readonly length: number; readonly sha256: Digest } | null
 }
@@ -101,6 +100,6 @@ function recalled({ stream, path: at, run, closed }: HeldStream, paths: readonly
   return [{ stream, path, from: run.first.offset, position, evidence: evidenceOf(run), closed }]
 }
 
-function evidenceOf({ first, last }: Run): readonly Evidence[] {
+function evidenceOf({ first, last }: Run): readonly Run['first'][] {
   return first.offset === last.offset ? [last] : [first, last]
 }

@@ -1,4 +1,4 @@
-import { equalBytes, sha256 } from '../../protocol/ids.ts'
+import { base64url, sha256 } from '../../protocol/ids.ts'
 import type { OpenFile } from '../world.ts'
 import type { Evidence } from './resume-point.ts'
 
@@ -51,7 +51,11 @@ export function evidenceRenewed(before: readonly Evidence[], offset: number, byt
 }
 
 function evidenceOf(offset: number, bytes: Uint8Array): Evidence {
-  return { offset, length: bytes.length, sha256: sha256(bytes) }
+  return { offset, length: bytes.length, sha256: hashOf(bytes) }
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return base64url(sha256(bytes))
 }
 
 /** Whether the file still has every one of these ranges. */
@@ -59,7 +63,7 @@ export async function stillHolds(file: OpenFile, evidence: readonly Evidence[]):
   for (const range of evidence) {
     const bytes = Buffer.allocUnsafe(range.length)
     const count = await file.read(bytes, range.offset)
-    if (count < range.length || !equalBytes(sha256(bytes), range.sha256)) return false
+    if (count < range.length || hashOf(bytes) !== range.sha256) return false
   }
   return true
 }

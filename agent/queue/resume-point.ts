@@ -30,7 +30,8 @@ export function isIdentityKnown({ device, inode, birthNs }: FileIdentity): boole
 export interface Evidence {
   readonly offset: number
   readonly length: number
-  readonly sha256: Uint8Array
+  /** As base64url: thousands of them are kept, and of 32 bytes the memory around them would be the most. */
+  readonly sha256: string
 }
 
 /** From where on a file generation is still to be read. It is stored with the record that made it true. */
@@ -62,9 +63,8 @@ export interface Closed {
 
 export function encodeResumePoint(point: ResumePoint): string {
   const path = base64url(logPathToBytes(point.path))
-  const evidence = point.evidence.map((range) => ({ ...range, sha256: base64url(range.sha256) }))
   const place = point.place && { ...point.place, path: base64url(logPathToBytes(point.place.path)) }
-  return JSON.stringify({ ...point, path, evidence, place })
+  return JSON.stringify({ ...point, path, place })
 }
 
 /** undefined where the text is not what `encodeResumePoint` made. */
@@ -125,8 +125,8 @@ function isDecimal(value: unknown): value is string {
 
 function decodeEvidence(value: unknown): Evidence | undefined {
   const { offset, length, sha256 } = asObject(value)
-  const digest = typeof sha256 === 'string' ? parseBase64url(sha256, digestBytes) : undefined
-  return isCount(offset) && isCount(length) && digest ? { offset, length, sha256: digest } : undefined
+  const isDigest = typeof sha256 === 'string' && parseBase64url(sha256, digestBytes) !== undefined
+  return isCount(offset) && isCount(length) && isDigest ? { offset, length, sha256 } : undefined
 }
 
 function isIdentity(value: unknown): value is FileIdentity {

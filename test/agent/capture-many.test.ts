@@ -170,6 +170,19 @@ describe('many files that stand still', () => {
   })
 })
 
+test('a file at rest keeps nothing of how its records went to the queue, and is read on all the same', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'ten bytes\n')
+  await ground.watch(async (watch) => {
+    await queued(watch, 10)
+    await settle(watch)
+    expect(watch.capture.followed).toMatchObject([{ shipping: undefined, chunker: undefined, readTo: 10 }])
+    await appendFile(ground.path('a.log'), 'and ten\n')
+    await queued(watch, 18)
+  })
+  expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'ten bytes\nand ten\n' }])
+})
+
 test('files beyond those that may be open are followed without being opened, and each is opened once to be read', async () => {
   await using ground = await Ground.start()
   await writeMany(ground, 200)

@@ -119,9 +119,35 @@ describe('a variable or a flag', () => {
     expect(faultOf(() => configOf(valid, { flags: new Map([['key', '']]) })).code).toBe('USAGE')
   })
 
-  test('that is misspelt is refused, one of somebody else is not', () => {
-    const env = { LOGBOX_CHUNKS_MAXBYTES: '1MiB', LOGBOX_DEBUG: '1', LOGBOX_BINARY: 'x' }
-    expect(problemsOf(valid, { env })).toEqual(["'LOGBOX_CHUNKS_MAXBYTES' is no setting"])
+  test.each([
+    ['LOGBOX_CHUNKS_MAXBYTES', 'LOGBOX_CHUNKS_MAX_BYTES'],
+    ['LOGBOX_CAPTURE_OPEN_FILES', 'LOGBOX_CAPTURE_MAX_OPEN_FILES'],
+    ['LOGBOX_CAPTURE_ANYTHING', 'LOGBOX_CAPTURE_MAX_OPEN_FILES'],
+    ['LOGBOX_RESCAN', 'LOGBOX_RESCAN_INTERVAL'],
+    ['LOGBOX_RESCAN_INTERVALL', 'LOGBOX_RESCAN_INTERVAL'],
+    ['LOGBOX_SHUTDOWNGRACE', 'LOGBOX_SHUTDOWN_GRACE'],
+    ['LOGBOX_DEVCE', 'LOGBOX_DEVICE'],
+    ['LOGBOX_SERVER_URI', 'LOGBOX_SERVER_URL'],
+    ['LOGBOX_SERVER_PUBLICKEY', 'LOGBOX_SERVER_PUBLIC_KEY'],
+  ])('that is misspelt as %s is refused, and the nearest is named', (name, nearest) => {
+    expect(problemsOf(valid, { env: { [name]: '1' } })).toEqual([
+      `'${name}' is no setting: the nearest is ${nearest}`,
+    ])
+  })
+
+  test('of the program, the server, the tests or a container beside it is not refused', () => {
+    const own = [
+      'LOGBOX_DEBUG',
+      'LOGBOX_ONE_PROCESS',
+      'LOGBOX_SEED',
+      'LOGBOX_TEST_PROGRAMS',
+      'LOGBOX_MAKE_PAGES',
+    ]
+    const others = ['LOGBOX_AGENT', 'LOGBOX_SERVER', 'LOGBOX_BINARY', 'LOGBOX_BENCH_NAMESPACE']
+    const servers = ['LOGBOX_SERVER_DATA', 'LOGBOX_SERVER_HOST', 'LOGBOX_SERVER_PORT']
+    const containers = ['LOGBOX_PORT', 'LOGBOX_SERVICE_HOST', 'LOGBOX_SERVER_PORT_8443_TCP']
+    const env = Object.fromEntries([...own, ...others, ...servers, ...containers].map((name) => [name, '1']))
+    expect(configOf(valid, { env })).toEqual(configOf(valid))
   })
 
   test('with a relative path: a variable starts at the file, a flag where the person is', () => {

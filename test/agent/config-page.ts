@@ -12,9 +12,9 @@ variable; an empty variable counts as none.
 - Sizes: \`1MiB\`, \`500KB\` or a plain number of bytes. KiB, MiB, GiB, TiB count in 1024, KB, MB, GB, TB in 1000.
 - Durations: \`1500ms\`, \`5s\`, \`2m\`, \`1h\`, \`2d\`. Never a plain number.
 - Relative paths start at the folder of the file, those in a flag at the folder you are in.
-- A wrong or unknown setting, or an unknown variable that starts with \`LOGBOX_CHUNKS_\`, \`LOGBOX_QUEUE_\` or
-  \`LOGBOX_DELIVERY_\`, ends with exit status 78 and a line for each: the file, line and column or the variable, what was
-  expected and what was found. A wrong flag ends with 64.
+- A wrong or unknown setting, or a variable that is none and starts with \`LOGBOX_\` and shares a word with one, or is spelt
+  nearly as one, ends with exit status 78 and a line for each: the file, line and column or the variable, what was expected
+  and what was found. A wrong flag ends with 64.
 - \`status\` and \`flush\` read the same file and variables to find the control socket; with \`--control SOCKET\` they
   need neither.
 

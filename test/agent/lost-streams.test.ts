@@ -17,7 +17,11 @@ const nameOf = (path: string): LogPath => logPathFromBytes(Buffer.from(path)) ??
 function held(path: string, text: string): Recalled {
   const half = text.length >> 1
   const evidence = [[0, text.slice(0, half)] as const, [half, text.slice(half)] as const].map(
-    ([offset, part]) => ({ offset, length: part.length, sha256: sha256(Buffer.from(part)) }),
+    ([offset, part]) => ({
+      offset: offset as ByteOffset,
+      length: part.length,
+      sha256: sha256(Buffer.from(part)),
+    }),
   )
   const { stream } = labelOf(path)
   return {

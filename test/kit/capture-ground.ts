@@ -43,6 +43,7 @@ export interface Life {
   readonly glob?: string
   readonly queueBytes?: number
   readonly clock?: Clock
+  readonly releaseMemory?: () => void
 }
 
 /** What the server would hold of a stream: data applied in order, and what was said besides. */
@@ -80,7 +81,8 @@ export class Ground implements AsyncDisposable {
     const real = realWorld()
     const files = unusual.files?.(real.files) ?? real.files
     const clock = unusual.clock ?? real.clock
-    const world: World = { ...real, files, clock, journal: told.journal }
+    const releaseMemory = unusual.releaseMemory ?? (() => undefined)
+    const world: World = { ...real, files, clock, journal: told.journal, releaseMemory }
     const below = fakeWorld()
     await using queue = await this.kit.open({ ...below, clock: real.clock }, unusual.queueBytes)
     const stopping = new AbortController()

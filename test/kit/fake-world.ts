@@ -242,6 +242,7 @@ export function fakeWorld(seed = 1): FakeWorld {
     journal: told.journal,
     files: badFiles(real.files, disk),
     processId: process.pid,
+    releaseMemory: () => undefined,
     openIndex: async (directory) => {
       await disk.refuse('openIndex')
       return badIndex(await real.openIndex(directory), disk)

@@ -16,6 +16,7 @@ export class PowerCutWorld implements World {
   readonly journal = this.told.journal
   readonly chance: Seeded
   readonly processId = 1
+  readonly releaseMemory = (): void => undefined
   readonly surroundings: Surroundings = new FakeSurroundings(this.clock)
   readonly files: Files
   readonly #disk: PowerCutDisk

@@ -1,0 +1,12 @@
+/** What LevelDB says of its files; its other codes say that it is used wrongly. */
+const levelCodes = new Set(['LEVEL_IO_ERROR', 'LEVEL_CORRUPTION', 'LEVEL_LOCKED'])
+/** As Node names what the system says, errno(3): `ENOSPC`. Its own begin with `ERR_`. */
+const systemCode = /^E[A-Z0-9]+$/
+
+/** Whether a disk said it, and may say otherwise the next time: everything else is a bug. */
+export function isDiskError(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  const { code } = cause as NodeJS.ErrnoException
+  const isCode = code !== undefined && (systemCode.test(code) || levelCodes.has(code))
+  return isCode || isDiskError(cause.cause)
+}
