@@ -1,10 +1,10 @@
 import type { ClientRequest } from 'node:http'
-import { TLSSocket } from 'node:tls'
 import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { openAgents, type Way } from './http-agents.ts'
 import { linkCodes, type Answer, type Answered, type Link, type LinkRequest } from './link.ts'
+import { reset } from './reset.ts'
 import { StallWatch } from './stall-watch.ts'
 
 export interface HttpLinkOptions extends Way {
@@ -122,15 +122,8 @@ class Exchange {
 
   #cut(why: Cut): void {
     this.#cutBy ??= why
-    this.#reset()
+    if (this.#watch.socket) reset(this.#watch.socket)
     this.#ending.abort()
-  }
-
-  /** What the kernel still holds of a body would be sent behind a mere close. Node resets no TLS. */
-  #reset(): void {
-    const { socket } = this.#watch
-    const isConnected = socket?.localPort !== undefined
-    if (isConnected && !(socket instanceof TLSSocket)) socket.resetAndDestroy()
   }
 
   #failed(cause: RequestError): Answer {
