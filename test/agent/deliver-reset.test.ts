@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Way } from '../../agent/deliver/http-agents.ts'
@@ -81,4 +83,20 @@ test.each([
   const way = { proxy: { HTTPS_PROXY: `${scheme}://localhost:${reader.port}` } }
   expect(await givenUp(`https://localhost:${server.port}`, reader, way)).toEqual(dropped)
   expect(proxy.tunnels).toEqual([`localhost:${server.port}`])
+})
+
+test('a tunnel that the proxy has not opened yet is given up with the request', async () => {
+  const silent = createServer()
+  const asked = once(silent, 'connect') as Promise<[unknown, Socket]>
+  await using proxy = await opened(silent)
+  const way = { proxy: { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` } }
+  await using link = httpLink({ server: new URL('https://logs.test'), stallMs: 60_000, trust, ...way }, world)
+  const giving = new AbortController()
+  const sending = link.send(request, giving.signal)
+  const [, client] = await asked
+  const error = once(client, 'error') as Promise<[NodeJS.ErrnoException]>
+  client.resume()
+  giving.abort()
+  expect(await sending).toMatchObject({ is: 'cut', code: 'ABANDONED', sentBytes: 0 })
+  expect((await error)[0].code).toBe('ECONNRESET')
 })
