@@ -1,10 +1,10 @@
 /** What must hold of a run on a bad link however busy the machine is: counts, and no times. */
 import type { Row } from './bench-link-rows.ts'
 
-/** As the agent has it: six, and two more for what is urgent. */
-const mostRequests = 8
-/** The head of a request, of which each carries a record or more; and its part of a question. */
+/** The head of a request that was answered, of which each carries a record or more; and its part of a question. */
 const mostHeadBytes = 1024
+/** Questions what the server takes: at the start, each minute or five, and after each cut. */
+const mostOtherRequests = 16
 
 export interface Counted {
   /** Towards the server, whatever they were. */
@@ -33,9 +33,8 @@ export function brokenBy(row: Row, counted: Counted): string[] {
 const standingStill = 'nothing moved'
 
 /** What was in flight when the link was cut is sent again at the most, and nothing else. */
-function mostBeyond({ unansweredBytes, records, failures }: Counted): number {
-  const requests = records + mostRequests * (failures.length + 1)
-  return requests * mostHeadBytes + unansweredBytes
+function mostBeyond({ unansweredBytes, records }: Counted): number {
+  return (records + mostOtherRequests) * mostHeadBytes + unansweredBytes
 }
 
 const isCut = ({ weather }: Row): boolean => weather.some((step) => step.isCut === true)
