@@ -67,9 +67,10 @@ export function readCapabilities(body: Uint8Array): CapabilitiesAnswer {
 
 const refused = (why: 'malformed' | 'otherVersion' | 'tooLittle'): CapabilitiesAnswer => ({ ok: false, why })
 
+/** However high: what is above the table counts as the table. */
 const isOffer = (
   offer: readonly [keyof typeof most, unknown],
-): offer is readonly [keyof typeof most, number] => isCount(offer[1])
+): offer is readonly [keyof typeof most, number] => Number.isInteger(offer[1]) && Number(offer[1]) >= 0
 
 function parseObject(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {

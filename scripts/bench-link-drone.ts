@@ -23,9 +23,8 @@ const linesRatio = 7
 
 /** What the server ends up with. */
 export interface Outcome {
-  /** Of all records stored, and of the largest. */
+  /** Of all records stored. */
   readonly recordBytes: number
-  readonly largestBytes: number
   readonly records: number
   /** What breaks the promise, a line each. */
   readonly wrong: readonly string[]
@@ -175,15 +174,13 @@ export class BenchDrone implements AsyncDisposable {
     if (device) for await (const row of store.catalog.recordsOf(device)) rows.push(row)
     const data = rows.filter(({ kind }) => kind === 'data')
     const stored = data.reduce((sum, { length }) => sum + (length ?? 0), 0)
-    const sizes = rows.map(({ at }) => at.bytes)
-    const recordBytes = sizes.reduce((sum, bytes) => sum + bytes, 0)
-    const largestBytes = sizes.reduce((most, bytes) => Math.max(most, bytes), 0)
+    const recordBytes = rows.reduce((sum, { at }) => sum + at.bytes, 0)
     const isOnce = new Set(data.map(({ stream, offset }) => `${stream} ${offset}`)).size === data.length
     const found = [
       ...(stored === logBytes ? [] : [`records of ${stored} bytes for logs of ${logBytes}`]),
       ...(isOnce ? [] : ['a range of a log is stored twice']),
     ]
-    return { recordBytes, largestBytes, records: rows.length, wrong: [...wrong, ...found] }
+    return { recordBytes, records: rows.length, wrong: [...wrong, ...found] }
   }
 
   async #stop(): Promise<void> {

@@ -1,17 +1,18 @@
 /** What must hold of a run on a bad link however busy the machine is: counts, and no times. */
 import type { Row } from './bench-link-rows.ts'
 
-/** As the agent has it: six, and two more for what is urgent. A cut costs each of them one record at the most. */
-const mostRequests = 8
-/** The head of a request, of which each carries a record or more; and its part of a question. */
+/** The head of a request that was answered, of which each carries a record or more; and its part of a question. */
 const mostHeadBytes = 1024
+/** Questions what the server takes: at the start, each minute or five, and after each cut. */
+const mostOtherRequests = 16
 
 export interface Counted {
   /** Towards the server, whatever they were. */
   readonly sentBytes: number
-  /** Of all records stored, and of the largest. */
+  /** Of these, what was on connections that were cut, and had no answer. */
+  readonly unansweredBytes: number
+  /** Of all records stored. */
   readonly recordBytes: number
-  readonly largestBytes: number
   readonly records: number
   /** Why attempts came to nothing while the link was there, each. */
   readonly failures: readonly string[]
@@ -19,26 +20,24 @@ export interface Counted {
 
 /** A line for each thing that does not hold. */
 export function brokenBy(row: Row, counted: Counted): string[] {
-  const cuts = cutsOf(row)
   const { sentBytes, recordBytes, failures } = counted
-  const [beyond, most] = [sentBytes - recordBytes, mostBeyond(counted, cuts)]
+  const [beyond, most] = [sentBytes - recordBytes, mostBeyond(counted)]
+  const abandoned = isCut(row) ? failures.filter((why) => why.includes(standingStill)) : failures
   return [
-    ...(cuts > 0 ? [] : failures.map((why) => `given up though nothing broke: ${why}`)),
+    ...abandoned.map((why) => `given up though nothing broke: ${why}`),
     ...(beyond <= most ? [] : [`${beyond} bytes that are no new record, of at most ${most}`]),
   ]
 }
 
-function mostBeyond({ largestBytes, records, failures }: Counted, cuts: number): number {
-  const requests = records + mostRequests * (failures.length + 1)
-  return requests * mostHeadBytes + cuts * mostRequests * largestBytes
+/** As the agent says it. A link that is cut is not one that stands still. */
+const standingStill = 'nothing moved'
+
+/** What was in flight when the link was cut is sent again at the most, and nothing else. */
+function mostBeyond({ unansweredBytes, records }: Counted): number {
+  return (records + mostOtherRequests) * mostHeadBytes + unansweredBytes
 }
 
-/** How often the weather of a row cuts the link. */
-export function cutsOf({ weather, seconds }: Pick<Row, 'weather' | 'seconds'>): number {
-  const periodMs = weather.reduce((sum, { forMs }) => sum + forMs, 0)
-  const cuts = weather.filter(({ isCut }) => isCut === true).length
-  return Math.ceil((cuts * seconds * 1000) / periodMs)
-}
+const isCut = ({ weather }: Row): boolean => weather.some((step) => step.isCut === true)
 
 /** Why attempts failed, by the agent's journal. Before the weather begins the link refuses: that is none of its failures. */
 export function failuresIn(journal: string): string[] {

@@ -43,6 +43,8 @@ interface Measured extends Outcome {
   readonly receiptedBytes: number
   /** Towards the server, whatever they were. */
   readonly sentBytes: number
+  /** Of these, what was on connections that were cut, and had no answer. */
+  readonly unansweredBytes: number
   /** Why attempts came to nothing, each. */
   readonly failures: readonly string[]
   readonly connections: number
@@ -61,8 +63,8 @@ async function measure(folder: string, row: Row): Promise<Measured | string> {
   if (why !== undefined) return why
   const watched = await exposed(drone, row)
   const outcome = await drone.land(drainMs)
-  const { bytesToServer: sentBytes, connections } = drone.link
-  const measured = { ...watched, ...outcome, sentBytes, connections }
+  const { bytesToServer: sentBytes, unansweredBytes, connections } = drone.link
+  const measured = { ...watched, ...outcome, sentBytes, unansweredBytes, connections }
   return { ...measured, wrong: [...outcome.wrong, ...brokenBy(row, measured)] }
 }
 

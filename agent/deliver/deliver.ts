@@ -76,7 +76,9 @@ export class Delivery {
   }
 
   get report(): LinkReport {
-    const { notice } = this.#terms
+    // While nothing gets through that is said already, and why.
+    const doubt = this.#pauses.failures === 0 ? this.#terms.doubt : undefined
+    const notice = this.#terms.notice ?? doubt
     return { ...this.#state, ...(notice === undefined ? {} : { notice }) }
   }
 

@@ -1,6 +1,8 @@
 import { Agent as HttpAgent, type AgentOptions, type ProxyEnv } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { Socket } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { reset } from './reset.ts'
 
 /** Whom to believe, who this is, and which way to go. */
 export interface Way {
@@ -20,6 +22,8 @@ export interface Trust {
 export interface Agents {
   readonly http: HttpAgent
   readonly https: HttpsAgent
+  /** Resets the connections on which nothing can be sent yet: a proxy's tunnels, which no request knows before they stand. */
+  giveUpUnfinished(): void
 }
 
 /** More than are ever under way at once: requests, and one for what is urgent. */
@@ -28,16 +32,16 @@ const maxSockets = 16
 /** Connections are kept between requests, and given up before the server does so (its `Keep-Alive: timeout`). */
 export function openAgents({ trust = {}, proxy = {} }: Way): Agents {
   const sockets: AgentOptions = { keepAlive: true, maxSockets, proxyEnv: proxy }
-  return {
-    http: new HttpAgent(sockets),
-    https: new TrustingAgent({ ...sockets, minVersion: 'TLSv1.2' }, trust),
-  }
+  const https = new TrustingAgent({ ...sockets, minVersion: 'TLSv1.2' }, trust)
+  return { http: new HttpAgent(sockets), https, giveUpUnfinished: () => https.giveUpUnfinished() }
 }
 
 /** An agent that reads certificates when it first connects: a drone that goes over plain HTTP needs none. */
 class TrustingAgent extends HttpsAgent {
   readonly #trust: Trust
   #context: SecureContext | undefined
+  /** To a proxy, which is to open a tunnel; or to a server. */
+  readonly #unfinished = new Set<Socket>()
 
   constructor(options: ConstructorParameters<typeof HttpsAgent>[0], trust: Trust) {
     super(options)
@@ -47,7 +51,21 @@ class TrustingAgent extends HttpsAgent {
   override createConnection(...[options, ready]: Parameters<HttpsAgent['createConnection']>) {
     this.#context ??= contextOf(this.#trust)
     const secured = { ...options, secureContext: this.#context } as typeof options
-    return super.createConnection(secured, ready)
+    const socket = super.createConnection(secured, (error, made) => {
+      if (socket instanceof Socket) this.#unfinished.delete(socket)
+      ready?.(error, made)
+    })
+    if (socket instanceof Socket) this.#noteUnfinished(socket)
+    return socket
+  }
+
+  #noteUnfinished(socket: Socket): void {
+    this.#unfinished.add(socket)
+    for (const end of ['close', 'secureConnect']) socket.once(end, () => this.#unfinished.delete(socket))
+  }
+
+  giveUpUnfinished(): void {
+    for (const socket of this.#unfinished) reset(socket)
   }
 }
 

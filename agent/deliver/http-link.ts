@@ -1,10 +1,10 @@
 import type { ClientRequest } from 'node:http'
-import { TLSSocket } from 'node:tls'
 import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { openAgents, type Way } from './http-agents.ts'
+import { openAgents, type Agents, type Way } from './http-agents.ts'
 import { linkCodes, type Answer, type Answered, type Link, type LinkRequest } from './link.ts'
+import { reset } from './reset.ts'
 import { StallWatch } from './stall-watch.ts'
 
 export interface HttpLinkOptions extends Way {
@@ -21,7 +21,7 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
   // deadline on the whole, and got's `socket` is not used: it looks at Node's buffers only, and so cuts an upload that
   // the kernel is still sending.
   const client = got.extend({
-    agent: agents,
+    agent: { http: agents.http, https: agents.https },
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
@@ -35,7 +35,8 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
   return {
     send: (request, signal) => {
       const target = new URL(`.${request.path}`, withSlash(server))
-      return new Exchange(request, new StallWatch(stallMs, clock, files)).run(client, target, signal)
+      const watch = new StallWatch(stallMs, clock, files)
+      return new Exchange(request, watch, agents).run(client, target, signal)
     },
     [Symbol.asyncDispose]: async () => {
       agents.http.destroy()
@@ -48,13 +49,15 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
 class Exchange {
   readonly #request: LinkRequest
   readonly #watch: StallWatch
+  readonly #agents: Pick<Agents, 'giveUpUnfinished'>
   readonly #ending = new AbortController()
   #sentBytes = 0
   #cutBy: Cut | undefined
 
-  constructor(request: LinkRequest, watch: StallWatch) {
+  constructor(request: LinkRequest, watch: StallWatch, agents: Pick<Agents, 'giveUpUnfinished'>) {
     this.#request = request
     this.#watch = watch
+    this.#agents = agents
   }
 
   async run(client: Got, target: URL, signal: AbortSignal): Promise<Answer> {
@@ -122,15 +125,10 @@ class Exchange {
 
   #cut(why: Cut): void {
     this.#cutBy ??= why
-    this.#reset()
+    if (this.#watch.socket) reset(this.#watch.socket)
+    // Who gives one request up gives up all.
+    else if (why === 'abandoned') this.#agents.giveUpUnfinished()
     this.#ending.abort()
-  }
-
-  /** What the kernel still holds of a body would be sent behind a mere close. Node resets no TLS. */
-  #reset(): void {
-    const { socket } = this.#watch
-    const isConnected = socket?.localPort !== undefined
-    if (isConnected && !(socket instanceof TLSSocket)) socket.resetAndDestroy()
   }
 
   #failed(cause: RequestError): Answer {

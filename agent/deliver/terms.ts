@@ -4,8 +4,9 @@ import { nonceBytes, type RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
 import { chunkBytesFor } from './chunk-size.ts'
 import { hangUpOn } from './hang-up.ts'
-import type { LinkRequest } from './link.ts'
+import { linkCodes, type Answer, type LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
+import { readTerms } from './read-terms.ts'
 import type { RequestParts } from './requests.ts'
 
 /** The least time between two questions. */
@@ -54,6 +55,9 @@ export class Terms {
   /** One question at a time: where none is answered they would hold all connections. */
   #isAsking = false
   #notice: string | undefined
+  /** Questions in a row that brought nothing of a server's. */
+  #unanswered = 0
+  #doubt: string | undefined
 
   constructor(parts: RequestParts, onReceiptsLost: () => Promise<void>) {
     this.#parts = parts
@@ -63,6 +67,16 @@ export class Terms {
   /** What a person should know, until the next start. */
   get notice(): string | undefined {
     return this.#notice
+  }
+
+  /**
+   * Why it is not known what the server takes now: requests go by what was known last. One question that breaks is no reason,
+   * one that somebody else answers is, and a second one that breaks.
+   */
+  get doubt(): string | undefined {
+    return (
+      this.#doubt && `it is not known what the server takes: GET ${paths.capabilities} brought ${this.#doubt}`
+    )
   }
 
   /** A chunk that is no longer makes a record that the server takes, and that is not too long on a slow link. */
@@ -116,18 +130,24 @@ export class Terms {
     this.#isDue = false
     const askedMs = (this.#askedMs = this.#nowMs)
     const answer = await link.send(question, signal)
-    const said = answer.is === 'answered' && answer.status === 200 ? readCapabilities(answer.body) : undefined
-    if (!said?.ok || answer.is === 'cut') {
-      hangUpOn(answer, 'portal')
-      this.#isDue = true
-      // Who answered something else will do so again: that is no matter of seconds.
-      this.#unansweredMs = answer.is === 'answered' ? leastPauseMs : unansweredPauseMs
-      return
-    }
+    const said = readTerms(answer)
+    if (said.is === 'nothing') return this.#ignore(answer, said.why)
+    this.#unanswered = 0
+    this.#doubt = undefined
     model.noteRoundTrip(this.#nowMs - askedMs, this.#nowMs)
     this.#adopt(said.capabilities)
     await queue.remember('capabilities', JSON.stringify(said.capabilities))
     await this.#meet(said.capabilities.store, signal)
+  }
+
+  #ignore(answer: Answer, why: string): void {
+    hangUpOn(answer, 'portal')
+    this.#isDue = true
+    // Who answered something else will do so again: that is no matter of seconds.
+    this.#unansweredMs = answer.is === 'answered' ? leastPauseMs : unansweredPauseMs
+    if (answer.is === 'cut' && answer.code === linkCodes.abandoned) return
+    this.#unanswered++
+    this.#doubt = answer.is === 'answered' || this.#unanswered > 1 ? why : undefined
   }
 
   #adopt(capabilities: Capabilities): void {

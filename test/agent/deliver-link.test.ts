@@ -4,7 +4,7 @@ import { createServer as createTcpServer, type AddressInfo, type Socket } from '
 import { describe, expect, test } from 'vitest'
 import { httpLink } from '../../agent/deliver/http-link.ts'
 import { hangUpOn } from '../../agent/deliver/hang-up.ts'
-import { findSendQueue, kernelQueueBytes } from '../../agent/deliver/kernel-queue.ts'
+import { findSendQueue } from '../../agent/deliver/kernel-queue.ts'
 import type { LinkRequest } from '../../agent/deliver/link.ts'
 import { StallWatch } from '../../agent/deliver/stall-watch.ts'
 import { realWorld } from '../../agent/world.ts'
@@ -49,11 +49,6 @@ async function trickle(response: ServerResponse, text: string, everyMs: number):
   response.end()
 }
 
-/** The other end of it. */
-function reversed({ remotePort }: Socket): Pick<Socket, 'localPort' | 'remoteFamily'> {
-  return { localPort: remotePort ?? 0, remoteFamily: 'IPv4' }
-}
-
 const linkTo = (port: number, stallMs: number) =>
   httpLink({ server: new URL(`http://127.0.0.1:${port}`), stallMs }, world)
 
@@ -91,25 +86,6 @@ describe('a request', () => {
     await using link = linkTo(relay.port, 2000)
     const answer = await link.send(post(1000), never)
     expect(answer).toEqual({ is: 'cut', code: 'STALLED', why: 'nothing moved for too long', sentBytes: 1000 })
-  })
-
-  test('that is given up stops at once: the kernel sends nothing more of what it holds', async () => {
-    const server = createTcpServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
-    const connected = once(server, 'connection') as Promise<[Socket]>
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    await using link = linkTo(port, 5000)
-    const giving = new AbortController()
-    const answer = link.send(post(50_000_000), giving.signal)
-    const [socket] = await connected
-    socket.on('error', () => undefined)
-    const held = async () => kernelQueueBytes({ ...reversed(socket), remotePort: port }, world.files)
-    while (((await held()) ?? 0) === 0) await world.clock.sleep(10, never)
-    giving.abort()
-    expect(await answer).toMatchObject({ is: 'cut', code: 'ABANDONED' })
-    expect(await held()).toBeUndefined()
-    socket.destroy()
-    server.close()
   })
 
   test('whose server takes it and never answers is cut', async () => {

@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Way } from '../../agent/deliver/http-agents.ts'
 import { httpLink } from '../../agent/deliver/http-link.ts'
@@ -10,6 +9,7 @@ import { senseOfFailure } from '../../agent/deliver/meaning.ts'
 import { realWorld } from '../../agent/world.ts'
 import { Authority, type Certificate } from '../kit/certificates.ts'
 import { never } from '../kit/queue-kit.ts'
+import { opened, openProxy, type Served } from '../kit/serving.ts'
 import { tempFolder } from '../kit/temp-folder.ts'
 
 const request: LinkRequest = {
@@ -31,17 +31,6 @@ beforeAll(async () => {
   own = authority.issue('localhost')
 })
 afterAll(() => disposal.disposeAsync())
-
-type Served = AsyncDisposable & { readonly port: number }
-
-async function opened(server: Server): Promise<Served> {
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const close = async (): Promise<void> => {
-    server.closeAllConnections()
-    await once(server.close(), 'close')
-  }
-  return { port: (server.address() as AddressInfo).port, [Symbol.asyncDispose]: close }
-}
 
 function serveTls(options: ServerOptions = {}): Promise<Served> {
   const given = { cert: own.certificate, key: own.key, ...options }
@@ -107,32 +96,6 @@ describe('a server', () => {
     expect(answer.is === 'cut' && senseOfFailure(answer.code).course).toBe('person')
   })
 })
-
-interface Proxy extends Served {
-  readonly tunnels: string[]
-  readonly requests: string[]
-}
-
-/** One that tunnels to where it is asked to, and passes plain requests to nobody. */
-async function openProxy(): Promise<Proxy> {
-  const tunnels: string[] = []
-  const requests: string[] = []
-  const server = createServer(({ url = '' }, response) => {
-    requests.push(url)
-    response.end('by proxy')
-  })
-  server.on('connect', ({ url = '' }: IncomingMessage, client: Socket, head: Buffer) => {
-    tunnels.push(url)
-    const upstream = connect(Number(url.split(':')[1]), '127.0.0.1', () => {
-      client.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-      upstream.write(head)
-      upstream.pipe(client).pipe(upstream)
-    })
-    for (const socket of [client, upstream]) socket.on('error', () => undefined)
-    client.on('close', () => upstream.destroy())
-  })
-  return { ...(await opened(server)), tunnels, requests }
-}
 
 describe('through a proxy', () => {
   test('TLS goes by CONNECT, end to end, one tunnel for several requests', async () => {

@@ -19,6 +19,8 @@ export interface Target {
 /** What a connection tells the link that it is part of. */
 interface Owner {
   readonly passed: (way: Way, count: number) => void
+  /** It is reset; so much had passed to the server since anything came back. */
+  readonly reset: (unansweredBytes: number) => void
   /** It came to the end of its lifetime. */
   readonly died: () => void
   readonly closed: () => void
@@ -31,6 +33,7 @@ export class Connection {
   readonly #left = { toServer: Infinity, toClient: Infinity }
   #server: Socket | undefined
   #lanes: readonly Lane[] = []
+  #unansweredBytes = 0
   #isOver = false
   #isForgotten = false
 
@@ -83,6 +86,7 @@ export class Connection {
 
   reset(): void {
     if (this.#isOver) return
+    this.#owner.reset(this.#unansweredBytes)
     for (const lane of this.#lanes) lane.drop()
     destroy(this.#client)
     if (this.#server) destroy(this.#server)
@@ -111,6 +115,7 @@ export class Connection {
     if (this.#isOver || this.#isForgotten || !to || to.destroyed) return
     const passing = bytes.subarray(0, this.#left[way])
     this.#left[way] -= passing.length
+    this.#unansweredBytes = way === 'toServer' ? this.#unansweredBytes + passing.length : 0
     this.#owner.passed(way, passing.length)
     if (passing.length > 0) await new Promise<void>((resolve) => to.write(passing, () => resolve()))
     if (this.#left[way] === 0) this.#die()

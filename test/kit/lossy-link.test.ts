@@ -101,6 +101,18 @@ describe('a link', () => {
     await echo.client().echo('again')
   })
 
+  test('that is cut tells how much was on it that nothing had come back for', async () => {
+    await using echo = await Echo.open({ latencyMs: 20 })
+    const [answered, waiting] = [echo.client(), echo.client()]
+    await answered.echo('answered')
+    const before = echo.link.bytesToServer
+    waiting.send(bytes)
+    await echo.link.until(({ bytesToServer }) => bytesToServer - before === bytes.length)
+    expect(echo.link.unansweredBytes).toBe(0)
+    echo.link.cut()
+    expect(echo.link.unansweredBytes).toBe(bytes.length)
+  })
+
   test('that refuses does so at its port, which is there again when it is restored', async () => {
     await using echo = await Echo.open()
     const client = echo.client()

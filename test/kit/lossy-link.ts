@@ -31,6 +31,8 @@ export class LossyLink implements AsyncDisposable {
   bytesToServer = 0
   bytesToClient = 0
   stalls = 0
+  /** That had passed to the server on connections which were then reset, each since anything came back on it. */
+  unansweredBytes = 0
   /** Connections that died at the end of a lifetime. */
   deaths = 0
   readonly #server: Server
@@ -148,6 +150,7 @@ export class LossyLink implements AsyncDisposable {
     this.connections++
     const connection: Connection = new Connection(client, {
       passed: (way, count) => this.#passed(way, count),
+      reset: (bytes) => void (this.unansweredBytes += bytes),
       died: () => this.#died(),
       closed: () => this.#closed(connection),
     })

@@ -42,6 +42,7 @@ test('whatever is said, no limit comes back above our own, and none so low that 
 test.each([
   ['a lower limit is obeyed', { maxBatchBytes: 65_536 }, { maxBatchBytes: 65_536 }],
   ['a higher one is not', { maxBatchBytes: 2 ** 40 }, { maxBatchBytes: limits.maxBatchBytes }],
+  ['one that is no exact number is not', { maxBatchBytes: 2 ** 60 }, { maxBatchBytes: limits.maxBatchBytes }],
   ['what a later server adds is passed over', { versions: [1, 2], more: {} }, { versions: [1, 2] }],
 ])('%s', (_title, said, expected) => {
   expect(read({ ...own, ...said })).toMatchObject({ ok: true, capabilities: expected })

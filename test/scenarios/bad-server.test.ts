@@ -2,7 +2,16 @@ import { expect, test } from 'vitest'
 import { paths } from '../../protocol/contract.ts'
 import { Flight } from '../kit/flight.ts'
 import { NockDrone } from '../kit/nock-drone.ts'
-import { inTurn, offline, onlyFor, serverErrors } from '../kit/nock-scenarios.ts'
+import {
+  captivePortal,
+  halfAnAnswer,
+  inTurn,
+  offline,
+  onlyFor,
+  serverErrors,
+  slow,
+  tricklingAnswer,
+} from '../kit/nock-scenarios.ts'
 import { SilentServer } from '../kit/silent-server.ts'
 
 const impatient = {
@@ -93,3 +102,23 @@ test('the wall clock may jump from 1970 to now and a day back: pauses do not, an
   expect(pauses).toHaveLength(8)
   expect(Math.max(...pauses)).toBeLessThanOrEqual(30)
 })
+
+test.each([
+  ['with a login page', captivePortal()],
+  ['by half', halfAnAnswer()],
+  ['a byte at a time', tricklingAnswer(200)],
+  ['not at all', slow(5000)],
+  ['with 503', serverErrors()],
+])(
+  'a server whose GET /v1/capabilities somebody answers %s gets every byte meanwhile',
+  async (_, scenario) => {
+    await using drone = await NockDrone.start(onlyFor(paths.capabilities, scenario))
+    for (let round = 0; round < 5; round++) {
+      await drone.append('flight.log', `${'x'.repeat(100_000)} ${round}\n`)
+      await drone.land()
+    }
+    expect(await drone.whatIsWrong()).toEqual([])
+    expect(drone.server.isPlaying).toBe(false)
+    expect(drone.told.named('deliveryFailed')).toEqual([])
+  },
+)
