@@ -71,7 +71,7 @@ async function readSome(file: OpenFile, into: Uint8Array, at: number): Promise<R
   return { ok: true, count: 0 }
 }
 
-/** Where, from `from` on, the file can be read again; looks no further than `most` bytes. */
+/** Where, from `from` on, the file can be read; looks no further than `most` bytes. `from` itself where it can by now. */
 export async function endOfUnreadable(
   file: OpenFile,
   from: number,
@@ -81,9 +81,8 @@ export async function endOfUnreadable(
   const probe = new Uint8Array(1)
   const end = Math.min(size, from + most)
   let at = from
-  do {
+  while (at < end && !(await readSome(file, probe, at)).ok)
     at = Math.min(end, at - (at % pageBytes) + pageBytes)
-  } while (at < end && !(await readSome(file, probe, at)).ok)
   return at
 }
 

@@ -159,7 +159,7 @@ async function passOver(
   if (generation.failures < believedFailures || size <= from) return false
   if (await isDiskGone(generation.place, files)) return false
   const to = await endOfUnreadable(file, from, size, mostUnreadable)
-  await shipping.lose(from, to - from, 'unreadable')
+  if (to > from) await shipping.lose(from, to - from, 'unreadable')
   if (shipping.isRefused) return false
   generation.chunker?.skipTo(to)
   generation.took(to - from)

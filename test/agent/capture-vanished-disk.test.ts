@@ -46,6 +46,32 @@ test('what cannot be read while its disk is taken out is read, and not lost, onc
   expect(await ground.streams()).toMatchObject([{ text, losses: [] }])
 })
 
+test('what can be read again once its disk was looked for is not lost', async () => {
+  await using ground = await Ground.start()
+  const text = 'x'.repeat(12_000)
+  await writeFile(ground.path('a.log'), text)
+  let failures = 0
+  let isBack = false
+  const files: Life['files'] = (real) => ({
+    ...openedAs((file) => ({
+      read: async (into, position) => {
+        if (isBack || position < 4096) return file.read(into, position)
+        failures++
+        throw failure('EIO')
+      },
+    }))(real),
+    facts: (path) => {
+      // Two reads fail for one failure; after the third of these the disk is looked for.
+      isBack ||= failures >= 6 && Buffer.from(path).toString() === ground.logs
+      return real.facts(path)
+    },
+  })
+  const { clock } = realWorld()
+  const hasty = { ...clock, monotonicMs: () => clock.monotonicMs() * 100 }
+  await ground.watch((watch) => queued(watch, 12_000), { files, clock: hasty })
+  expect(await ground.streams()).toMatchObject([{ text, losses: [] }])
+})
+
 /** A file system of this device, whose block device the kernel knows, or not. */
 function kernel(device: bigint, known: readonly string[]): Files {
   const { files } = realWorld()
