@@ -108,14 +108,15 @@ export class LostStreams {
   }
 
   async #matchOne(
-    { found: { path } }: Stranger,
+    { found: { path, source } }: Stranger,
     possible: readonly Recalled[],
   ): Promise<{ readonly generation: Recalled; readonly point: ResumePoint } | undefined> {
     await using file = await this.#world.files.openToRead(path)
     const facts = await file.facts()
     const generation = await recogniseRecalled(possible, file, facts.size)
     if (!generation) return undefined
-    const position = await this.#beyondQueued(generation, file)
+    const position = await this.#beyondQueued(generation, file, facts.size, source.format === 'text')
+    if (position === undefined) return undefined
     const place = await placeOf(this.#world.files, path)
     const evidence = await evidenceAt(file, position)
     const { stream, path: began } = generation
@@ -125,13 +126,24 @@ export class LostStreams {
     }
   }
 
-  /** Where its records end that still wait here: what is in the queue need not be read again. */
-  async #beyondQueued({ stream, position }: Recalled, file: OpenFile): Promise<ByteOffset> {
+  /**
+   * Where its records end that still wait here: what is in the queue need not be read again. undefined where they were read from
+   * what this file is no more: it was truncated, or text in it was overwritten.
+   */
+  async #beyondQueued(
+    { stream, position }: Recalled,
+    file: OpenFile,
+    size: number,
+    isText: boolean,
+  ): Promise<ByteOffset | undefined> {
     const hashes = new RangeHashes(file)
     let end: number = position
     for await (const range of this.#queue.shipped(stream)) {
-      if (range.offset > end || !(await hashes.hold([range]))) break
-      end = Math.max(end, range.offset + range.length)
+      const rangeEnd = range.offset + range.length
+      const isHeld = rangeEnd <= size && (await hashes.hold([range]))
+      if (!isHeld && (isText || rangeEnd > size)) return undefined
+      if (!isHeld || range.offset > end) break
+      end = Math.max(end, rangeEnd)
     }
     return end as ByteOffset
   }

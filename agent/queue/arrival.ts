@@ -5,6 +5,7 @@ import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { ByteOffset, Digest } from '../../protocol/ids.ts'
 import type { LossReason, RecordTime } from '../../protocol/manifest.ts'
 import { seal, sealChunk, type SealedRecord } from '../../protocol/seal.ts'
+import type { IndexEntry, Place } from './index-entry.ts'
 import type { Lane } from './lane.ts'
 import type { ResumePoint } from './resume-point.ts'
 
@@ -13,8 +14,16 @@ interface Common {
   readonly lane: Lane
   /** From where the file is to be read on once this is safe; null: the stream ends with it; 'stays': from where it is anyway. */
   readonly resume: ResumePoint | null | 'stays'
-  /** It holds what a record of this kind held, which goes as soon as this one is safe: it waits for no room, and for no other. */
-  readonly replaces?: 'data' | 'loss' | 'close'
+  readonly anew?: Anew
+}
+
+/** It holds what another record held, all or some of it, and waits for no room, and for no other. */
+export interface Anew {
+  readonly kind: 'data' | 'loss' | 'close'
+  /** Where that one stands in the chain: whatever was said of the file behind it is newer. */
+  readonly of: Place
+  /** That one, which leaves the queue with the very write that takes this in; undefined where more of it is to come. */
+  readonly replaces: IndexEntry | undefined
 }
 
 /** A chunk of a file. */

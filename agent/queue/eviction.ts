@@ -104,7 +104,7 @@ export class Eviction {
     const changed: IndexWrite[] = [
       ...waiting.map((entry) => put(recordKey(entry), encodeEntry({ ...entry, extent: null }))),
       ...aside.map((entry) => put(asideKey(entry), encodeAside({ ...entry, extent: null }))),
-      ...countWrites(changes, opened),
+      ...(await countWrites(changes, opened)),
     ]
     const settle = (): void => {
       countChanges(changes, opened)

@@ -43,6 +43,9 @@ export const keys = {
   lost: 'lost/',
   bodiless: 'bodiless/',
   shipped: 'shipped/',
+  /** Of each stream: where the record stands that ended its file last, and that which says that bytes are lost, nobody knows how many. */
+  closed: 'closed/',
+  endless: 'endless/',
   notes: 'note/',
 } as const
 
@@ -64,6 +67,8 @@ export const resumeKey = (stream: StreamId): string => `${keys.resumePoints}${st
 export const noteKey = (name: string): string => `${keys.notes}${name}`
 export const receiptedKey = (stream: StreamId): string => `${keys.receipted}${stream}`
 export const beganKey = (stream: StreamId): string => `${keys.began}${stream}`
+export const closedKey = (stream: StreamId): string => `${keys.closed}${stream}`
+export const endlessKey = (stream: StreamId): string => `${keys.endless}${stream}`
 export const bodilessKey = (stream: StreamId): string => `${keys.bodiless}${stream}`
 export const lostKey = (stream: StreamId): string => `${keys.lost}${stream}`
 
@@ -72,6 +77,9 @@ export interface Place {
   readonly epoch: Epoch
   readonly seq: Sequence
 }
+
+/** The place that a chain has not reached yet. */
+export const endOf = ({ epoch, next }: ChainHead): Place => ({ epoch, seq: next })
 
 /** Sorts as the places do. */
 export const placeText = ({ epoch, seq }: Place): string => `${pad(epoch)}/${pad(seq)}`

@@ -2,20 +2,23 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { Epoch } from '../../protocol/ids.ts'
-import type { RecordTime } from '../../protocol/manifest.ts'
 import type { Doorbell } from '../doorbell.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { sealArrival, type Arrival } from './arrival.ts'
+import type { Arrival } from './arrival.ts'
 import { noteHighWater } from './high-water.ts'
-import { lanes } from './lane.ts'
+import { endOf, recordKey, type Place } from './index-entry.ts'
+import type { IndexStore } from './index-store.ts'
 import type { OpenedQueue } from './open-queue.ts'
+import type { Outflow } from './outflow.ts'
 import type { QueueState } from './queue-state.ts'
 import { sizeOfRecord, type Room } from './room.ts'
+import { sealGroup } from './seal-group.ts'
 import type { SeenSizes } from './seen-sizes.ts'
 import { restartChain, startChain, type ChainParts } from './start-chain.ts'
 import { countIn, indexWrites, storedAt, Tally } from './stored-arrivals.ts'
 import type { SealedArrival, StoredArrival } from './stored-arrivals.ts'
+import { WaitingLine, type Waiting } from './waiting-line.ts'
 
 export interface IntakeParts {
   readonly room: Room
@@ -24,18 +27,12 @@ export interface IntakeParts {
   readonly world: World
   readonly changed: Doorbell
   readonly seen: SeenSizes
-}
-
-interface Waiting {
-  readonly arrival: Arrival
-  readonly signal: AbortSignal
-  readonly taken: (isTaken: boolean) => void
+  /** As Outflow.replace. */
+  readonly replace: Outflow['replace']
 }
 
 /** Between tries at a disk that refuses, and the longest wait for room that nobody announces. */
 const retryMs = 1000
-/** Of the records that share one sync. */
-const maxGroupBytes = 4 * 1024 * 1024
 
 /**
  * The queue's way in. Chunks are sealed in the order in which they come and stored in groups: the segment first, synced,
@@ -49,16 +46,20 @@ export class Intake {
   readonly #world: World
   readonly #changed: Doorbell
   readonly #seen: SeenSizes
+  readonly #replace: Outflow['replace']
   readonly #closing = new AbortController()
-  #waiting: Waiting[] = []
+  readonly #line = new WaitingLine()
+  readonly #between: (() => Promise<void>)[] = []
   #head: ChainHead
   #left: Epoch | undefined
+  #anewTo: Place | undefined
   #state: QueueState = { is: 'open' }
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
   readonly #tally: Tally
 
-  constructor(opened: OpenedQueue, { room, stateDirectory, signer, world, changed, seen }: IntakeParts) {
+  constructor(opened: OpenedQueue, parts: IntakeParts) {
+    const { room, stateDirectory, signer, world, changed, seen, replace } = parts
     this.#opened = opened
     this.#room = room
     this.#stateDirectory = stateDirectory
@@ -66,6 +67,7 @@ export class Intake {
     this.#world = world
     this.#changed = changed
     this.#seen = seen
+    this.#replace = replace
     this.#head = opened.head
     this.#tally = new Tally(opened.ledger.records)
   }
@@ -73,6 +75,11 @@ export class Intake {
   /** Where the chain ends, as it stands on the disk. */
   get head(): ChainHead {
     return this.#head
+  }
+
+  /** Where it ended when something was last sealed anew. */
+  get anewTo(): Place | undefined {
+    return this.#anewTo
   }
 
   get state(): QueueState {
@@ -88,17 +95,19 @@ export class Intake {
         resolve(isTaken)
       }
       signal.addEventListener('abort', wake)
-      this.#line({ arrival, signal, taken })
+      this.#line.join({ arrival, signal, taken })
       if (!this.#isWriting) this.#writing = this.#writeWaiting()
-      else if (arrival.replaces) wake()
+      else if (arrival.anew) wake()
     })
   }
 
-  /** Behind those of its lane and of higher ones: an urgent line does not wait for room behind hours of others. */
-  #line(waiting: Waiting): void {
-    const rank = rankOf(waiting)
-    const before = this.#waiting.findLastIndex((other) => rankOf(other) <= rank)
-    this.#waiting.splice(before + 1, 0, waiting)
+  /** Does this while nothing is being stored: what is anew and arrives meanwhile comes next. Throws what it throws. */
+  between(work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#between.push(() => work().then(resolve, reject))
+      this.#changed.ring()
+      if (!this.#isWriting) this.#writing = this.#writeWaiting()
+    })
   }
 
   /** As Queue.outdo. What arrives meanwhile is sealed in the chain that is current then. */
@@ -126,13 +135,14 @@ export class Intake {
 
   async #writeWaiting(): Promise<void> {
     this.#isWriting = true
-    while (this.#waiting.length > 0) {
+    while (this.#line.first || this.#between.length > 0) {
       const seen = this.#changed.rings
+      for (const work of this.#between.splice(0)) await work()
       this.#giveUpStopped()
       // Nothing of it is being stored now, so no record's resume point can come in between.
       if (this.#state.is !== 'open') await this.#seen.store()
-      const group = this.#nextGroup()
-      const [first] = this.#waiting
+      const group = this.#line.nextGroup(this.#room)
+      const { first } = this.#line
       if (group.length > 0) await this.#storeAboveFloor(group, seen)
       else if (first) await this.#waitForRoom(first.arrival, seen)
     }
@@ -141,21 +151,9 @@ export class Intake {
   }
 
   #giveUpStopped(): void {
-    const isStopped = ({ signal }: Waiting): boolean => signal.aborted || this.#closing.signal.aborted
-    const stopped = this.#waiting.filter(isStopped)
-    this.#waiting = this.#waiting.filter((waiting) => !isStopped(waiting))
+    const stopped = this.#line.stopped(this.#closing.signal.aborted)
+    this.#line.leave(stopped)
     for (const { taken } of stopped) taken(false)
-  }
-
-  /** The chunks that come next, as many as fit into the queue and into one group; they leave the line once stored. */
-  #nextGroup(): readonly Waiting[] {
-    let bytes = 0
-    const end = this.#waiting.findIndex(({ arrival }, index) => {
-      bytes += sizeOfRecord(arrival)
-      const hasRoom = arrival.replaces !== undefined || this.#room.fits(bytes, index === 0)
-      return !hasRoom || (index > 0 && bytes > maxGroupBytes)
-    })
-    return end < 0 ? [...this.#waiting] : this.#waiting.slice(0, end)
   }
 
   async #waitForRoom(arrival: Arrival, seen: number): Promise<void> {
@@ -203,37 +201,26 @@ export class Intake {
   }
 
   async #store(group: readonly Waiting[]): Promise<void> {
-    const sealed = this.#seal(group, await this.#timeLabel())
+    const arrivals = group.map(({ arrival }) => arrival)
+    const sealed = await sealGroup(arrivals, this.#head, this.#signer, this.#world.clock)
     const stored = await this.#writeSegments(sealed)
     if (!stored) return
     // Nobody knows whether their places in the chain are taken: the next start finds out.
     if (!(await this.#writeIndex(stored, group))) return this.#closing.abort()
-    this.#world.journal.indexWritten(stored.length)
-    this.#head = sealed.at(-1)?.record.head ?? this.#head
-    this.#tally.count(stored)
-    countIn(stored, this.#opened)
-    this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
-    const gone = new Set(group)
-    this.#waiting = this.#waiting.filter((waiting) => !gone.has(waiting))
+    this.#line.leave(group)
     this.#setState({ is: 'open' })
     this.#changed.ring()
     for (const { taken } of group) taken(true)
   }
 
-  async #timeLabel(): Promise<RecordTime> {
-    const { clock } = this.#world
-    const clockState = await clock.wallState()
-    const monotonicMs = Math.floor(clock.monotonicMs())
-    return { wallMs: clock.wallMs(), monotonicMs, bootId: clock.bootId, clockState }
-  }
-
-  #seal(group: readonly Waiting[], time: RecordTime): SealedArrival[] {
-    let head = this.#head
-    return group.map(({ arrival }) => {
-      const record = sealArrival(arrival, head, time, this.#signer)
-      head = record.head
-      return { arrival, record }
-    })
+  /** Has memory say what the index says. */
+  #settle(stored: readonly StoredArrival[]): void {
+    this.#world.journal.indexWritten(stored.length)
+    this.#head = stored.at(-1)?.record.head ?? this.#head
+    if (stored.some(({ arrival }) => arrival.anew)) this.#anewTo = endOf(this.#head)
+    this.#tally.count(stored)
+    countIn(stored, this.#opened)
+    this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
   }
 
   async #writeSegments(sealed: readonly SealedArrival[]): Promise<readonly StoredArrival[] | undefined> {
@@ -263,14 +250,27 @@ export class Intake {
   async #writeIndex(stored: readonly StoredArrival[], group: readonly Waiting[]): Promise<boolean> {
     while (!this.#closing.signal.aborted && !group.every(({ signal }) => signal.aborted)) {
       try {
-        const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
-        await this.#opened.index.write(writes)
+        await this.#takeIn(stored)
         return true
       } catch (cause) {
         await this.#block(cause)
       }
     }
     return false
+  }
+
+  async #takeIn(stored: readonly StoredArrival[]): Promise<void> {
+    const { index } = this.#opened
+    const writes = [...this.#tally.writes(stored), ...indexWrites(stored, this.#opened)]
+    const settle = (): void => this.#settle(stored)
+    const replaced = stored.flatMap(({ arrival }) => arrival.anew?.replaces ?? [])
+    if (replaced.length > 0) {
+      const streams = new Set(replaced.map(({ stream }) => stream))
+      const coming = { writes, streams, happened: () => areIn(stored, index), settle }
+      return this.#replace(replaced, coming, endOf(this.#head))
+    }
+    await index.write(writes)
+    settle()
   }
 
   async #block(cause: unknown): Promise<void> {
@@ -288,6 +288,7 @@ export class Intake {
   }
 }
 
-function rankOf({ arrival }: Waiting): number {
-  return arrival.replaces ? -1 : lanes.indexOf(arrival.lane)
+/** One of them is in if they all are. */
+async function areIn([first]: readonly StoredArrival[], index: IndexStore): Promise<boolean> {
+  return first !== undefined && (await index.get(recordKey(first.entry))) !== undefined
 }

@@ -3,10 +3,11 @@ import type { Doorbell } from '../doorbell.ts'
 import type { Journal } from '../journal.ts'
 import type { Batch } from './batch.ts'
 import { Batches } from './batches.ts'
-import { DoubtfulWrites } from './doubtful-writes.ts'
+import { DoubtfulWrites, type Doubt } from './doubtful-writes.ts'
 import { Eviction } from './eviction.ts'
 import {
   asideKey,
+  decodeEntry,
   encodeAside,
   keys,
   laneKey,
@@ -16,7 +17,7 @@ import {
   type IndexEntry,
   type Place,
 } from './index-entry.ts'
-import { del, put } from './index-store.ts'
+import { del, put, type IndexWrite } from './index-store.ts'
 import { lastReceiptedWrite } from './notes.ts'
 import { keyBehind, LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
@@ -25,6 +26,12 @@ import type { OpenedQueue } from './open-queue.ts'
 import type { RecordReader } from './record-reader.ts'
 import { countChanges, countWrites, markWrites } from './settlement.ts'
 import { waitingEntries } from './waiting-entries.ts'
+
+/** What an index write takes in. */
+export interface Coming extends Doubt {
+  readonly writes: readonly IndexWrite[]
+  readonly streams: ReadonlySet<StreamId>
+}
 
 /** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
 export class Outflow {
@@ -148,23 +155,73 @@ export class Outflow {
   forget(
     received: readonly IndexEntry[],
     withoutBody: readonly IndexEntry[],
-    replaced: readonly IndexEntry[],
     end: () => Place,
   ): Promise<void> {
     return this.#writes.take(async () => {
-      const changes = changesOf(received, withoutBody, replaced)
-      const entries = [...received, ...withoutBody, ...replaced]
+      const changes = changesOf(received, withoutBody, [])
+      const entries = [...received, ...withoutBody]
       const writes = [
-        ...entries.map((entry) => del(recordKey(entry))),
-        ...countWrites(changes, this.#opened),
-        ...(await markWrites(entries, this.#views, end(), this.#opened.index)),
-        put(keys.removed, String(this.#removed + entries.length)),
+        ...(await countWrites(changes, this.#opened)),
+        ...(await this.#leavingWrites(entries, end())),
         ...received.slice(-1).map(lastReceiptedWrite),
       ]
       const settle = (): void => this.#countForgotten(entries, changes)
       await this.#writes.write(writes, { happened: () => this.#areGone(entries), settle })
       await this.#removeDead()
     })
+  }
+
+  /**
+   * Forgets records with the very write that takes what they held in anew: both or neither. Does nothing where a call that failed
+   * has done it all the same. `end` is the place of the first that comes.
+   */
+  replace(entries: readonly IndexEntry[], coming: Coming, end: Place): Promise<void> {
+    return this.#writes.take(async () => {
+      if (await coming.happened()) return
+      // Meanwhile one may have been evicted, or have its receipt.
+      const left = await this.#present(entries)
+      const changes = changesOf([], [], left)
+      const writes = [
+        ...(await countWrites(changes, this.#opened, coming.streams)),
+        ...(await this.#leavingWrites(left, end)),
+        ...coming.writes,
+      ]
+      const settle = (): void => {
+        coming.settle()
+        this.#countForgotten(left, changes)
+      }
+      await this.#writes.write(writes, { happened: coming.happened, settle })
+      await this.#removeDead()
+    })
+  }
+
+  /** Forgets a record of which all that it held is in later ones. */
+  drop(entry: IndexEntry, end: Place): Promise<void> {
+    const happened = (): Promise<boolean> => this.#areGone([entry])
+    return this.replace([entry], { writes: [], streams: new Set(), happened, settle: () => undefined }, end)
+  }
+
+  async #leavingWrites(entries: readonly IndexEntry[], end: Place): Promise<IndexWrite[]> {
+    return [
+      ...entries.map((entry) => del(recordKey(entry))),
+      ...(await markWrites(entries, this.#views, end, this.#opened.index)),
+      put(keys.removed, String(this.#removed + entries.length)),
+    ]
+  }
+
+  /** As they are in the index now. */
+  async #present(entries: readonly IndexEntry[]): Promise<IndexEntry[]> {
+    const present: IndexEntry[] = []
+    for (const entry of entries) {
+      const now = decodeEntry(recordKey(entry), (await this.#opened.index.get(recordKey(entry))) ?? '')
+      if (now) present.push(now)
+    }
+    return present
+  }
+
+  /** Does this when nothing is being forgotten. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#writes.take(work)
   }
 
   /** Who waits for room looked when the records were counted out, and perhaps before their segments were gone. */

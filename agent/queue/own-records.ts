@@ -1,5 +1,5 @@
 import type { Signer } from '../../protocol/ed25519-policy.ts'
-import { decodeManifest } from '../../protocol/manifest.ts'
+import { decodeManifest, type Manifest } from '../../protocol/manifest.ts'
 import { recordOpening, scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { RefusalCode } from '../../protocol/refusal.ts'
 import { checkRecord, type CheckedRecord, type KeyRing } from '../../protocol/verify.ts'
@@ -35,30 +35,56 @@ export interface PassedBy {
 }
 
 /**
- * What stands in a segment: this device's own records, and what is passed by; nothing for a torn record at the end. Signatures
- * are looked at only where a record is not settled.
+ * What stands in a segment: this device's own records, and what is passed by; nothing for a torn record at the end, though before
+ * another record it is damage. Signatures are looked at only where a record is not settled.
  */
 export function* ownRecords(
-  { bytes, segment, lane }: SegmentBytes,
+  segment: SegmentBytes,
   own: Own,
   isSettled: (place: Place) => boolean,
 ): Generator<FoundRecord | PassedBy> {
+  const { bytes } = segment
+  let toldTo = 0
   for (let start = nextOpening(bytes, 0); start >= 0;) {
-    const scan = scanRecord(bytes, start)
-    const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
-    if (scan.is !== 'whole' || !manifest?.ok) {
-      if (scan.is !== 'cut') yield { is: 'damaged', place: undefined }
-      start = nextOpening(bytes, start + 1)
-      continue
-    }
-    const checked = isSettled(manifest.value) ? undefined : checkRecord(scan.frame, own.ring)
-    const extent = { segment, offset: start, length: scan.end - start }
-    const place = manifest.value
-    if (!checked) yield { is: 'settled', place }
-    else if (checked.ok) yield { record: checked.value, entry: entryOf(checked.value, lane, extent) }
-    else yield { is: isForeign(scan.frame, checked.refusal, own) ? 'foreign' : 'damaged', place }
-    start = nextOpening(bytes, checked && !checked.ok ? start + 1 : scan.end)
+    const { what, end } = lookAt(segment, start, own, isSettled)
+    if (what && start > toldTo) yield { is: 'damaged', place: undefined }
+    if (what) yield what
+    // How long it was that is damaged nobody knows: it goes as far as the next one.
+    if (what) toldTo = end ?? Infinity
+    start = nextOpening(bytes, end ?? start + 1)
   }
+}
+
+interface Look {
+  /** undefined: the end of a record is missing, as where one was torn. */
+  readonly what: FoundRecord | PassedBy | undefined
+  /** undefined: there may be none, or a shorter one. */
+  readonly end?: number
+}
+
+function lookAt(
+  { bytes, segment, lane }: SegmentBytes,
+  start: number,
+  own: Own,
+  isSettled: (place: Place) => boolean,
+): Look {
+  const scan = scanRecord(bytes, start)
+  if (scan.is === 'cut') return { what: undefined }
+  const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
+  if (scan.is !== 'whole' || !manifest?.ok) return { what: { is: 'damaged', place: undefined } }
+  const { frame, end } = scan
+  const place = manifest.value
+  if (isSettled(place) && isAsLong(place, frame)) return { what: { is: 'settled', place }, end }
+  const checked = checkRecord(frame, own.ring)
+  if (!checked.ok)
+    return { what: { is: isForeign(frame, checked.refusal, own) ? 'foreign' : 'damaged', place } }
+  const extent = { segment, offset: start, length: end - start }
+  return { what: { record: checked.value, entry: entryOf(checked.value, lane, extent) }, end }
+}
+
+/** Else another record may begin within its bytes. */
+function isAsLong(manifest: Manifest, { body }: RecordFrame): boolean {
+  return (body?.length ?? 0) === (manifest.kind === 'data' ? manifest.bodyLength : 0)
 }
 
 function isForeign(frame: RecordFrame, refusal: RefusalCode, { signer }: Own): boolean {

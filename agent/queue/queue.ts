@@ -6,7 +6,7 @@ import type { QueueState } from './queue-state.ts'
 import { Doorbell } from '../doorbell.ts'
 import type { Clock } from '../clock.ts'
 import type { Path, World } from '../world.ts'
-import { keys, noteKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
+import { endOf, keys, noteKey, type AsideEntry, type IndexEntry, type Place } from './index-entry.ts'
 import { bytesInFiles, type Whereabouts } from './find-bytes.ts'
 import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
@@ -59,7 +59,9 @@ export class Queue implements AsyncDisposable {
     const { stateDirectory } = options
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
-    this.#intake = new Intake(opened, { room, stateDirectory, signer, world, changed: this.changed, seen })
+    const replace: Outflow['replace'] = (...what) => this.#outflow.replace(...what)
+    const ground = { stateDirectory, signer, world, changed: this.changed }
+    this.#intake = new Intake(opened, { ...ground, room, seen, replace })
     const { index, resumePoints } = opened
     const ways = { intake: this.#intake, outflow: this.#outflow }
     this.#sealingAnew = new SealingAnew({ index, resumePoints, reader, clock: world.clock, ...ways })
@@ -170,7 +172,7 @@ export class Queue implements AsyncDisposable {
 
   /** Forgets from where a file was to be read on, because nothing more will be read of this generation. */
   endStream(stream: StreamId): Promise<void> {
-    return this.#points.end(stream)
+    return this.#outflow.inTurn(() => this.#points.end(stream))
   }
 
   /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
@@ -243,7 +245,7 @@ export class Queue implements AsyncDisposable {
    * as they were sent: their bytes count as lost. Segments that are empty then go.
    */
   forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
-    return this.#outflow.forget(received, withoutBody, [], () => this.#end)
+    return this.#outflow.forget(received, withoutBody, () => this.#end)
   }
 
   /**
@@ -286,7 +288,6 @@ export class Queue implements AsyncDisposable {
   }
 
   get #end(): Place {
-    const { epoch, next } = this.#intake.head
-    return { epoch, seq: next }
+    return endOf(this.#intake.head)
   }
 }

@@ -13,17 +13,19 @@ import { put, type IndexStore, type IndexWrite } from './index-store.ts'
 import type { LaneView } from './lane-view.ts'
 import type { Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
+import { forgetShipped } from './shipped.ts'
 
-/** The counts of streams as they stand after these changes. */
-export function countWrites(
+/** The counts of streams as they stand after these changes. Of those in `staying` other records come at the same time. */
+export async function countWrites(
   changes: ReadonlyMap<StreamId, Change>,
-  { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,
-): IndexWrite[] {
+  { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
+  staying: ReadonlySet<StreamId> = new Set(),
+): Promise<IndexWrite[]> {
   const writes: IndexWrite[] = []
   for (const [stream, change] of changes) {
     const { records, receipted, bodiless } = ledger.after(stream, change)
-    const isOver = !resumePoints.has(stream) && records === 0
-    if (isOver) writes.push(...forgetCounts(stream))
+    const isOver = !resumePoints.has(stream) && !staying.has(stream) && records === 0
+    if (isOver) writes.push(...forgetCounts(stream), ...(await forgetShipped(index, stream)))
     if (!isOver && change.receipted) writes.push(put(receiptedKey(stream), String(receipted)))
     if (!isOver && change.bodiless) writes.push(put(bodilessKey(stream), String(bodiless)))
   }

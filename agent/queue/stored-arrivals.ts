@@ -4,13 +4,13 @@ import type { Arrival } from './arrival.ts'
 import { envelopeTextOf } from './envelope-text.ts'
 import { encodeEntry, encodeHead, keys, lostKey, recordKey, resumeKey, segmentKey } from './index-entry.ts'
 import type { IndexEntry } from './index-entry.ts'
-import { del, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import { del, put, type IndexWrite } from './index-store.ts'
 import type { Ledger } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
 import { withLargestSeen } from './seen-sizes.ts'
-import { forgetShipped, rangeWrites } from './shipped.ts'
+import { rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
   readonly arrival: Arrival
@@ -34,16 +34,16 @@ export function storedAt({ arrival, record }: SealedArrival, extent: Extent): St
 }
 
 /** All that the index is to know once these are in it. */
-export async function indexWrites(
+export function indexWrites(
   group: readonly StoredArrival[],
-  { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
-): Promise<IndexWrite[]> {
+  { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,
+): IndexWrite[] {
   const last = group.at(-1)
   return [
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
-    ...namedWrites(group, resumePoints),
+    ...group.flatMap(({ arrival, record }) => rangeWrites(record.manifest, arrival.anew?.of)),
     ...lostWrites(group, ledger),
-    ...(await pointWrites(pointsOf(group, resumePoints), index)),
+    ...pointWrites(pointsOf(group, resumePoints)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
   ]
 }
@@ -107,17 +107,6 @@ function pointsOf(
   return points
 }
 
-/** Of streams that go on. */
-function namedWrites(
-  group: readonly StoredArrival[],
-  resumePoints: ReadonlyMap<StreamId, ResumePoint>,
-): IndexWrite[] {
-  const moved = pointsOf(group, resumePoints)
-  const goesOn = (stream: StreamId): boolean =>
-    moved.has(stream) ? moved.get(stream) !== null : resumePoints.has(stream)
-  return group.flatMap(({ record: { manifest } }) => (goesOn(manifest.stream) ? rangeWrites(manifest) : []))
-}
-
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {
   const lost = new Map<StreamId, number>()
   for (const { arrival, record } of group) {
@@ -129,13 +118,11 @@ function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite
   )
 }
 
-async function pointWrites(points: ReturnType<typeof pointsOf>, index: IndexStore): Promise<IndexWrite[]> {
-  const writes: IndexWrite[] = []
-  for (const [stream, point] of points) {
-    if (point) writes.push(put(resumeKey(stream), encodeResumePoint(point)))
-    else writes.push(del(resumeKey(stream)), ...(await forgetShipped(index, stream)))
-  }
-  return writes
+/** What is known of a stream that ends here stays as long as this record. */
+function pointWrites(points: ReturnType<typeof pointsOf>): IndexWrite[] {
+  return [...points].map(([stream, point]) =>
+    point ? put(resumeKey(stream), encodeResumePoint(point)) : del(resumeKey(stream)),
+  )
 }
 
 /** Of the log's bytes in the record. */
@@ -145,5 +132,5 @@ function contentBytes({ manifest }: SealedRecord): number {
 
 /** A loss that is named once more was counted when it was named first. */
 function lostBytes({ arrival, record: { manifest } }: SealedArrival): number {
-  return manifest.kind === 'loss' && arrival.replaces !== 'loss' ? (manifest.length ?? 0) : 0
+  return manifest.kind === 'loss' && arrival.anew?.kind !== 'loss' ? (manifest.length ?? 0) : 0
 }

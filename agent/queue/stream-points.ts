@@ -35,18 +35,17 @@ export class StreamPoints {
     for (const point of points) resumePoints.set(point.stream, point)
   }
 
-  /** As Queue.endStream. */
+  /** As Queue.endStream. To be called when nothing is being forgotten: what is known of it stays as long as its records. */
   end(stream: StreamId): Promise<void> {
     return this.#changes.take(() => this.#end(stream))
   }
 
   async #end(stream: StreamId): Promise<void> {
     const { index, ledger, resumePoints } = this.#opened
-    const isCounted = ledger.isWaiting(stream)
+    const isWaiting = ledger.isWaiting(stream)
     await index.write([
       del(resumeKey(stream)),
-      ...(await forgetShipped(index, stream)),
-      ...(isCounted ? [] : forgetCounts(stream)),
+      ...(isWaiting ? [] : [...forgetCounts(stream), ...(await forgetShipped(index, stream))]),
     ])
     resumePoints.delete(stream)
     ledger.forgetStream(stream)

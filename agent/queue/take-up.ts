@@ -20,7 +20,7 @@ import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
-import { rangeWrites } from './shipped.ts'
+import { foundWrites } from './shipped.ts'
 import type { Survey } from './survey.ts'
 
 export interface TakenUp {
@@ -138,9 +138,10 @@ class Search {
   /** Stores what a segment has and the index has not, all or nothing. */
   async take(segment: Parameters<typeof ownRecords>[0], own: Own): Promise<void> {
     const writes: IndexWrite[] = []
+    const { index, segments } = this.#parts
     const isSettled = (place: Place): boolean => this.#isSettled(place, segment)
     for (const found of ownRecords(segment, own, isSettled)) {
-      if ('record' in found) writes.push(...this.#consider(found))
+      if ('record' in found) writes.push(...(await this.#consider(found)))
       else this.#notePassedBy(found)
       if (this.#mayHaveBeenSent(found)) this.#endsDamaged.add(segment.lane)
       else this.#endsDamaged.delete(segment.lane)
@@ -148,11 +149,7 @@ class Search {
     const isNew = !this.#survey.seen.has(segment.segment)
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
     // With the entries, or a crash would have them known and their file not.
-    if (writes.length > 0)
-      await this.#parts.index.write([
-        ...writes,
-        ...pointWrites(await this.#moves.begun(this.#parts.segments)),
-      ])
+    if (writes.length > 0) await index.write([...writes, ...pointWrites(await this.#moves.begun(segments))])
   }
 
   /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
@@ -183,7 +180,7 @@ class Search {
     return !found.place || !this.#survey.head || this.#isBehind(found.place)
   }
 
-  #consider({ record: { manifest, digest }, entry }: FoundRecord): IndexWrite[] {
+  async #consider({ record: { manifest, digest }, entry }: FoundRecord): Promise<IndexWrite[]> {
     this.#newestEpoch = Math.max(this.#newestEpoch ?? 0, entry.epoch) as Epoch
     if (!this.#isBehind(entry)) return this.#restore({ manifest, entry })
     const rival = this.#behind.get(entry.seq)
@@ -193,7 +190,7 @@ class Search {
     return []
   }
 
-  #restore({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
+  async #restore({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): Promise<IndexWrite[]> {
     const place = placeText(entry)
     const rival = this.#holders.get(place)
     if (rival && rival.sealedMs > sealedMs(manifest)) return []
@@ -201,7 +198,11 @@ class Search {
     if (rival) this.#moves.takeBack(rival)
     this.#moves.restore(manifest, entry.extent)
     const displaced = rival ? [del(recordKey({ ...entry, lane: rival.lane }))] : []
-    return [...displaced, ...entryWrites({ manifest, entry })]
+    return [...displaced, ...(await this.#entryWrites({ manifest, entry }))]
+  }
+
+  async #entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): Promise<IndexWrite[]> {
+    return [put(recordKey(entry), encodeEntry(entry)), ...(await foundWrites(this.#parts.index, manifest))]
   }
 
   async finish(): Promise<TakenUp> {
@@ -211,7 +212,7 @@ class Search {
     const points = await this.#moves.moved(segments)
     const behind = [...this.#behind.values()]
     const writes = [
-      ...behind.flatMap(entryWrites),
+      ...(await Promise.all(behind.map((found) => this.#entryWrites(found)))).flat(),
       ...[...this.#behindIn].map((segment) => put(segmentKey(segment), 'seen')),
       ...pointWrites(points),
       ...this.#beganWrites(points),
@@ -287,8 +288,4 @@ function holderOf(manifest: Manifest, lane: Lane): Holder {
 
 function pointWrites(points: readonly ResumePoint[]): IndexWrite[] {
   return points.map((point) => put(resumeKey(point.stream), encodeResumePoint(point)))
-}
-
-function entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): IndexWrite[] {
-  return [put(recordKey(entry), encodeEntry(entry)), ...rangeWrites(manifest)]
 }

@@ -211,3 +211,27 @@ test('what still waits in the segments of a lost index is not read again', async
     server([known]).life,
   )
 })
+
+test.each([
+  ['shorter than what waits', 'take-off\nland\n'],
+  ['longer, with other bytes', 'take-off\nland, and at last\n'],
+])('a file that was truncated and refilled, %s in the segments, is a new stream', async (_, refilled) => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await writeFile(path, 'take-off\n')
+  let stream = ''
+  await ground.watch(async (watch) => {
+    await queued(watch, 9)
+    await appendFile(path, 'climb to 100 m\n')
+    await queued(watch, 24)
+    const batch = await nextBatch(watch.queue, 1, 1)
+    stream = batch?.entries[0]?.stream ?? ''
+    await watch.queue.forget(batch?.entries ?? [])
+  })
+  await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  await writeFile(path, refilled)
+  const known = { ...held(path, 'take-off\n'), stream: stream as StreamId }
+  await ground.watch(async (watch) => queued(watch, 15 + refilled.length), server([known]).life)
+  const texts = await ground.texts()
+  expect(texts.map(({ text }) => text).toSorted()).toEqual(['take-off\nclimb to 100 m\n', refilled])
+})

@@ -73,14 +73,24 @@ describe('what a record holds is sealed anew', () => {
     expect(await kit.drain(queue)).toEqual(['new\n'])
   })
 
-  test('and a loss counts once', async () => {
-    await using kit = await QueueKit.start()
-    await using queue = await kit.open()
-    const loss = { kind: 'loss', offset: 0 as ByteOffset, length: 5, reason: 'deleted' } as const
-    await queue.append({ ...loss, label: kit.label, lane: 'normal', resume: 'stays' }, never)
-    for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
-    expect(queue.ledger.lostBytes(kit.label.stream)).toBe(5)
-  })
+  test.each(['stays', null] as const)(
+    'and a loss counts once, and what had its receipt still counts (the stream: %s)',
+    async (resume) => {
+      await using kit = await QueueKit.start()
+      {
+        await using queue = await kit.open()
+        await kit.append(queue, 'one\n')
+        await queue.forget(await waiting(queue))
+        const loss = { kind: 'loss', offset: 4 as ByteOffset, length: 5, reason: 'deleted' } as const
+        await queue.append({ ...loss, label: kit.label, lane: 'normal', resume }, never)
+        for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
+        expect(queue.ledger.lostBytes(kit.label.stream)).toBe(5)
+      }
+      await using queue = await kit.open(fakeWorld(2))
+      const { stream } = kit.label
+      expect([queue.ledger.lostBytes(stream), queue.ledger.receiptedBytes(stream)]).toEqual([5, 4])
+    },
+  )
 
   test('and one of an older chain has the chain go on that is there by then', async () => {
     await using kit = await QueueKit.start()

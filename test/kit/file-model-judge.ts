@@ -1,12 +1,17 @@
 import type { FileModel, ModelFile, Version } from './file-model.ts'
 import type { Loss, StoredStream } from './sortie-streams.ts'
 
+/** By the end of what was read an agent tells that a size is of the same file. */
+const endBytes = 256
+
 /** Consecutive versions of a file that one stream tells of, as from the outside they may be one. */
 interface Stretch {
   readonly file: ModelFile
   readonly versions: readonly Version[]
   /** An agent that has it open reads on what it grew by since other bytes of it were overwritten: nothing says that it is another. */
   readonly grown: Version | undefined
+  /** It was filled anew, and what stood last in it stands there still: an agent can have taken the new size for its own. */
+  readonly refilled: Version | undefined
   /** The file is there and watched: all of its last version has to be at the server. */
   readonly isLive: boolean
   /** So much of its last version was certainly read. */
@@ -126,7 +131,15 @@ function stretchesFrom({ isShattered }: FileModel, file: ModelFile, from: number
     const isLive = file.isListed && index === file.versions.length - 1
     const next = file.versions[index + 1]
     const grown = next?.came === 'patched' ? next : undefined
-    stretches.unshift({ file, versions, grown, isLive, seen: isLive ? version.content.length : seen })
+    const refilled = next?.came === 'cut' && endsIn(version.content, next.content) ? next : undefined
+    stretches.unshift({
+      file,
+      versions,
+      grown,
+      refilled,
+      isLive,
+      seen: isLive ? version.content.length : seen,
+    })
   }
   return stretches
 }
@@ -134,6 +147,11 @@ function stretchesFrom({ isShattered }: FileModel, file: ModelFile, from: number
 /** Whether an agent that has read `seen` bytes, at least, can have taken the change for growth. */
 function mayGoOn(before: Version, after: Version, seen: number): boolean {
   return after.came !== 'cut' || seen <= sharedBytes(before.content, after.content)
+}
+
+function endsIn(before: Buffer, after: Buffer): boolean {
+  const end = Math.max(0, before.length - endBytes)
+  return before.length > 0 && before.subarray(end).equals(after.subarray(end, before.length))
 }
 
 function sharedBytes(a: Buffer, b: Buffer): number {
@@ -181,8 +199,8 @@ function wasThere(byte: number, place: number, { versions, grown }: Stretch): bo
   )
 }
 
-function allOf({ versions, grown }: Stretch): readonly Version[] {
-  return grown ? [...versions, grown] : versions
+function allOf({ versions, grown, refilled }: Stretch): readonly Version[] {
+  return [...versions, grown, refilled].filter((version) => version !== undefined)
 }
 
 function isLost(place: number, losses: readonly Loss[]): boolean {

@@ -1,0 +1,271 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { IndexEntry } from '../../agent/queue/index-entry.ts'
+import type { Queue } from '../../agent/queue/queue.ts'
+import { encodeBody } from '../../protocol/body.ts'
+import { sha256, type ByteOffset } from '../../protocol/ids.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { fakeWorld, skipUntil } from '../kit/fake-world.ts'
+import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
+
+interface Write {
+  readonly offset: number
+  readonly text: string
+}
+
+interface Told {
+  readonly manifest: Manifest
+  readonly text: string
+}
+
+const fileBytes = 24
+
+/** A queue, and beside it a server that keeps what it is given in the order of the chain. */
+class Shipped {
+  readonly kit: QueueKit
+  readonly queue: Queue
+  readonly #stored: Told[] = []
+
+  constructor(kit: QueueKit, queue: Queue) {
+    this.kit = kit
+    this.queue = queue
+  }
+
+  async write({ offset, text }: Write): Promise<IndexEntry> {
+    const held = {
+      kind: 'data',
+      offset: offset as ByteOffset,
+      body: await encodeBody(Buffer.from(text)),
+    } as const
+    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
+    return this.newest()
+  }
+
+  async lose(offset: number, length: number): Promise<IndexEntry> {
+    const held = { kind: 'loss', offset: offset as ByteOffset, length, reason: 'unreadable' } as const
+    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
+    return this.newest()
+  }
+
+  async close(text: string): Promise<IndexEntry> {
+    const held = { kind: 'close', length: text.length, sha256: sha256(Buffer.from(text)) } as const
+    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
+    return this.newest()
+  }
+
+  async newest(): Promise<IndexEntry> {
+    const last = (await nextBatch(this.queue, 1 << 20, 1000))?.entries.at(-1)
+    if (!last) throw new Error('one waits')
+    return last
+  }
+
+  /** The server takes these. */
+  async store(of: (entry: IndexEntry) => boolean = () => true): Promise<void> {
+    const batch = await nextBatch(this.queue, 1 << 20, 1000)
+    if (!batch) return
+    for (const [index, { manifest, content }] of (await this.kit.verified(batch)).entries()) {
+      const entry = batch.entries[index]
+      if (entry && of(entry)) this.#stored.push({ manifest, text: Buffer.from(content ?? []).toString() })
+    }
+    await this.queue.forget(batch.entries.filter(of))
+  }
+
+  /** What it has, in the order of the chain: where each stands, and its text, or its kind where it has none. */
+  get told(): readonly (readonly [number, string])[] {
+    return this.#inOrder.map(({ manifest, text }) => [
+      manifest.kind === 'close' ? manifest.length : manifest.offset,
+      manifest.kind === 'data' ? text : `${manifest.kind} ${manifest.length}`,
+    ])
+  }
+
+  get content(): string {
+    const content = Buffer.alloc(fileBytes, '.')
+    for (const { manifest, text } of this.#inOrder)
+      if (manifest.kind === 'data') content.write(text, manifest.offset)
+    return content.toString()
+  }
+
+  get #inOrder(): Told[] {
+    return this.#stored.toSorted(
+      ({ manifest: one }, { manifest: other }) => one.epoch - other.epoch || one.seq - other.seq,
+    )
+  }
+}
+
+describe('of what a record holds only that is sealed anew of which nothing newer was said', () => {
+  test.each<[string, Write[], (readonly [number, string])[]]>([
+    ['its front', [{ offset: 0, text: 'NEW' }], [[3, 'bytes-of-old']]],
+    [
+      'its front and more',
+      [
+        { offset: 0, text: 'NE' },
+        { offset: 2, text: 'WER' },
+      ],
+      [[5, 'tes-of-old']],
+    ],
+    ['its back', [{ offset: 11, text: 'NEWER' }], [[0, 'oldbytes-of']]],
+    [
+      'its middle',
+      [{ offset: 3, text: 'BYTES' }],
+      [
+        [0, 'old'],
+        [8, '-of-old'],
+      ],
+    ],
+    ['all of it, and more', [{ offset: 0, text: 'new bytes, and more' }], []],
+    [
+      'all of it, in pieces',
+      [
+        { offset: 0, text: 'NEWBYTES' },
+        { offset: 8, text: '_OF_NEW!' },
+      ],
+      [],
+    ],
+    ['nothing of it', [{ offset: 15, text: 'behind' }], [[0, 'oldbytes-of-old']]],
+  ])('where others wrote %s', async (_, newer, left) => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const shipped = new Shipped(kit, queue)
+    const old = await shipped.write({ offset: 0, text: 'oldbytes-of-old' })
+    for (const write of newer) await shipped.write(write)
+    expect(await queue.sealAnew(old, never)).toBe(true)
+    expect(queue.ledger.records).toBe(newer.length + left.length)
+    await shipped.store()
+    expect(shipped.told).toEqual([...newer.map(({ offset, text }) => [offset, text]), ...left])
+    expect(queue.ledger.queuedBytes(kit.label.stream)).toBe(0)
+  })
+
+  test('also of a file whose stream has ended, and where the newer ones have their receipts', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const shipped = new Shipped(kit, queue)
+    const old = await shipped.write({ offset: 0, text: 'old bytes' })
+    await shipped.write({ offset: 4, text: 'BYTES' })
+    await queue.endStream(kit.label.stream)
+    await shipped.store(({ seq }) => seq !== old.seq)
+    await queue.sealAnew(old, never)
+    await shipped.store()
+    expect(shipped.told).toEqual([
+      [4, 'BYTES'],
+      [0, 'old '],
+    ])
+  })
+
+  test('and what was shipped, and again with other cuts, is at the server as it was shipped last', async () => {
+    const cuts = fc.uniqueArray(fc.integer({ min: 1, max: fileBytes - 1 }), { maxLength: 4 })
+    const isForked = fc.infiniteStream(fc.boolean())
+    const programs = fc.record({
+      first: cuts,
+      again: cuts,
+      from: fc.nat(20),
+      to: fc.nat(20),
+      isForked,
+      turn: fc.nat(),
+    })
+    await fc.assert(
+      fc.asyncProperty(programs, async ({ first, again, from, to, isForked, turn }) => {
+        await using kit = await QueueKit.start()
+        await using queue = await kit.open()
+        const shipped = new Shipped(kit, queue)
+        const older = pieces('a', 0, fileBytes, first)
+        const newer = pieces('A', Math.min(from, to), Math.max(from, to) + 2, again)
+        const entries: IndexEntry[] = []
+        for (const write of [...older, ...newer]) entries.push(await shipped.write(write))
+        const expected = Buffer.from(older.map(({ text }) => text).join(''))
+        for (const { offset, text } of newer) expected.write(text, offset)
+        const forked = entries.filter(() => isForked.next().value)
+        await shipped.store((entry) => !forked.some(({ seq }) => seq === entry.seq))
+        const at = turn % (forked.length + 1)
+        for (const entry of [...forked.slice(at), ...forked.slice(0, at)]) await queue.sealAnew(entry, never)
+        await shipped.store()
+        expect(shipped.content).toBe(expected.toString())
+        expect(queue.ledger.records).toBe(0)
+      }),
+      { numRuns: 25 },
+    )
+  }, 60_000)
+
+  test('also what is on its way into the index meanwhile', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    await using queue = await kit.open(world)
+    const shipped = new Shipped(kit, queue)
+    const old = await shipped.write({ offset: 0, text: 'old bytes' })
+    const other = await shipped.write({ offset: 9, text: 'behind' })
+    await queue.sealAnew(other, never)
+    world.disk.failing.set('indexWrite', 'EIO')
+    const writing = shipped.write({ offset: 4, text: 'BYTES' })
+    await world.told.told('queueBlocked')
+    const sealing = queue.sealAnew(old, never)
+    // It has its turns at the index, too, and could have read all that it wants to know.
+    for (let turn = 0; turn < 300; turn++) await queue.recall('stores')
+    world.disk.failing.clear()
+    await skipUntil(world, Promise.all([writing, sealing]))
+    expect(await queue.sealAnew(old, never)).toBe(true)
+    await shipped.store()
+    expect(shipped.content).toBe('old BYTESbehind.........')
+    expect(shipped.told.at(-1)).toEqual([0, 'old '])
+  })
+
+  test('of what was lost only that which nothing tells of by now, and it counts once', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const shipped = new Shipped(kit, queue)
+    const old = await shipped.lose(0, 10)
+    await shipped.write({ offset: 2, text: 'read' })
+    await queue.sealAnew(old, never)
+    expect(queue.ledger.lostBytes(kit.label.stream)).toBe(10)
+    await shipped.store()
+    expect(shipped.told).toEqual([
+      [2, 'read'],
+      [0, 'loss 2'],
+      [6, 'loss 4'],
+    ])
+  })
+
+  test('while a loss takes away nothing that was read', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const shipped = new Shipped(kit, queue)
+    const old = await shipped.write({ offset: 0, text: 'old bytes' })
+    await shipped.lose(0, 20)
+    await queue.sealAnew(old, never)
+    await shipped.store()
+    expect(shipped.content.slice(0, 9)).toBe('old bytes')
+  })
+})
+
+describe('the end of a file is sealed anew only as long as it is the last that was said of it', () => {
+  test.each<[string, boolean, (shipped: Shipped) => Promise<unknown>]>([
+    ['nothing', true, async () => undefined],
+    ['another end of the same length', false, (shipped) => shipped.close('same length, new')],
+    ['bytes within it', false, (shipped) => shipped.write({ offset: 3, text: 'X' })],
+    ['bytes behind it', false, (shipped) => shipped.write({ offset: 16, text: 'more' })],
+    ['a loss', false, (shipped) => shipped.lose(16, 4)],
+  ])('behind it comes %s', async (_, isSealed, goOn) => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const shipped = new Shipped(kit, queue)
+    const data = await shipped.write({ offset: 0, text: 'same length, old' })
+    const old = await shipped.close('same length, old')
+    await goOn(shipped)
+    // What it closed is sealed anew before it, and says nothing new.
+    for (const entry of [data, old]) await queue.sealAnew(entry, never)
+    await shipped.store()
+    const ends = shipped.told.filter(([, text]) => text.startsWith('close'))
+    expect(shipped.told.at(-1)?.[1] === 'close 16').toBe(isSealed)
+    expect(ends.length).toBeLessThanOrEqual(1)
+  })
+})
+
+/** A range of the file in pieces, cut where it is told: letters from `first` on. */
+function pieces(first: string, from: number, to: number, cuts: readonly number[]): Write[] {
+  const bounds = [...new Set([from, ...cuts.filter((cut) => cut > from && cut < to), to])].toSorted(
+    (a, b) => a - b,
+  )
+  return bounds.slice(1).map((end, index) => {
+    const offset = bounds[index] ?? 0
+    const letters = Array.from({ length: end - offset }, (__, at) => first.charCodeAt(0) + offset + at)
+    return { offset, text: String.fromCharCode(...letters) }
+  })
+}
