@@ -9,6 +9,7 @@ import { FakeClock } from '../kit/fake-world.ts'
 import { never } from '../kit/queue-kit.ts'
 
 const maxAgeMs = 20
+const dropChunker = (): void => undefined
 
 /** A file of which so many bytes were read and not cut. */
 async function uncut(clock: FakeClock): Promise<Generation & { readonly chunker: Chunker }> {
@@ -16,7 +17,6 @@ async function uncut(clock: FakeClock): Promise<Generation & { readonly chunker:
   const chunker = new Chunker(0 as ByteOffset, rules, new ChunkBuffers(4096, 1, clock))
   await chunker.room(100, never)
   chunker.took(100, clock.monotonicMs())
-  const dropChunker = (): void => undefined
   return { chunker, flushTo: 0, readTo: 100, dropChunker } as unknown as Generation & { chunker: Chunker }
 }
 
