@@ -40,13 +40,14 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
       return Math.min(chunks.maxBytes, delivery.maxChunkBytes)
     },
     get catchUpBytes() {
-      return Math.min(chunks.catchUpBytes, delivery.maxChunkBytes)
+      return Math.min(chunks.catchUpBytes, Math.max(this.maxBytes, delivery.catchUpBytes))
     },
   }
   const handles = await handleLimit(world.files)
   const options = {
     sources,
     chunks: cut,
+    bufferBytes: chunks.catchUpBytes,
     rescanMs,
     recall,
     get maxOpenFiles() {

@@ -259,7 +259,7 @@ function toSource(source: Settings['sources'][number]): SourceConfig {
 const mebibyte = 1024 * 1024
 
 function chunkLimits(maxBytes: string | number | undefined): ChunkLimits {
-  if (maxBytes === undefined) return { maxBytes: mebibyte, catchUpBytes: 2 * mebibyte }
+  if (maxBytes === undefined) return { maxBytes: mebibyte, catchUpBytes: 4 * mebibyte }
   return { maxBytes: bytesOf(maxBytes), catchUpBytes: bytesOf(maxBytes) }
 }
 

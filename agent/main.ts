@@ -6,10 +6,9 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setFlagsFromString } from 'node:v8'
 import { exits } from '../protocol/fault.ts'
-import { errorText, exitStatusOf } from './cli/exit-status.ts'
+import { errorText } from './cli/exit-status.ts'
 import type { Terminal } from './cli/terminal.ts'
 import { agentFault } from './faults.ts'
-import { unpackConfig } from './hand-over.ts'
 
 const isCapable = process.env['TERM'] !== 'dumb'
 /** What a process of this program is called that hands the configuration over: nobody else starts one by this name. */
@@ -18,7 +17,7 @@ const handOverDescriptor = 3
 /**
  * What costs the agent CPU is native code; what V8's optimizing compilers would add is 6 MiB. Left to itself V8 also lets the
  * heap grow to twice what is alive before it collects; what waits for that would be 8 MiB more on a long run. Said here and
- * not where the program starts, because V8 refuses all code caches that were made with other flags.
+ * not where the program starts, because V8 refuses all code caches that were made with other flags, and the daemon's was.
  */
 const leanFlags = ['--no-turbofan', '--no-maglev', '--heap-growing-percent=25']
 /** Set where this program cannot start itself, as under an emulator. */
@@ -44,9 +43,9 @@ async function runAgent(args: readonly string[]): Promise<number> {
   const { status, config } = (await checkElsewhere(args, stopping)) ?? (await checkHere(args))
   // A configuration that is wrong, or a call for help.
   if (config === '') return status
+  const { takeOver } = await import('./take-over.ts')
   for (const flag of leanFlags) setFlagsFromString(flag)
-  const [{ runDaemon }, { realWorld }] = await Promise.all([import('./daemon.ts'), import('./world.ts')])
-  return exitStatusOf(() => runDaemon(unpackConfig(config), realWorld(), stopping), terminal)
+  return takeOver(config, terminal, stopping)
 }
 
 /** What the check said, and the configuration where it is good; empty where it is not. */

@@ -9,17 +9,17 @@ import { build, type Plugin } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
 import config from '../pkg.config.json' with { type: 'json' }
 import { pkgHome } from './base-node.ts'
-import { writeCodeCache } from './build-commands.ts'
+import { partOf, type Assets } from './build-parts.ts'
 
 type Binary = {
   /** The source file that starts the program. */
   input: string
-  /** What the program loads only where it is asked for, with its own code cache. */
-  commands?: string
+  /** What the program loads only where it is asked for, by name: the source file that it is made of. */
+  parts?: Record<string, string>
   /** `linux-ARCH`, which is also the npm package of its base Node: `node-linux-ARCH`. */
   target: string
   /** What goes into Node's own sea-config.json beside the program. */
-  seaConfig: { execArgv?: string[]; assets?: Record<string, string> }
+  seaConfig: { execArgv?: string[]; assets?: Assets }
 }
 
 const root = join(import.meta.dirname, '..')
@@ -35,14 +35,17 @@ const addonFromBinary: Plugin = {
   },
 }
 
-/** See commands-apart.ts. */
-const commandsApart: Plugin = {
-  name: 'commands-apart',
+/** What stands in for a part's source file where it is imported: the part itself is found in the binary. */
+const partsApart: Plugin = {
+  name: 'parts-apart',
   setup: (esbuild) => {
-    const path = join(import.meta.dirname, 'commands-apart.ts')
-    esbuild.onResolve({ filter: /\/cli\/program\.ts$/ }, ({ kind }) => {
-      return kind === 'dynamic-import' ? { path } : undefined
-    })
+    const standIns = { program: 'commands-apart.ts', 'take-over': 'daemon-apart.ts' }
+    for (const [file, standIn] of Object.entries(standIns)) {
+      const path = join(import.meta.dirname, standIn)
+      esbuild.onResolve({ filter: new RegExp(`/${file}\\.ts$`) }, ({ kind }) => {
+        return kind === 'dynamic-import' ? { path } : undefined
+      })
+    }
   },
 }
 
@@ -118,7 +121,7 @@ async function bundle(input: string, output: string): Promise<void> {
     sourcemap: 'external',
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
-    plugins: [addonFromBinary, commandsApart, withoutHttp2, onlyHeartbeats, plainWidth],
+    plugins: [addonFromBinary, partsApart, withoutHttp2, onlyHeartbeats, plainWidth],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
     define: {
       'import.meta.url': 'binaryUrl',
@@ -141,7 +144,7 @@ async function pack(
   program: string,
   output: string,
   { target, seaConfig }: Binary,
-  more: Record<string, string>,
+  assets: Assets,
 ): Promise<void> {
   const [, arch = ''] = target.split('-')
   await pkg.default(program, {
@@ -152,24 +155,25 @@ async function pack(
       // V8 accepts a code cache only on the architecture that made it.
       useCodeCache: arch === process.arch,
       ...seaConfig,
-      assets: { ...absolute(seaConfig.assets ?? {}), ...more },
+      assets,
     },
   })
 }
 
 /** pkg works in a folder of its own. */
-function absolute(assets: Record<string, string>): Record<string, string> {
+function absolute(assets: Assets): Assets {
   return Object.fromEntries(Object.entries(assets).map(([key, path]) => [key, join(root, path)]))
 }
 
-/** The assets of a program's commands, where they are apart. */
-async function buildCommands({ commands, target }: Binary, name: string): Promise<Record<string, string>> {
-  if (commands === undefined) return {}
-  const file = join(pkgHome, `${name}.commands.cjs`)
-  await bundle(commands, file)
-  const cache = `${file}.cache`
-  await writeCodeCache(file, cache, target === `linux-${process.arch}`)
-  return { commands: file, 'commands-cache': cache }
+/** The assets of a program's parts. Each finds in the binary what it asks for, of `own` too. */
+async function buildParts({ parts = {}, target }: Binary, name: string, own: Assets): Promise<Assets> {
+  const assets: Record<string, string> = {}
+  for (const [part, input] of Object.entries(parts)) {
+    const file = join(pkgHome, `${name}.${part}.cjs`)
+    await bundle(input, file)
+    Object.assign(assets, await partOf(part, file, own, target === `linux-${process.arch}`))
+  }
+  return assets
 }
 
 const [, , name = ''] = process.argv
@@ -179,7 +183,8 @@ if (binary === undefined) throw new Error(`no binary "${name}" in pkg.config.jso
 const program = join(pkgHome, `${name}.cjs`)
 const output = join(root, 'dist', name)
 await bundle(binary.input, program)
-const commands = await buildCommands(binary, name)
+const own = absolute(binary.seaConfig.assets ?? {})
+const parts = await buildParts(binary, name, own)
 // A running program cannot be overwritten, but its file can be removed.
 await rm(output, { force: true })
-await pack(program, output, binary, commands)
+await pack(program, output, binary, { ...own, ...parts })

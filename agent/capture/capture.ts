@@ -24,6 +24,8 @@ import { FolderWatch } from './watch.ts'
 export interface CaptureOptions extends HandleBounds {
   readonly sources: readonly SourceConfig[]
   readonly chunks: ChunkLimits & { readonly maxAgeMs: number }
+  /** The most that `chunks.catchUpBytes` ever comes to be, where it grows. */
+  readonly bufferBytes?: number
   readonly rescanMs: number
   /** Asks the server what it has of files; without it nobody is asked. */
   readonly recall?: Recall
@@ -60,8 +62,8 @@ export class Capture {
     this.#options = options
     this.#world = world
     const { clock } = world
-    const { chunks } = options
-    const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(chunks.catchUpBytes, bufferCount, clock)
+    const { chunks, bufferBytes = chunks.catchUpBytes } = options
+    const buffersOfLane = (): ChunkBuffers => new ChunkBuffers(bufferBytes, bufferCount, clock)
     const buffers = { high: buffersOfLane(), normal: buffersOfLane(), low: buffersOfLane() }
     const parts = { queue, clock, files: world.files, buffers, chunks, patience }
     const search = new FileSearch(options.sources, world.files)

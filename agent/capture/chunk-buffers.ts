@@ -55,7 +55,7 @@ export class ChunkBuffers {
   #make(): Uint8Array | undefined {
     if (this.#unmade === 0) return undefined
     this.#unmade--
-    // Not a Buffer: a slice of it has to be a copy.
+    // Not a Buffer: a slice of it has to be a copy. What nobody wrote to takes no memory.
     return new Uint8Array(this.#size)
   }
 }

@@ -99,6 +99,11 @@ export class Delivery {
     return this.#terms.maxChunkBytes
   }
 
+  /** The same where much waits in a file, and nobody chose a size. */
+  get catchUpBytes(): number {
+    return this.#terms.catchUpBytes
+  }
+
   /** Ends a pause between attempts: there may be a link now. */
   hurry(): void {
     this.#pauses.hurry.ring()

@@ -2,7 +2,7 @@ import { maxCapabilitiesBytes, readCapabilities, type Capabilities } from '../..
 import { limits, mediaTypes, paths } from '../../protocol/contract.ts'
 import { nonceBytes, type RecordName } from '../../protocol/query.ts'
 import { askForReceipts } from './asking.ts'
-import { chunkBytesFor } from './chunk-size.ts'
+import { catchUpBytesFor, chunkBytesFor } from './chunk-size.ts'
 import { hangUpOn } from './hang-up.ts'
 import { linkCodes, type Answer, type LinkRequest } from './link.ts'
 import { findIn, type Found } from './read-answer.ts'
@@ -84,6 +84,11 @@ export class Terms {
     const most = this.#known?.maxRecordBytes ?? Infinity
     const linkBytes = chunkBytesFor(this.#parts.model)
     return Math.min(limits.maxChunkBytes, most - limits.maxRecordOverheadBytes, linkBytes)
+  }
+
+  /** The same where much waits in a file, and nobody chose a size. */
+  get catchUpBytes(): number {
+    return Math.min(this.maxChunkBytes, catchUpBytesFor(this.#parts.model))
   }
 
   get maxBatchRecords(): number {

@@ -108,3 +108,23 @@ test('a server that comes to take less gets no larger chunk from then on, of any
   expect(Math.max(...lengths.slice(1))).toBe(1000)
   expect(stream?.text).toBe('x'.repeat(8192))
 })
+
+test('a link that turns out to be fast gets larger chunks from then on, where as much waits', async () => {
+  await using ground = await Ground.start()
+  const chunks = { maxBytes: 1000, catchUpBytes: 2000, maxAgeMs: 20 }
+  await writeFile(ground.path('a.log'), 'x'.repeat(4000))
+  await ground.watch(
+    async (watch) => {
+      await queuedWhole(watch, 4000)
+      chunks.catchUpBytes = 4000
+      await appendFile(ground.path('a.log'), 'x'.repeat(12_000))
+      await queuedWhole(watch, 16_000)
+    },
+    { options: { chunks, bufferBytes: 4000 } },
+  )
+  const [stream] = await ground.streams()
+  const lengths = stream?.records.map((record) => (record.kind === 'data' ? record.length : 0)) ?? []
+  expect(Math.max(...lengths.slice(0, 2))).toBe(2000)
+  expect(Math.max(...lengths)).toBe(4000)
+  expect(stream?.text).toBe('x'.repeat(16_000))
+})

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { chunkBytesFor } from '../../agent/deliver/chunk-size.ts'
+import { catchUpBytesFor, chunkBytesFor } from '../../agent/deliver/chunk-size.ts'
 import { LinkModel } from '../../agent/deliver/link-model.ts'
 import { RequestSize } from '../../agent/deliver/request-size.ts'
 import { TokenBucket } from '../../agent/deliver/token-bucket.ts'
@@ -75,6 +75,13 @@ test('chunks are what a link carries in 4 s, at least 64 KiB, once its rate does
   expect(chunkBytesFor({ rate: 8, isGrowing: false })).toBe(64 << 10)
   expect(chunkBytesFor({ rate: 8, isGrowing: true })).toBe(Infinity)
   expect(chunkBytesFor({ rate: undefined, isGrowing: false })).toBe(Infinity)
+})
+
+test('where much waits chunks are 2 MiB, and more only as the link has shown to carry in 2 s', () => {
+  expect(catchUpBytesFor({ rate: undefined })).toBe(2 << 20)
+  expect(catchUpBytesFor({ rate: 8 })).toBe(2 << 20)
+  expect(catchUpBytesFor({ rate: 1500 })).toBe(3_000_000)
+  expect(catchUpBytesFor({ rate: 100_000 })).toBe(200_000_000)
 })
 
 test('a limit of bytes a second is kept to over any second, and smooth', () => {

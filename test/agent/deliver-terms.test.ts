@@ -29,9 +29,11 @@ describe('what the server says of itself', () => {
     const limits = { maxRecordBytes: 65_536, maxBatchBytes: 65_536, maxBatchRecords: 2 }
     const delivery = kit.run()
     expect(delivery.maxChunkBytes).toBe(8 << 20)
+    expect(delivery.catchUpBytes).toBe(2 << 20)
     await kit.introduce(first, 1, limits)
     while (delivery.maxChunkBytes === 8 << 20) await Promise.resolve()
     expect(delivery.maxChunkBytes).toBe(65_536 - 4096 - 128)
+    expect(delivery.catchUpBytes).toBe(delivery.maxChunkBytes)
     for (const text of ['one\n', 'two\n', 'three\n']) await kit.append(text)
     for (let time = 1; kit.queue.ledger.records > 0; time++) {
       const sent = await kit.chunks(time)
