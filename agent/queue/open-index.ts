@@ -1,6 +1,7 @@
 import { agentFault } from '../faults.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
+import { putTablesBack, removeTablesAside, setTablesAside } from './damaged-tables.ts'
 import { IndexStore } from './index-store.ts'
 
 export interface OpenedIndex {
@@ -30,15 +31,21 @@ export async function openIndex(stateDirectory: string, world: World): Promise<O
 
 async function openUndamaged(path: string, world: World): Promise<OpenedIndex> {
   const open = (): Promise<IndexStore> => IndexStore.open(() => world.openIndex(path))
+  const damagedTable = await setTablesAside(path, world.files)
   let damage: unknown
   try {
     const index = await open()
     damage = await damageOf(index)
-    if (damage === undefined) return { index, movedAside: undefined }
+    if (damage === undefined) {
+      await removeTablesAside(path, world.files).catch(() => undefined)
+      return { index, movedAside: undefined }
+    }
     await index[Symbol.asyncDispose]()
   } catch (cause) {
-    if (isLocked(cause) || isOfTheWorld(cause)) throw cause
-    damage = cause
+    const isUntold = isLocked(cause) || isOfTheWorld(cause)
+    if (isUntold) await putTablesBack(path, world.files)
+    if (isUntold) throw cause
+    damage = damagedTable ?? cause
   }
   const movedAside = await moveAside(path, damage, world)
   return { index: await open(), movedAside }

@@ -4,19 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { realWorld } from '../../agent/world.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
-import { fill, texts } from '../kit/ten-records.ts'
-
-/** Fills it, and opens it once more, so that LevelDB has a table and a log. */
-async function filledTwice(kit: QueueKit): Promise<number> {
-  {
-    await using queue = await kit.open()
-    await fill(kit, queue)
-  }
-  await using queue = await kit.open()
-  return queue.head.epoch
-}
-
-const indexFolder = (kit: QueueKit): string => join(kit.state, 'queue')
+import { fill, filledTwice, indexFolder, texts } from '../kit/ten-records.ts'
 
 /** Takes LevelDB back in time to this copy of it. */
 async function putBack(kit: QueueKit, copy: string): Promise<void> {
