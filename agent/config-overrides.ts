@@ -50,33 +50,40 @@ function fromText(text: string, setting: Setting): unknown {
 
 const prefix = 'LOGBOX_'
 const variables = settings.map((setting) => setting.variable)
-/** The server's own variables begin with its name, too. */
-const sharedWord = 'SERVER'
-const wordsOf = (variable: string): string[] =>
-  variable
-    .slice(prefix.length)
-    .split('_')
-    .filter((word) => word !== sharedWord)
-/** So many letters are a slip of the finger. */
-const mostSlips = 2
+/** What the server and the hosts of its containers set begins with its name, too. */
+const sharedGroup = 'SERVER'
+const groupOf = (variable: string): string => variable.slice(prefix.length).split('_')[0] ?? ''
+/** What has a name of one word is in no group. */
+const grouped = variables.filter((variable) => variable.slice(prefix.length).includes('_'))
+const ownGroups = new Set(grouped.map(groupOf).filter((group) => group !== sharedGroup))
+/** Kubernetes sets the first four for each service in reach, links of Docker all but those of a SERVICE. */
+const isOfContainers = (variable: string): boolean =>
+  /_(?:SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_.*|NAME|ENV_.*)$/.test(variable)
 
 /**
- * A misspelt one must not leave its default standing in silence. Others may be called after this program as well, such as those of
- * the server, of tests, or of a container's host: who shares no word with a setting, and is not nearly one, is not meant.
+ * A misspelt one must not leave its default standing in silence, but a drone must not stay on the ground for one that others
+ * have: the server, tests, scripts, the host of a container. So that is refused of which it is nearly certain what was meant.
  */
 function refuseUnknownVariables(env: Environment): void {
-  const unknown = Object.keys(env).filter((name) => name.startsWith(prefix) && !variables.includes(name))
-  const problems = unknown.flatMap((name) => {
-    const meant = meantBy(name)
+  const given = Object.keys(env).filter((name) => name.startsWith(prefix) && env[name])
+  const problems = given.flatMap((name) => {
+    const meant = variables.includes(name) ? undefined : meantBy(name)
     return meant === undefined ? [] : [`${showFound(name)} is no setting: the nearest is ${meant}`]
   })
   if (problems.length > 0) throw invalid(problems)
 }
 
 function meantBy(name: string): string | undefined {
-  const words = new Set(wordsOf(name))
-  const alike = variables.filter((variable) => wordsOf(variable).some((word) => words.has(word)))
-  if (alike.length > 0) return nearestName(name, alike).name
-  const near = nearestName(name, variables)
-  return near.edits <= mostSlips ? near.name : undefined
+  if (isOfContainers(name)) return undefined
+  const group = groupOf(name)
+  const isGrouped = ownGroups.has(group)
+  const near = nearestName(name, isGrouped ? grouped.filter((other) => groupOf(other) === group) : variables)
+  return isGrouped || near.edits <= mostSlips(near.name) ? near.name : undefined
+}
+
+/** So many letters may be slips of the finger; with as many wrong ones a short name is another. */
+function mostSlips(variable: string): number {
+  const letters = variable.slice(prefix.length).replaceAll('_', '').length
+  if (letters < 9) return 0
+  return letters < 12 ? 1 : 2
 }

@@ -107,8 +107,9 @@ export class Capture {
 
   /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */
   get troubles(): ReadonlyMap<string, string> {
-    const [found, read, ended] = [this.#troubles, this.#follower.troubles, this.#endings.troubles]
-    return new Map([...found.byPath, ...read.byPath, ...ended.byPath])
+    const [found, finished] = [this.#troubles, this.#finishing.troubles]
+    const [read, ended] = [this.#follower.troubles, this.#endings.troubles]
+    return new Map([...found.byPath, ...finished.byPath, ...read.byPath, ...ended.byPath])
   }
 
   /** Why some changes are found only by the rescan; undefined while all are told at once. */
@@ -184,8 +185,7 @@ export class Capture {
   async #finishForEver(lane: Lane, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const seen = this.#looked.rings
-      await this.#finishing.closeFinished(lane, signal)
-      if (!signal.aborted) await this.#finishing.letGo(lane)
+      await this.#finishing.finish(lane, signal)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
     }
   }

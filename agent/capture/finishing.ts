@@ -3,6 +3,8 @@ import { logPathToBytes, showLogPath } from '../../protocol/log-path.ts'
 import type { Lane } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { FileFacts, World } from '../world.ts'
+import { isDiskError } from './disk-error.ts'
+import { FileTroubles } from './file-troubles.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { isReadError } from './read-error.ts'
@@ -18,6 +20,8 @@ const yieldMs = 100
  * Finds out which files are finished, reads those once more, of each lane one at a time, and lets go of what nothing leads to.
  */
 export class Finishing {
+  /** What keeps a file from being read once more, or from being let go, now. */
+  readonly troubles: FileTroubles
   readonly #follower: Follower
   readonly #parts: CaptureParts
   readonly #world: World
@@ -28,17 +32,29 @@ export class Finishing {
     this.#follower = follower
     this.#parts = parts
     this.#world = world
+    this.troubles = new FileTroubles(world.journal)
   }
 
-  /** Reads once more what is finished now. */
-  async closeFinished(lane: Lane, signal: AbortSignal): Promise<void> {
+  /** Reads once more what is finished now. Lets go of the files that no glob leads to, once they stood still for long enough. */
+  async finish(lane: Lane, signal: AbortSignal): Promise<void> {
     const nowMs = this.#world.clock.monotonicMs()
     for (const generation of this.#followed(lane)) {
       if (signal.aborted) return
-      if (this.#isFinished(generation, nowMs)) await this.#close(generation, signal)
+      const isFinished = this.#isFinished(generation, nowMs)
+      if (isFinished || !generation.isListed) await this.#attend(generation, isFinished, signal)
+      else this.troubles.remove(generation)
       const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
       if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
+    this.troubles.removeOver()
+  }
+
+  async #attend(generation: Generation, isFinished: boolean, signal: AbortSignal): Promise<void> {
+    const unclosed = isFinished ? await troubleIn(() => this.#close(generation, signal)) : undefined
+    const kept = generation.isListed ? undefined : await troubleIn(() => this.#tend(generation))
+    const why = kept ?? unclosed
+    if (why === undefined) this.troubles.remove(generation)
+    else this.troubles.add(generation, why)
   }
 
   /** A lane that waits for room in the queue holds up no other. */
@@ -81,26 +97,18 @@ export class Finishing {
       if (result === 'compared') doneFor(generation)
       if (result === 'neverShipped') this.#unclosable.set(generation, generation.facts.changedNs)
     } catch (cause) {
-      if (isReadError(cause)) this.#unclosable.set(generation, generation.facts.changedNs)
-      else this.#follower.troubles.add(generation.path, sayCause(cause))
+      if (!isReadError(cause)) throw cause
+      this.#unclosable.set(generation, generation.facts.changedNs)
     } finally {
       turns.release(generation)
     }
   }
 
-  /** Lets go of the files that no glob leads to, once they stood still for long enough. */
-  async letGo(lane: Lane): Promise<void> {
-    for (const generation of this.#followed(lane)) {
-      if (generation.isListed) continue
-      const noted = (cause: unknown): void => this.#follower.troubles.add(generation.path, sayCause(cause))
-      await this.#tend(generation).catch(noted)
-    }
-  }
-
+  /** Lets go of a file that no glob leads to, once it stood still for long enough. */
   async #tend(generation: Generation): Promise<void> {
     // What was in its file before has not ended yet: of that the next life must know.
     if (generation.stored) return
-    const { turns, openFiles } = this.#follower
+    const { turns, openFiles, troubles } = this.#follower
     const file = openFiles.peek(generation)
     const facts = await file?.facts()
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
@@ -108,7 +116,7 @@ export class Finishing {
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
     const isUnread = facts !== undefined && facts.size > generation.readTo
     if (facts && quietForMs < generation.source.closeAfterMs)
-      return isUnread ? turns.want(generation) : undefined
+      return isUnread || troubles.has(generation) ? turns.want(generation) : undefined
     // What cannot be read after all that time may be none: a size can be false.
     if (facts && !isUnread && this.#isToBeClosed(generation)) return
     if (!turns.hold(generation)) return
@@ -117,6 +125,17 @@ export class Finishing {
     } finally {
       turns.release(generation)
     }
+  }
+}
+
+/** Why a disk refuses the work, to be asked again at the next look; undefined where it does not. Throws what is a bug. */
+async function troubleIn(work: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (cause) {
+    if (!isDiskError(cause)) throw cause
+    return sayCause(cause)
   }
 }
 

@@ -9,10 +9,10 @@ import { Aging } from './aging.ts'
 import { beginStream } from './begin-stream.ts'
 import { endStream, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
+import { FileTroubles } from './file-troubles.ts'
 import { Generation } from './generation.ts'
 import type { OpenFiles } from './open-files.ts'
 import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
-import { Troubles } from './troubles.ts'
 import { Turns } from './turns.ts'
 
 /** Of one lane. Each waits for the disk most of the time; what they read goes through a few shared buffers. */
@@ -25,7 +25,7 @@ export class Follower {
   readonly turns: Turns
   readonly openFiles: OpenFiles
   /** What kept a file from being read at its last turn. */
-  readonly troubles: Troubles
+  readonly troubles: FileTroubles
   /** Rung when a generation is over, so that what follows it may be found. */
   readonly rearranged = new Doorbell()
   readonly #parts: CaptureParts
@@ -43,7 +43,7 @@ export class Follower {
     this.#world = world
     this.#endings = endings
     this.openFiles = openFiles
-    this.troubles = new Troubles(world.journal)
+    this.troubles = new FileTroubles(world.journal)
     const most = (): number => this.#mostTurnsAtOnce
     this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation, true)
@@ -116,7 +116,7 @@ export class Follower {
     } catch (cause) {
       // What is on its way arrives first. The next look, one rescan from now, gives it another turn.
       await generation.shipping?.done().catch(() => undefined)
-      this.troubles.add(generation.path, sayCause(cause))
+      this.troubles.add(generation, sayCause(cause))
       generation.restart()
       if (generation.isListed) await this.openFiles.close(generation)
       return false
@@ -126,8 +126,8 @@ export class Follower {
   }
 
   async #after(generation: Generation, end: TurnEnd): Promise<boolean> {
-    if (end.is === 'unreadable') this.troubles.add(generation.path, sayCause(end.cause))
-    else this.troubles.remove(generation.path)
+    if (end.is === 'unreadable') this.troubles.add(generation, sayCause(end.cause))
+    else this.troubles.remove(generation)
     if (end.is === 'over') await this.#renew(generation, end.why)
     return end.is === 'more'
   }
@@ -162,7 +162,7 @@ export class Follower {
     generation.dropChunker()
     this.#followed.delete(generation.key)
     this.#changes++
-    this.troubles.remove(generation.path)
+    this.troubles.remove(generation)
     this.rearranged.ring()
   }
 

@@ -105,7 +105,7 @@ export class SpotCheck {
     if (facts.size > generation.seenBytes) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.byPath.has(generation.pathKey)) turns.want(generation)
+    if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
   }
 
   /** It may be truncated or overwritten before it is read: then it matters how large it was. */

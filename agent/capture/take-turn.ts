@@ -109,9 +109,10 @@ export async function cutDue(generation: Generation, parts: CaptureParts): Promi
 
 /** Everything that was read is in the queue, or on its way, before this resolves. */
 export async function shipAll(generation: Generation, parts: CaptureParts): Promise<void> {
-  generation.shipping ??= new Shipping(generation, parts.queue, parts.patience)
-  await shipRest(generation, generation.shipping, parts)
-  await generation.shipping.done()
+  // A look that nobody waits for may let the generation rest meanwhile.
+  const shipping = (generation.shipping ??= new Shipping(generation, parts.queue, parts.patience))
+  await shipRest(generation, shipping, parts)
+  await shipping.done()
 }
 
 async function shipRest(

@@ -16,26 +16,26 @@ export class Troubles {
   }
 
   add(path: Uint8Array, why: string): void {
-    this.#add(pathKey(path), why)
+    this.addKey(pathKey(path), why)
   }
 
-  #add(key: string, why: string): void {
+  addKey(key: string, why: string): void {
     if (this.#byPath.get(key) !== why) this.#journal.fileTrouble(showKey(key), why)
     this.#byPath.set(key, why)
   }
 
   remove(path: Uint8Array): void {
-    this.#remove(pathKey(path))
+    this.removeKey(pathKey(path))
   }
 
-  #remove(key: string): void {
+  removeKey(key: string): void {
     if (this.#byPath.delete(key)) this.#journal.fileRecovered(showKey(key))
   }
 
   /** These are all that there are now. */
   replace(troubled: ReadonlyMap<string, string>): void {
-    for (const [key, why] of troubled) this.#add(key, why)
-    for (const key of this.#byPath.keys()) if (!troubled.has(key)) this.#remove(key)
+    for (const [key, why] of troubled) this.addKey(key, why)
+    for (const key of this.#byPath.keys()) if (!troubled.has(key)) this.removeKey(key)
   }
 }
 

@@ -1,11 +1,14 @@
 import { appendFile, rename, stat, writeFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { Capture } from '../../agent/capture/capture.ts'
 import { Departed } from '../../agent/capture/departed.ts'
 import { Endings } from '../../agent/capture/endings.ts'
+import { pathKey } from '../../agent/capture/find-files.ts'
 import type { Files } from '../../agent/world.ts'
 import { TaskGroup } from '../../agent/task-group.ts'
-import { Ground, queued, sourceOf } from '../kit/capture-ground.ts'
+import { Ground, queued, resting, sourceOf, type Watch } from '../kit/capture-ground.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
+import { openedAs } from '../kit/opened-as.ts'
 import { never } from '../kit/queue-kit.ts'
 
 test('a file has as long to come back as the first time, however often it was away', async () => {
@@ -55,4 +58,98 @@ test('a file that was renamed while the agent was off, and cannot be opened, is 
     { files: denying, source: { closeAfterMs: 1 } },
   )
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'one\nmore\n' }])
+})
+
+interface Refusal {
+  /** What is thrown instead of what the file system says of the file. */
+  cause: Error | undefined
+  times: number
+}
+
+/** A life with a file that was read and moved away from its glob, of which nothing can be asked while there is a cause. */
+async function movedAway(
+  ground: Ground,
+  life: (watch: Watch, refusal: Refusal) => Promise<void>,
+): Promise<void> {
+  const refusal: Refusal = { cause: undefined, times: 0 }
+  let opened = 0
+  const files = openedAs((file) => {
+    const isFirst = opened++ === 0
+    const facts: typeof file.facts = async () => {
+      if (!isFirst || !refusal.cause) return file.facts()
+      refusal.times++
+      throw refusal.cause
+    }
+    return { facts }
+  })
+  await writeFile(ground.path('a.log'), 'one\n')
+  const moved = async (watch: Watch): Promise<void> => {
+    await queued(watch, 4)
+    await rename(ground.path('a.log'), ground.path('a.old'))
+    while (watch.capture.followed.some(({ isListed }) => isListed)) await watch.capture.look()
+    await resting(watch)
+    await life(watch, refusal)
+  }
+  await ground.watch(moved, { files, source: { closeAfterMs: 60_000 } })
+}
+
+/** Has files looked for until it holds, or would have long ago. */
+async function looks(capture: Capture, holds: () => boolean): Promise<void> {
+  for (let count = 0; count < 500 && !holds(); count++) {
+    await capture.look()
+    capture.closeNow()
+  }
+}
+
+const stale = Object.assign(new Error('ESTALE: injected'), { code: 'ESTALE' })
+
+describe('a file that moved away and cannot be asked about', () => {
+  test.each([
+    ['it would be let go', 0],
+    ['it has a turn', 1],
+  ])('when %s is a trouble until it can, not until it is let go', async (_, bytesToCome) => {
+    await using ground = await Ground.start()
+    await movedAway(ground, async (watch, refusal) => {
+      const { capture, told } = watch
+      refusal.cause = stale
+      for (const generation of capture.followed) capture.hurry(generation, generation.size + bytesToCome)
+      expect(await told.told('fileTrouble')).toEqual([ground.path('a.log'), 'ESTALE: injected'])
+      await resting(watch)
+      refusal.cause = undefined
+      await looks(capture, () => capture.troubles.size === 0)
+      expect([...capture.troubles]).toEqual([])
+      expect(told.named('fileRecovered')).toHaveLength(told.named('fileTrouble').length)
+      expect(capture.followed).toHaveLength(1)
+    })
+  })
+
+  test('is a trouble that lasts, whatever is read of the file that is at its path now', async () => {
+    await using ground = await Ground.start()
+    await movedAway(ground, async (watch, refusal) => {
+      refusal.cause = stale
+      await watch.told.told('fileTrouble')
+      for (let lines = 1; lines <= 5; lines++) {
+        await appendFile(ground.path('a.log'), 'two\n')
+        await queued(watch, 4 + 4 * lines)
+        const before = refusal.times
+        await looks(watch.capture, () => refusal.times >= before + 3)
+      }
+      expect([...watch.capture.troubles]).toEqual([
+        [pathKey(Buffer.from(ground.path('a.log'))), stale.message],
+      ])
+      // Who reads it may be the one to tell of it, who would let go of it the other.
+      expect(watch.told.named('fileTrouble').length).toBeLessThanOrEqual(2)
+      expect(watch.told.named('fileRecovered')).toEqual([])
+    })
+  })
+
+  test('because of a bug ends the capture, and its cause is told', async () => {
+    await using ground = await Ground.start()
+    const bug = new TypeError('undefined is not a function')
+    const ended = movedAway(ground, async ({ capture }, refusal) => {
+      refusal.cause = bug
+      await looks(capture, () => capture.isStopped)
+    })
+    await expect(ended).rejects.toBe(bug)
+  })
 })

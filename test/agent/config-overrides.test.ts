@@ -121,33 +121,39 @@ describe('a variable or a flag', () => {
 
   test.each([
     ['LOGBOX_CHUNKS_MAXBYTES', 'LOGBOX_CHUNKS_MAX_BYTES'],
+    ['LOGBOX_CHUNK_MAX_BYTES', 'LOGBOX_CHUNKS_MAX_BYTES'],
     ['LOGBOX_CAPTURE_OPEN_FILES', 'LOGBOX_CAPTURE_MAX_OPEN_FILES'],
     ['LOGBOX_CAPTURE_ANYTHING', 'LOGBOX_CAPTURE_MAX_OPEN_FILES'],
+    ['LOGBOX_QUEUE_MINFREE', 'LOGBOX_QUEUE_MIN_FREE'],
+    ['LOGBOX_QUEU_MAXBYTES', 'LOGBOX_QUEUE_MAX_BYTES'],
+    ['LOGBOX_DELIVERY_RATELIMIT', 'LOGBOX_DELIVERY_RATE_LIMIT'],
     ['LOGBOX_RESCAN', 'LOGBOX_RESCAN_INTERVAL'],
     ['LOGBOX_RESCAN_INTERVALL', 'LOGBOX_RESCAN_INTERVAL'],
     ['LOGBOX_SHUTDOWNGRACE', 'LOGBOX_SHUTDOWN_GRACE'],
-    ['LOGBOX_DEVCE', 'LOGBOX_DEVICE'],
-    ['LOGBOX_SERVER_URI', 'LOGBOX_SERVER_URL'],
+    ['LOGBOX_SEVER_URL', 'LOGBOX_SERVER_URL'],
     ['LOGBOX_SERVER_PUBLICKEY', 'LOGBOX_SERVER_PUBLIC_KEY'],
+    ['LOGBOX_SERVER_ALOWINSECURE', 'LOGBOX_SERVER_ALLOW_INSECURE'],
   ])('that is misspelt as %s is refused, and the nearest is named', (name, nearest) => {
     expect(problemsOf(valid, { env: { [name]: '1' } })).toEqual([
       `'${name}' is no setting: the nearest is ${nearest}`,
     ])
   })
 
-  test('of the program, the server, the tests or a container beside it is not refused', () => {
-    const own = [
-      'LOGBOX_DEBUG',
-      'LOGBOX_ONE_PROCESS',
-      'LOGBOX_SEED',
-      'LOGBOX_TEST_PROGRAMS',
-      'LOGBOX_MAKE_PAGES',
-    ]
-    const others = ['LOGBOX_AGENT', 'LOGBOX_SERVER', 'LOGBOX_BINARY', 'LOGBOX_BENCH_NAMESPACE']
-    const servers = ['LOGBOX_SERVER_DATA', 'LOGBOX_SERVER_HOST', 'LOGBOX_SERVER_PORT']
-    const containers = ['LOGBOX_PORT', 'LOGBOX_SERVICE_HOST', 'LOGBOX_SERVER_PORT_8443_TCP']
-    const env = Object.fromEntries([...own, ...others, ...servers, ...containers].map((name) => [name, '1']))
+  test.each([
+    ['the program', 'DEBUG ONE_PROCESS SEED TEST_PROGRAMS TEST_RATE MAKE_PAGES BENCH_NAMESPACE'],
+    ['a script', 'AGENT BIN BINARY DATA DEV FILE KEY_FILE KEYS LOG_FILE STATE_DIR TIMEOUT URL CONTROLS'],
+    ['the server', 'SERVER SERVER_DATA SERVER_DB SERVER_HOST SERVER_ID SERVER_IP SERVER_KEY SERVER_PORT'],
+    ['what is before the server', 'SERVER_QA SERVER_UID SERVER_PUBLIC_IP SERVER_PUBLIC_URL'],
+    ['a container host', 'PORT SERVICE_HOST CONTROL_SERVICE_HOST CONTROL_PORT SERVER_PORT_8443_TCP'],
+    ['a service that has the name of a group', 'QUEUE_PORT QUEUE_PORT_80_TCP_ADDR DELIVERY_SERVICE_HOST'],
+    ['several of its ports', 'QUEUE_SERVICE_PORT QUEUE_SERVICE_PORT_HTTP QUEUE_NAME QUEUE_ENV_HOME'],
+  ])('of %s is not refused', (_, names) => {
+    const env = Object.fromEntries(names.split(' ').map((name) => [`LOGBOX_${name}`, '1']))
     expect(configOf(valid, { env })).toEqual(configOf(valid))
+  })
+
+  test('that is misspelt and empty counts as none', () => {
+    expect(configOf(valid, { env: { LOGBOX_CHUNKS_MAXBYTES: '' } })).toEqual(configOf(valid))
   })
 
   test('with a relative path: a variable starts at the file, a flag where the person is', () => {

@@ -12,9 +12,11 @@ variable; an empty variable counts as none.
 - Sizes: \`1MiB\`, \`500KB\` or a plain number of bytes. KiB, MiB, GiB, TiB count in 1024, KB, MB, GB, TB in 1000.
 - Durations: \`1500ms\`, \`5s\`, \`2m\`, \`1h\`, \`2d\`. Never a plain number.
 - Relative paths start at the folder of the file, those in a flag at the folder you are in.
-- A wrong or unknown setting, or a variable that is none and starts with \`LOGBOX_\` and shares a word with one, or is spelt
-  nearly as one, ends with exit status 78 and a line for each: the file, line and column or the variable, what was expected
-  and what was found. A wrong flag ends with 64.
+- A wrong or unknown setting, or a variable that is misspelt, ends with exit status 78 and a line for each: the file, line
+  and column or the variable, what was expected and what was found. A wrong flag ends with 64.
+- A variable counts as misspelt where it is none and begins with the group of some, as \`LOGBOX_QUEUE_\` (not with
+  \`LOGBOX_SERVER_\`, which the server's own do, too), or where it is a slip from one of 9 letters or more, or two slips from
+  one of 12. Those that the host of a container sets, such as \`LOGBOX_QUEUE_SERVICE_HOST\`, never do.
 - \`status\` and \`flush\` read the same file and variables to find the control socket; with \`--control SOCKET\` they
   need neither.
 

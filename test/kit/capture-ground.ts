@@ -99,7 +99,8 @@ export class Ground implements AsyncDisposable {
     const capture = new Capture(options, queue, world, patience.signal)
     const running = capture.run(stopping.signal)
     try {
-      await life({ queue, told, capture, disk: below.disk })
+      // A capture that fails ends the life at once.
+      await Promise.race([life({ queue, told, capture, disk: below.disk }), running])
     } finally {
       stopping.abort()
       // What a small queue does not take by now is left.
