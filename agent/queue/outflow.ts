@@ -33,8 +33,17 @@ export interface Coming extends Doubt {
   readonly streams: ReadonlySet<StreamId>
 }
 
+/** What takes the place of records in the index. */
+export interface Replacement {
+  /**
+   * Forgets records with the very write that takes what they held in anew: both or neither. Does nothing where a call that failed
+   * has done it all the same. `end` is the place of the first that comes.
+   */
+  replace(entries: readonly IndexEntry[], coming: Coming, end: Place): Promise<void>
+}
+
 /** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
-export class Outflow {
+export class Outflow implements Replacement {
   readonly #opened: OpenedQueue
   readonly #journal: Journal
   readonly #changed: Doorbell
@@ -171,10 +180,7 @@ export class Outflow {
     })
   }
 
-  /**
-   * Forgets records with the very write that takes what they held in anew: both or neither. Does nothing where a call that failed
-   * has done it all the same. `end` is the place of the first that comes.
-   */
+  /** As Replacement.replace. */
   replace(entries: readonly IndexEntry[], coming: Coming, end: Place): Promise<void> {
     return this.#writes.take(async () => {
       if (await coming.happened()) return

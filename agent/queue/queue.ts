@@ -59,9 +59,8 @@ export class Queue implements AsyncDisposable {
     const { stateDirectory } = options
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
-    const replace: Outflow['replace'] = (...what) => this.#outflow.replace(...what)
     const ground = { stateDirectory, signer, world, changed: this.changed }
-    this.#intake = new Intake(opened, { ...ground, room, seen, replace })
+    this.#intake = new Intake(opened, { ...ground, room, seen, replacement: this.#outflow })
     const { index, resumePoints } = opened
     const ways = { intake: this.#intake, outflow: this.#outflow }
     this.#sealingAnew = new SealingAnew({ index, resumePoints, reader, clock: world.clock, ...ways })

@@ -75,8 +75,15 @@ export class SealingAnew {
       for (const arrival of await heldAnew(read.bytes, entry, { index, resumePoints }))
         taken.push(intake.append(arrival, untilClosed))
     })
-    if (taken.length === 0) await outflow.drop(entry, endOf(intake.head))
+    if (taken.length === 0) await this.#drop(entry)
     return (await Promise.all(taken)).every(Boolean)
+  }
+
+  /** What is newer may not be sent yet: who waits for this one waits for that. */
+  #drop(entry: IndexEntry): Promise<void> {
+    const { intake, outflow } = this.#parts
+    intake.noteAnew()
+    return outflow.drop(entry, endOf(intake.head))
   }
 }
 

@@ -115,6 +115,22 @@ describe('what a record holds is sealed anew', () => {
     expect(await queue.holdsBefore(end)).toBe(false)
   })
 
+  test('and whoever waited for an old record of which nothing is left waits for what took its place', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    await kit.append(queue, 'old\n')
+    const [old] = await waiting(queue)
+    if (!old) throw new Error('one waits')
+    const end = { epoch: queue.head.epoch, seq: queue.head.next }
+    const later = { kind: 'data', label: kit.label, lane: 'normal', resume: 'stays' } as const
+    const body = await encodeBody(Buffer.from('new\n'))
+    await queue.append({ ...later, offset: 0 as ByteOffset, body }, never)
+    await queue.sealAnew(old, never)
+    expect(await queue.holdsBefore(end)).toBe(true)
+    await queue.forget(await waiting(queue))
+    expect(await queue.holdsBefore(end)).toBe(false)
+  })
+
   test.each<[string, (kit: QueueKit) => Arrival]>([
     [
       'a loss',
