@@ -1,6 +1,7 @@
 import {
   base64url,
   digestBytes,
+  equalBytes,
   isCount,
   parseBase64url,
   parseEpoch,
@@ -73,13 +74,19 @@ export async function stillSaidBy(
   let from: number = offset
   for await (const range of namedRanges(index, stream)) {
     if (range.offset >= to) break
-    const isNewer = range.at && isBehind(range.at, manifest)
-    if (!isNewer || (kind === 'data' && !range.sha256)) continue
+    if (!isNewer(range, manifest) || (kind === 'data' && !range.sha256)) continue
     if (range.offset > from) left.push({ from, to: range.offset })
     from = Math.max(from, range.offset + range.length)
   }
   if (from < to) left.push({ from, to })
   return left
+}
+
+/** Of one that an agent before this one noted its content tells: of two at one offset the later one was noted. */
+function isNewer({ at, offset, sha256 }: NamedRange, manifest: DataManifest | LossManifest): boolean {
+  if (at) return isBehind(at, manifest)
+  const isSame = manifest.kind === 'data' && sha256 !== null && equalBytes(sha256, manifest.sha256)
+  return offset === manifest.offset && sha256 !== null && !isSame
 }
 
 /**
