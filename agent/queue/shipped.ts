@@ -12,7 +12,7 @@ import {
 import type { CloseManifest, DataManifest, LossManifest, Manifest } from '../../protocol/manifest.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { beganKey, closedKey, endlessKey, keys, placeText, type Place } from './index-entry.ts'
-import { parseObject, type ResumePoint } from './resume-point.ts'
+import { parseObject } from './resume-point.ts'
 
 /** A range of a file that was sealed, and the hash of its bytes then. */
 export interface ShippedRange {
@@ -35,7 +35,10 @@ export function rangeWrites(manifest: Manifest, of?: Place): IndexWrite[] {
 }
 
 /** The same of a record that is found again. What a later one says stays, and what says the same was sealed anew. */
-export async function foundWrites(index: IndexStore, manifest: Manifest): Promise<IndexWrite[]> {
+export async function foundWrites(
+  index: Pick<IndexStore, 'get'>,
+  manifest: Manifest,
+): Promise<readonly IndexWrite[]> {
   const { key, value } = sayingOf(manifest)
   const known = parseObject((await index.get(key)) ?? '')
   const { at, of = at } = placesIn(known)
@@ -89,26 +92,29 @@ function isNewer({ at, offset, sha256 }: NamedRange, manifest: DataManifest | Lo
   return offset === manifest.offset && sha256 !== null && !isSame
 }
 
-/**
- * Whether nothing new was said of the file behind this end of it. Of one that is followed its resume point tells, and without it
- * the places of the records.
- */
-export async function isLastWord(
-  index: IndexStore,
-  manifest: CloseManifest,
-  point: ResumePoint | undefined,
-): Promise<boolean> {
-  const { stream } = manifest
+/** Whether nothing new was said of the file behind this end of it. What was sealed anew is as old as what held it first. */
+export async function isLastWord(index: IndexStore, manifest: CloseManifest): Promise<boolean> {
+  const { stream, length } = manifest
   const { at } = await placesUnder(index, closedKey(stream))
   if (at && isBehind(at, manifest)) return false
-  if (point) return point.closed !== undefined
   if (isNews(await placesUnder(index, endlessKey(stream)), manifest)) return false
-  for await (const range of namedRanges(index, stream)) if (isNews(range, manifest)) return false
+  for await (const range of namedRanges(index, stream)) {
+    // What an agent before this one noted names no place.
+    const goesOn = !range.at && range.offset + range.length > length
+    if (goesOn || isNews(range, manifest)) return false
+  }
   return true
 }
 
 function isNews({ at, of = at }: Places, than: Place): boolean {
   return of !== undefined && isBehind(of, than)
+}
+
+/** Where the first record stands that held this: the record itself, or what was sealed anew in its place. */
+export async function firstPlaceOf(index: IndexStore, manifest: Manifest): Promise<Place> {
+  const { epoch, seq } = manifest
+  const { at, of } = await placesUnder(index, sayingOf(manifest).key)
+  return at && of && placeText(at) === placeText(manifest) ? of : { epoch, seq }
 }
 
 /** Whether a later record says that bytes of this file are lost, nobody knows how many. */

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { keys, type IndexEntry } from '../../agent/queue/index-entry.ts'
@@ -173,25 +174,92 @@ describe('of what a record holds only that is sealed anew of which nothing newer
 })
 
 describe('the end of a file is sealed anew only as long as it is the last that was said of it', () => {
-  test.each<[string, boolean, (shipped: Shipped) => Promise<unknown>]>([
-    ['nothing', true, async () => undefined],
-    ['another end of the same length', false, (shipped) => shipped.close('same length, new')],
-    ['bytes within it', false, (shipped) => shipped.write({ offset: 3, text: 'X' })],
-    ['bytes behind it', false, (shipped) => shipped.write({ offset: 16, text: 'more' })],
-    ['a loss', false, (shipped) => shipped.lose(16, 4)],
-  ])('behind it comes %s', async (_, isSealed, goOn) => {
+  describe.each([false, true])('(its resume point says that it is closed: %s)', (hasPoint) => {
+    test.each<[string, boolean, (shipped: Shipped) => Promise<unknown>]>([
+      ['nothing', true, async () => undefined],
+      ['another end of the same length', false, (shipped) => shipped.close('same length, new')],
+      ['bytes within it', false, (shipped) => shipped.write({ offset: 3, text: 'X' })],
+      ['bytes behind it', false, (shipped) => shipped.write({ offset: 16, text: 'more' })],
+      ['a loss', false, (shipped) => shipped.lose(16, 4)],
+    ])('behind it comes %s', async (_, isSealed, goOn) => {
+      await using kit = await QueueKit.start()
+      await using queue = await kit.open()
+      const shipped = new Shipped(kit, queue)
+      const data = await shipped.write({ offset: 0, text: 'same length, old' })
+      const old = await shipped.close('same length, old')
+      const closed = { length: 16, modifiedNs: '1', changedNs: '1' }
+      if (hasPoint) await queue.setResumePoint({ ...(await kit.arrival('same length, old')).resume, closed })
+      await goOn(shipped)
+      // What it closed is sealed anew before it, and says nothing new.
+      for (const entry of [data, old]) await queue.sealAnew(entry, never)
+      await shipped.store()
+      const ends = shipped.told.filter(([, text]) => text.startsWith('close'))
+      expect(shipped.told.at(-1)?.[1] === 'close 16').toBe(isSealed)
+      expect(ends.length).toBeLessThanOrEqual(1)
+    })
+  })
+
+  test('where its bytes are sealed anew twice meanwhile, too', async () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
     const shipped = new Shipped(kit, queue)
-    const data = await shipped.write({ offset: 0, text: 'same length, old' })
-    const old = await shipped.close('same length, old')
-    await goOn(shipped)
-    // What it closed is sealed anew before it, and says nothing new.
-    for (const entry of [data, old]) await queue.sealAnew(entry, never)
+    await shipped.write({ offset: 0, text: 'all of it' })
+    const end = await shipped.close('all of it')
+    const bytes = (await nextBatch(queue, 1 << 20, 1))?.entries ?? []
+    for (const entry of bytes) await queue.sealAnew(entry, never)
+    await queue.sealAnew(await shipped.newest(), never)
+    await queue.sealAnew(end, never)
     await shipped.store()
-    const ends = shipped.told.filter(([, text]) => text.startsWith('close'))
-    expect(shipped.told.at(-1)?.[1] === 'close 16').toBe(isSealed)
-    expect(ends.length).toBeLessThanOrEqual(1)
+    expect(shipped.told).toEqual([
+      [0, 'all of it'],
+      [9, 'close 9'],
+    ])
+  })
+
+  test.each([false, true])(
+    'and an index that is made anew knows what was sealed anew before it (in another segment: %s)',
+    async (isInAnother) => {
+      await using kit = await QueueKit.start()
+      {
+        await using queue = await kit.open()
+        const shipped = new Shipped(kit, queue)
+        const bytes = await shipped.write({ offset: 0, text: 'all of it' })
+        await shipped.close('all of it')
+        if (!isInAnother) await queue.sealAnew(bytes, never)
+      }
+      if (isInAnother) {
+        await using queue = await kit.open(fakeWorld(2))
+        for (const entry of (await nextBatch(queue, 1 << 20, 1))?.entries ?? [])
+          await queue.sealAnew(entry, never)
+      }
+      await rm(join(kit.state, 'queue'), { recursive: true })
+      await using queue = await kit.open(fakeWorld(3))
+      const shipped = new Shipped(kit, queue)
+      for (const entry of (await nextBatch(queue, 1 << 20, 2))?.entries ?? [])
+        await queue.sealAnew(entry, never)
+      await shipped.store()
+      expect(shipped.told).toEqual([
+        [0, 'all of it'],
+        [9, 'close 9'],
+      ])
+    },
+  )
+
+  test('a file that is longer went on, where an agent noted that which noted no places', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      const shipped = new Shipped(kit, queue)
+      await shipped.close('all of it')
+      await shipped.write({ offset: 9, text: 'and more' })
+    }
+    await noteNoPlaces(kit)
+    await using queue = await kit.open(fakeWorld(2))
+    const shipped = new Shipped(kit, queue)
+    for (const entry of (await nextBatch(queue, 1 << 20, 1))?.entries ?? [])
+      await queue.sealAnew(entry, never)
+    await shipped.store()
+    expect(shipped.told).toEqual([[9, 'and more']])
   })
 })
 
