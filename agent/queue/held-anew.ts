@@ -4,8 +4,10 @@ import { decodeManifest, type DataManifest, type Manifest } from '../../protocol
 import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { Arrival } from './arrival.ts'
 import type { IndexEntry, Place } from './index-entry.ts'
-import type { IndexStore } from './index-store.ts'
+import type { OpenedQueue } from './open-queue.ts'
 import { firstPlaceOf, isLastWord, isSaidAgain, stillSaidBy, type Stretch } from './shipped.ts'
+
+type Opened = Pick<OpenedQueue, 'index' | 'longest'>
 
 /**
  * What is to be sealed anew of a record, in its order: of its range those parts of which nothing newer was said, and of a file's
@@ -14,11 +16,11 @@ import { firstPlaceOf, isLastWord, isSaidAgain, stillSaidBy, type Stretch } from
 export async function heldAnew(
   record: Uint8Array,
   entry: IndexEntry,
-  index: IndexStore,
+  opened: Opened,
 ): Promise<readonly Arrival[]> {
   const { frame, manifest } = contentOf(record)
-  const parts = await partsOf(manifest, index)
-  const of = await firstPlaceOf(index, manifest)
+  const parts = await partsOf(manifest, opened)
+  const of = await firstPlaceOf(opened.index, manifest)
   return Promise.all(
     parts.map((part, number) =>
       arrivalOf(manifest, frame, part, { of, entry, isLast: number === parts.length - 1 }),
@@ -33,11 +35,11 @@ function contentOf(bytes: Uint8Array): { readonly frame: RecordFrame; readonly m
   return { frame: scan.frame, manifest: manifest.value }
 }
 
-async function partsOf(manifest: Manifest, index: IndexStore): Promise<readonly Stretch[]> {
+async function partsOf(manifest: Manifest, { index, longest }: Opened): Promise<readonly Stretch[]> {
   if (manifest.kind === 'close') {
     return (await isLastWord(index, manifest)) ? [{ from: 0, to: manifest.length }] : []
   }
-  if (manifest.length !== null) return stillSaidBy(index, manifest)
+  if (manifest.length !== null) return stillSaidBy(index, manifest, await longest.of(index, manifest.stream))
   return (await isSaidAgain(index, manifest)) ? [] : [{ from: manifest.offset, to: Infinity }]
 }
 

@@ -61,9 +61,8 @@ export class Queue implements AsyncDisposable {
     const { seen } = this.#points
     const ground = { stateDirectory, signer, world, changed: this.changed }
     this.#intake = new Intake(opened, { ...ground, room, seen, replacement: this.#outflow })
-    const { index } = opened
     const ways = { intake: this.#intake, outflow: this.#outflow }
-    this.#sealingAnew = new SealingAnew({ index, reader, clock: world.clock, ...ways })
+    this.#sealingAnew = new SealingAnew({ opened, reader, clock: world.clock, ...ways })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */

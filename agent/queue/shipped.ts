@@ -65,18 +65,20 @@ export interface Stretch {
 
 /**
  * Of the bytes that a record holds those of which no later one holds any, in their order. A loss takes no bytes away, and what is
- * said of bytes, whatever it is, makes it needless to say that they are lost.
+ * said of bytes, whatever it is, makes it needless to say that they are lost. `longest` is as LongestRanges says.
  */
 export async function stillSaidBy(
   index: IndexStore,
   manifest: DataManifest | LossManifest,
+  longest: number,
 ): Promise<Stretch[]> {
   const { kind, stream, offset, length } = manifest
   const to = offset + (length ?? 0)
   const left: Stretch[] = []
   let from: number = offset
-  for await (const range of namedRanges(index, stream)) {
-    if (range.offset >= to) break
+  // A loss may be of any length.
+  const start = kind === 'data' ? Math.max(0, offset - longest) : 0
+  for await (const range of rangesBetween(index, stream, start, to)) {
     if (!isNewer(range, manifest) || (kind === 'data' && !range.sha256)) continue
     if (range.offset > from) left.push({ from, to: range.offset })
     from = Math.max(from, range.offset + range.length)
@@ -157,6 +159,27 @@ export async function* namedRanges(index: IndexStore, stream: StreamId): AsyncGe
   for await (const [key, value] of allUnder(index, prefixOf(stream))) {
     const range = decodeRange(key, value)
     if (range) yield range
+  }
+}
+
+const pieceRanges = 64
+
+/** Those of them that begin at one offset or between it and another. */
+async function* rangesBetween(
+  index: IndexStore,
+  stream: StreamId,
+  from: number,
+  to: number,
+): AsyncGenerator<NamedRange> {
+  for (let start = keyOf(stream, from); ;) {
+    const piece = await index.entries(start, keyOf(stream, to), pieceRanges)
+    for (const [key, value] of piece) {
+      const range = decodeRange(key, value)
+      if (range) yield range
+    }
+    const last = piece.at(-1)
+    if (!last || piece.length < pieceRanges) return
+    start = `${last[0]}\0`
   }
 }
 
