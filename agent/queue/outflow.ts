@@ -21,7 +21,7 @@ import { del, put, type IndexWrite } from './index-store.ts'
 import { lastReceiptedWrite } from './notes.ts'
 import { keyBehind, LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
-import { changesOf, type Change } from './ledger.ts'
+import { changesByReceipt, changesByReplacement, type Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { RecordReader } from './record-reader.ts'
 import { countChanges, countWrites, markWrites } from './settlement.ts'
@@ -167,7 +167,7 @@ export class Outflow implements Replacement {
     end: () => Place,
   ): Promise<void> {
     return this.#writes.take(async () => {
-      const changes = changesOf(received, withoutBody, [])
+      const changes = changesByReceipt(received, withoutBody)
       const entries = [...received, ...withoutBody]
       const writes = [
         ...(await countWrites(changes, this.#opened)),
@@ -186,7 +186,7 @@ export class Outflow implements Replacement {
       if (await coming.happened()) return
       // Meanwhile one may have been evicted, or have its receipt.
       const left = await this.#present(entries)
-      const changes = changesOf([], [], left)
+      const changes = changesByReplacement(left)
       const writes = [
         ...(await countWrites(changes, this.#opened, coming.streams)),
         ...(await this.#leavingWrites(left, end)),
