@@ -20,7 +20,7 @@ interface Common {
 /** It holds what another record held, all or some of it, and waits for no room, and for no other. */
 export interface Anew {
   readonly kind: 'data' | 'loss' | 'close'
-  /** Where that one stands in the chain: whatever was said of the file behind it is newer. */
+  /** Where the first stands that held it, that one or another: whatever was said of the file behind it is newer. */
   readonly of: Place
   /** That one, which leaves the queue with the very write that takes this in; undefined where more of it is to come. */
   readonly replaces: IndexEntry | undefined

@@ -3,11 +3,11 @@ import type { ByteOffset } from '../../protocol/ids.ts'
 import { decodeManifest, type DataManifest, type Manifest } from '../../protocol/manifest.ts'
 import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { Arrival } from './arrival.ts'
-import type { IndexEntry } from './index-entry.ts'
+import type { IndexEntry, Place } from './index-entry.ts'
 import type { OpenedQueue } from './open-queue.ts'
-import { isLastWord, isSaidAgain, stillSaidBy, type Stretch } from './shipped.ts'
+import { firstPlaceOf, isLastWord, isSaidAgain, stillSaidBy, type Stretch } from './shipped.ts'
 
-type Opened = Pick<OpenedQueue, 'index' | 'resumePoints'>
+type Opened = Pick<OpenedQueue, 'index' | 'longest'>
 
 /**
  * What is to be sealed anew of a record, in its order: of its range those parts of which nothing newer was said, and of a file's
@@ -20,8 +20,11 @@ export async function heldAnew(
 ): Promise<readonly Arrival[]> {
   const { frame, manifest } = contentOf(record)
   const parts = await partsOf(manifest, opened)
+  const of = await firstPlaceOf(opened.index, manifest)
   return Promise.all(
-    parts.map((part, number) => arrivalOf(manifest, frame, part, entry, number === parts.length - 1)),
+    parts.map((part, number) =>
+      arrivalOf(manifest, frame, part, { of, entry, isLast: number === parts.length - 1 }),
+    ),
   )
 }
 
@@ -32,13 +35,20 @@ function contentOf(bytes: Uint8Array): { readonly frame: RecordFrame; readonly m
   return { frame: scan.frame, manifest: manifest.value }
 }
 
-async function partsOf(manifest: Manifest, { index, resumePoints }: Opened): Promise<readonly Stretch[]> {
+async function partsOf(manifest: Manifest, { index, longest }: Opened): Promise<readonly Stretch[]> {
   if (manifest.kind === 'close') {
-    const isLast = await isLastWord(index, manifest, resumePoints.get(manifest.stream))
-    return isLast ? [{ from: 0, to: manifest.length }] : []
+    return (await isLastWord(index, manifest)) ? [{ from: 0, to: manifest.length }] : []
   }
-  if (manifest.length !== null) return stillSaidBy(index, manifest)
+  if (manifest.length !== null) return stillSaidBy(index, manifest, await longest.of(index, manifest.stream))
   return (await isSaidAgain(index, manifest)) ? [] : [{ from: manifest.offset, to: Infinity }]
+}
+
+/** What a part stands in place of. */
+interface Replaced {
+  readonly of: Place
+  readonly entry: IndexEntry
+  /** No more of it comes. */
+  readonly isLast: boolean
 }
 
 /** Its stream goes on where it is. */
@@ -46,12 +56,11 @@ async function arrivalOf(
   manifest: Manifest,
   { body }: RecordFrame,
   part: Stretch,
-  entry: IndexEntry,
-  isLast: boolean,
+  { of, entry, isLast }: Replaced,
 ): Promise<Arrival> {
   const { kind, stream, path, tags } = manifest
-  const { epoch, seq, lane, extent } = entry
-  const anew = { kind, of: { epoch, seq }, replaces: isLast ? entry : undefined }
+  const { lane, extent } = entry
+  const anew = { kind, of, replaces: isLast ? entry : undefined }
   const common = { label: { stream, path, tags }, lane, resume: 'stays', anew } as const
   if (kind === 'close') return { ...common, kind, length: manifest.length, sha256: manifest.sha256 }
   const [offset, length] = [part.from as ByteOffset, part.to - part.from]

@@ -43,8 +43,9 @@ export const keys = {
   lost: 'lost/',
   bodiless: 'bodiless/',
   shipped: 'shipped/',
-  /** Of each stream: where the record stands that ended its file last, and that which says that bytes are lost, nobody knows how many. */
+  /** Of each stream: where the record stands that ended its file last. */
   closed: 'closed/',
+  /** Likewise that which says that bytes are lost, nobody knows how many. */
   endless: 'endless/',
   notes: 'note/',
 } as const

@@ -8,9 +8,8 @@ import type { World } from '../world.ts'
 import type { Arrival } from './arrival.ts'
 import { noteHighWater } from './high-water.ts'
 import { endOf, recordKey, type Place } from './index-entry.ts'
-import type { IndexStore } from './index-store.ts'
 import type { OpenedQueue } from './open-queue.ts'
-import type { Outflow } from './outflow.ts'
+import type { Replacement } from './outflow.ts'
 import type { QueueState } from './queue-state.ts'
 import { sizeOfRecord, type Room } from './room.ts'
 import { sealGroup } from './seal-group.ts'
@@ -27,8 +26,7 @@ export interface IntakeParts {
   readonly world: World
   readonly changed: Doorbell
   readonly seen: SeenSizes
-  /** As Outflow.replace. */
-  readonly replace: Outflow['replace']
+  readonly replacement: Replacement
 }
 
 /** Between tries at a disk that refuses, and the longest wait for room that nobody announces. */
@@ -46,7 +44,7 @@ export class Intake {
   readonly #world: World
   readonly #changed: Doorbell
   readonly #seen: SeenSizes
-  readonly #replace: Outflow['replace']
+  readonly #replacement: Replacement
   readonly #closing = new AbortController()
   readonly #line = new WaitingLine()
   readonly #between: (() => Promise<void>)[] = []
@@ -59,7 +57,7 @@ export class Intake {
   readonly #tally: Tally
 
   constructor(opened: OpenedQueue, parts: IntakeParts) {
-    const { room, stateDirectory, signer, world, changed, seen, replace } = parts
+    const { room, stateDirectory, signer, world, changed, seen, replacement } = parts
     this.#opened = opened
     this.#room = room
     this.#stateDirectory = stateDirectory
@@ -67,7 +65,7 @@ export class Intake {
     this.#world = world
     this.#changed = changed
     this.#seen = seen
-    this.#replace = replace
+    this.#replacement = replacement
     this.#head = opened.head
     this.#tally = new Tally(opened.ledger.records)
   }
@@ -77,9 +75,14 @@ export class Intake {
     return this.#head
   }
 
-  /** Where it ended when something was last sealed anew. */
+  /** Where it ended when something was last sealed anew, or `noteAnew` was called. */
   get anewTo(): Place | undefined {
     return this.#anewTo
+  }
+
+  /** What takes the place of an older record stands before the chain's end. */
+  noteAnew(): void {
+    this.#anewTo = endOf(this.#head)
   }
 
   get state(): QueueState {
@@ -217,7 +220,7 @@ export class Intake {
   #settle(stored: readonly StoredArrival[]): void {
     this.#world.journal.indexWritten(stored.length)
     this.#head = stored.at(-1)?.record.head ?? this.#head
-    if (stored.some(({ arrival }) => arrival.anew)) this.#anewTo = endOf(this.#head)
+    if (stored.some(({ arrival }) => arrival.anew)) this.noteAnew()
     this.#tally.count(stored)
     countIn(stored, this.#opened)
     this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
@@ -266,11 +269,18 @@ export class Intake {
     const replaced = stored.flatMap(({ arrival }) => arrival.anew?.replaces ?? [])
     if (replaced.length > 0) {
       const streams = new Set(replaced.map(({ stream }) => stream))
-      const coming = { writes, streams, happened: () => areIn(stored, index), settle }
-      return this.#replace(replaced, coming, endOf(this.#head))
+      const coming = { writes, streams, happened: () => this.#areIn(stored), settle }
+      return this.#replacement.replace(replaced, coming, endOf(this.#head))
     }
     await index.write(writes)
     settle()
+  }
+
+  /** One of them is in if they all are; what memory says is in may have its receipt by now. */
+  async #areIn(stored: readonly StoredArrival[]): Promise<boolean> {
+    const [first] = stored
+    if (stored.at(-1)?.record.head === this.#head) return true
+    return first !== undefined && (await this.#opened.index.get(recordKey(first.entry))) !== undefined
   }
 
   async #block(cause: unknown): Promise<void> {
@@ -286,9 +296,4 @@ export class Intake {
     this.#state = state
     this.#changed.ring()
   }
-}
-
-/** One of them is in if they all are. */
-async function areIn([first]: readonly StoredArrival[], index: IndexStore): Promise<boolean> {
-  return first !== undefined && (await index.get(recordKey(first.entry))) !== undefined
 }

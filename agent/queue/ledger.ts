@@ -119,13 +119,12 @@ function addChange(changes: Map<StreamId, Change>, stream: StreamId, change: Cha
 }
 
 /**
- * How the counts change when these are gone: the server has them, some without their body, and some were replaced. What was
- * evicted counts as lost already, and no more where the server has its body all the same.
+ * How the counts change when these are gone: the server has them, some without their body. What was evicted counts as lost
+ * already, and no more where the server has its body all the same.
  */
-export function changesOf(
+export function changesByReceipt(
   received: readonly IndexEntry[],
   withoutBody: readonly IndexEntry[],
-  replaced: readonly IndexEntry[],
 ): ReadonlyMap<StreamId, Change> {
   const changes = new Map<StreamId, Change>()
   for (const { stream, length, extent } of received) {
@@ -135,8 +134,15 @@ export function changesOf(
   for (const { stream, length, extent } of withoutBody) {
     addChange(changes, stream, { ...(extent ? { queued: -length, bodiless: length } : {}), ...gone(extent) })
   }
-  for (const { stream, length, extent } of replaced) {
-    addChange(changes, stream, { ...(extent ? { queued: -length } : { bodiless: -length }), ...gone(extent) })
+  return changes
+}
+
+/** How the counts change when others hold what these held. */
+export function changesByReplacement(entries: readonly IndexEntry[]): ReadonlyMap<StreamId, Change> {
+  const changes = new Map<StreamId, Change>()
+  for (const { stream, length, extent } of entries) {
+    const bytes = extent ? { queued: -length } : { bodiless: -length }
+    addChange(changes, stream, { ...bytes, ...gone(extent) })
   }
   return changes
 }

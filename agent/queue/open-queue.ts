@@ -25,6 +25,7 @@ import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
 import { bytesInFiles } from './find-bytes.ts'
 import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
+import { LongestRanges } from './longest-ranges.ts'
 import type { FindBytes } from './record-reader.ts'
 import { removeHalfWritten } from './replace-file.ts'
 import { SetAside } from './set-aside.ts'
@@ -53,6 +54,7 @@ export interface OpenedQueue {
   readonly index: IndexStore
   readonly segments: SegmentLog
   readonly ledger: Ledger
+  readonly longest: LongestRanges
   readonly head: ChainHead
   readonly resumePoints: Map<StreamId, ResumePoint>
   readonly aside: SetAside
@@ -133,7 +135,7 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
   const holes = missing > 0 ? await findHoles(index, resumePoints) : []
   const isNew = remembered === undefined && !stored && found.newestEpoch === undefined
   const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, isNew, movedAside }
-  return { ...parts, disposal: disposal.move() }
+  return { ...parts, longest: new LongestRanges(), disposal: disposal.move() }
 }
 
 /** From here on it is counted what comes and goes, and known which segments were looked into. */

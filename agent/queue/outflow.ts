@@ -21,7 +21,7 @@ import { del, put, type IndexWrite } from './index-store.ts'
 import { lastReceiptedWrite } from './notes.ts'
 import { keyBehind, LaneView } from './lane-view.ts'
 import { lanes, type Lane } from './lane.ts'
-import { changesOf, type Change } from './ledger.ts'
+import { changesByReceipt, changesByReplacement, type Change } from './ledger.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { RecordReader } from './record-reader.ts'
 import { countChanges, countWrites, markWrites } from './settlement.ts'
@@ -33,8 +33,17 @@ export interface Coming extends Doubt {
   readonly streams: ReadonlySet<StreamId>
 }
 
+/** What takes the place of records in the index. */
+export interface Replacement {
+  /**
+   * Forgets records with the very write that takes what they held in anew: both or neither. Does nothing where a call that failed
+   * has done it all the same. `end` is the place of the first that comes.
+   */
+  replace(entries: readonly IndexEntry[], coming: Coming, end: Place): Promise<void>
+}
+
 /** The queue's way out: what is to be sent next, and what becomes of it. One call is done before the next begins. */
-export class Outflow {
+export class Outflow implements Replacement {
   readonly #opened: OpenedQueue
   readonly #journal: Journal
   readonly #changed: Doorbell
@@ -158,7 +167,7 @@ export class Outflow {
     end: () => Place,
   ): Promise<void> {
     return this.#writes.take(async () => {
-      const changes = changesOf(received, withoutBody, [])
+      const changes = changesByReceipt(received, withoutBody)
       const entries = [...received, ...withoutBody]
       const writes = [
         ...(await countWrites(changes, this.#opened)),
@@ -171,16 +180,13 @@ export class Outflow {
     })
   }
 
-  /**
-   * Forgets records with the very write that takes what they held in anew: both or neither. Does nothing where a call that failed
-   * has done it all the same. `end` is the place of the first that comes.
-   */
+  /** As Replacement.replace. */
   replace(entries: readonly IndexEntry[], coming: Coming, end: Place): Promise<void> {
     return this.#writes.take(async () => {
       if (await coming.happened()) return
       // Meanwhile one may have been evicted, or have its receipt.
       const left = await this.#present(entries)
-      const changes = changesOf([], [], left)
+      const changes = changesByReplacement(left)
       const writes = [
         ...(await countWrites(changes, this.#opened, coming.streams)),
         ...(await this.#leavingWrites(left, end)),

@@ -59,12 +59,10 @@ export class Queue implements AsyncDisposable {
     const { stateDirectory } = options
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
-    const replace: Outflow['replace'] = (...what) => this.#outflow.replace(...what)
     const ground = { stateDirectory, signer, world, changed: this.changed }
-    this.#intake = new Intake(opened, { ...ground, room, seen, replace })
-    const { index, resumePoints } = opened
+    this.#intake = new Intake(opened, { ...ground, room, seen, replacement: this.#outflow })
     const ways = { intake: this.#intake, outflow: this.#outflow }
-    this.#sealingAnew = new SealingAnew({ index, resumePoints, reader, clock: world.clock, ...ways })
+    this.#sealingAnew = new SealingAnew({ opened, reader, clock: world.clock, ...ways })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -175,12 +173,12 @@ export class Queue implements AsyncDisposable {
     return this.#outflow.inTurn(() => this.#points.end(stream))
   }
 
-  /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point. */
+  /** The ranges of its data records, in the order of their offsets, as long as the stream has a resume point or records wait. */
   shipped(stream: StreamId): AsyncIterable<ShippedRange> {
     return shippedRanges(this.#opened.index, stream)
   }
 
-  /** What is in no record of the stream between two offsets, as long as it has a resume point. */
+  /** What is in no record of the stream between two offsets, as long as it has a resume point or records wait. */
   unnamed(stream: StreamId, from: number, to: number): Promise<readonly Hole[]> {
     return unnamedBetween(this.#opened.index, stream, from, to)
   }
@@ -249,9 +247,9 @@ export class Queue implements AsyncDisposable {
   }
 
   /**
-   * Seals again, in a new chain, what this record holds, and forgets it once that is safe: the server has it apart, because
-   * another holds its place. Does not wait for room, and not for long for the disk. False where the record stays: for that, because
-   * the signal fires, or because its bytes are still looked for.
+   * Seals again, in a new chain, what this record holds and no newer one does, and forgets it with the same write: the server has
+   * it apart, because another holds its place. Does not wait for room, and not for long for the disk. False where the record
+   * stays: for that, because the signal fires, or because its bytes are still looked for.
    */
   sealAnew(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
     return this.#sealingAnew.take(entry, signal)

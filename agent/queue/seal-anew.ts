@@ -1,15 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { heldAnew } from './held-anew.ts'
 import { decodeEntry, endOf, placeText, recordKey, type IndexEntry, type Place } from './index-entry.ts'
-import type { IndexStore } from './index-store.ts'
 import type { Intake } from './intake.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { Outflow } from './outflow.ts'
 import type { RecordReader } from './record-reader.ts'
 
 interface Parts {
-  readonly index: IndexStore
-  readonly resumePoints: OpenedQueue['resumePoints']
+  readonly opened: Pick<OpenedQueue, 'index' | 'longest'>
   readonly reader: RecordReader
   readonly intake: Intake
   readonly outflow: Outflow
@@ -58,8 +56,8 @@ export class SealingAnew {
 
   /** Goes on though nobody waits for it any more: a record that was given up half stored would end the intake. */
   async #take(known: IndexEntry): Promise<boolean> {
-    const { index, resumePoints, reader, intake, outflow } = this.#parts
-    const entry = decodeEntry(recordKey(known), (await index.get(recordKey(known))) ?? '')
+    const { opened, reader, intake, outflow } = this.#parts
+    const entry = decodeEntry(recordKey(known), (await opened.index.get(recordKey(known))) ?? '')
     // It was under way once more when the one before was done.
     if (!entry) return true
     intake.leave(entry.epoch)
@@ -72,11 +70,18 @@ export class SealingAnew {
     const taken: Promise<boolean>[] = []
     // Nothing that is newer comes in between.
     await intake.between(async () => {
-      for (const arrival of await heldAnew(read.bytes, entry, { index, resumePoints }))
+      for (const arrival of await heldAnew(read.bytes, entry, opened))
         taken.push(intake.append(arrival, untilClosed))
     })
-    if (taken.length === 0) await outflow.drop(entry, endOf(intake.head))
+    if (taken.length === 0) await this.#drop(entry)
     return (await Promise.all(taken)).every(Boolean)
+  }
+
+  /** What is newer may not be sent yet: who waits for this one waits for that. */
+  #drop(entry: IndexEntry): Promise<void> {
+    const { intake, outflow } = this.#parts
+    intake.noteAnew()
+    return outflow.drop(entry, endOf(intake.head))
   }
 }
 

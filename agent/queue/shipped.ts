@@ -1,6 +1,7 @@
 import {
   base64url,
   digestBytes,
+  equalBytes,
   isCount,
   parseBase64url,
   parseEpoch,
@@ -11,7 +12,7 @@ import {
 import type { CloseManifest, DataManifest, LossManifest, Manifest } from '../../protocol/manifest.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { beganKey, closedKey, endlessKey, keys, placeText, type Place } from './index-entry.ts'
-import { parseObject, type ResumePoint } from './resume-point.ts'
+import { parseObject } from './resume-point.ts'
 
 /** A range of a file that was sealed, and the hash of its bytes then. */
 export interface ShippedRange {
@@ -34,7 +35,10 @@ export function rangeWrites(manifest: Manifest, of?: Place): IndexWrite[] {
 }
 
 /** The same of a record that is found again. What a later one says stays, and what says the same was sealed anew. */
-export async function foundWrites(index: IndexStore, manifest: Manifest): Promise<IndexWrite[]> {
+export async function foundWrites(
+  index: Pick<IndexStore, 'get'>,
+  manifest: Manifest,
+): Promise<readonly IndexWrite[]> {
   const { key, value } = sayingOf(manifest)
   const known = parseObject((await index.get(key)) ?? '')
   const { at, of = at } = placesIn(known)
@@ -61,20 +65,21 @@ export interface Stretch {
 
 /**
  * Of the bytes that a record holds those of which no later one holds any, in their order. A loss takes no bytes away, and what is
- * said of bytes, whatever it is, makes it needless to say that they are lost.
+ * said of bytes, whatever it is, makes it needless to say that they are lost. `longest` is as LongestRanges says.
  */
 export async function stillSaidBy(
   index: IndexStore,
   manifest: DataManifest | LossManifest,
+  longest: number,
 ): Promise<Stretch[]> {
   const { kind, stream, offset, length } = manifest
   const to = offset + (length ?? 0)
   const left: Stretch[] = []
   let from: number = offset
-  for await (const range of namedRanges(index, stream)) {
-    if (range.offset >= to) break
-    const isNewer = range.at && isBehind(range.at, manifest)
-    if (!isNewer || (kind === 'data' && !range.sha256)) continue
+  // A loss may be of any length.
+  const start = kind === 'data' ? Math.max(0, offset - longest) : 0
+  for await (const range of rangesBetween(index, stream, start, to)) {
+    if (!isNewer(range, manifest) || (kind === 'data' && !range.sha256)) continue
     if (range.offset > from) left.push({ from, to: range.offset })
     from = Math.max(from, range.offset + range.length)
   }
@@ -82,26 +87,36 @@ export async function stillSaidBy(
   return left
 }
 
-/**
- * Whether nothing new was said of the file behind this end of it. Of one that is followed its resume point tells, and without it
- * the places of the records.
- */
-export async function isLastWord(
-  index: IndexStore,
-  manifest: CloseManifest,
-  point: ResumePoint | undefined,
-): Promise<boolean> {
-  const { stream } = manifest
+/** Of one that an agent before this one noted its content tells: of two at one offset the later one was noted. */
+function isNewer({ at, offset, sha256 }: NamedRange, manifest: DataManifest | LossManifest): boolean {
+  if (at) return isBehind(at, manifest)
+  const isSame = manifest.kind === 'data' && sha256 !== null && equalBytes(sha256, manifest.sha256)
+  return offset === manifest.offset && sha256 !== null && !isSame
+}
+
+/** Whether nothing new was said of the file behind this end of it. What was sealed anew is as old as what held it first. */
+export async function isLastWord(index: IndexStore, manifest: CloseManifest): Promise<boolean> {
+  const { stream, length } = manifest
   const { at } = await placesUnder(index, closedKey(stream))
   if (at && isBehind(at, manifest)) return false
-  if (point) return point.closed !== undefined
   if (isNews(await placesUnder(index, endlessKey(stream)), manifest)) return false
-  for await (const range of namedRanges(index, stream)) if (isNews(range, manifest)) return false
+  for await (const range of namedRanges(index, stream)) {
+    // What an agent before this one noted names no place.
+    const goesOn = !range.at && range.offset + range.length > length
+    if (goesOn || isNews(range, manifest)) return false
+  }
   return true
 }
 
 function isNews({ at, of = at }: Places, than: Place): boolean {
   return of !== undefined && isBehind(of, than)
+}
+
+/** Where the first record stands that held this: the record itself, or what was sealed anew in its place. */
+export async function firstPlaceOf(index: IndexStore, manifest: Manifest): Promise<Place> {
+  const { epoch, seq } = manifest
+  const { at, of } = await placesUnder(index, sayingOf(manifest).key)
+  return at && of && placeText(at) === placeText(manifest) ? of : { epoch, seq }
 }
 
 /** Whether a later record says that bytes of this file are lost, nobody knows how many. */
@@ -144,6 +159,27 @@ export async function* namedRanges(index: IndexStore, stream: StreamId): AsyncGe
   for await (const [key, value] of allUnder(index, prefixOf(stream))) {
     const range = decodeRange(key, value)
     if (range) yield range
+  }
+}
+
+const pieceRanges = 64
+
+/** Those of them that begin at one offset or between it and another. */
+async function* rangesBetween(
+  index: IndexStore,
+  stream: StreamId,
+  from: number,
+  to: number,
+): AsyncGenerator<NamedRange> {
+  for (let start = keyOf(stream, from); ;) {
+    const piece = await index.entries(start, keyOf(stream, to), pieceRanges)
+    for (const [key, value] of piece) {
+      const range = decodeRange(key, value)
+      if (range) yield range
+    }
+    const last = piece.at(-1)
+    if (!last || piece.length < pieceRanges) return
+    start = `${last[0]}\0`
   }
 }
 

@@ -74,7 +74,7 @@ export class Tally {
 
 /** Has memory say what the index now says. */
 export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): void {
-  const { resumePoints, ledger, segments } = opened
+  const { resumePoints, ledger, longest, segments } = opened
   for (const [stream, point] of pointsOf(group, resumePoints)) {
     if (point) resumePoints.set(stream, point)
     else resumePoints.delete(stream)
@@ -82,6 +82,7 @@ export function countIn(group: readonly StoredArrival[], opened: OpenedQueue): v
   for (const { arrival, record } of group) {
     const { manifest, bytes } = record
     const queued = contentBytes(record)
+    longest.note(manifest)
     ledger.change(manifest.stream, {
       records: 1,
       recordBytes: bytes.length,

@@ -15,12 +15,12 @@ import {
 } from './index-entry.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { lanes, type Lane } from './lane.ts'
+import { FoundRanges } from './found-ranges.ts'
 import { ownRecords, type FoundRecord, type Own, type PassedBy } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent, SegmentLog } from './segment-log.ts'
-import { foundWrites } from './shipped.ts'
 import type { Survey } from './survey.ts'
 
 export interface TakenUp {
@@ -104,6 +104,7 @@ class Search {
   readonly #known: Set<string>
   readonly #parts: TakeUpParts
   readonly #moves: ResumeMoves
+  readonly #ranges: FoundRanges
   readonly #behind = new Map<number, Behind>()
   /** Of those that were before it, by their places. */
   readonly #holders = new Map<string, Holder>()
@@ -125,6 +126,7 @@ class Search {
     this.#known = known
     this.#parts = parts
     this.#moves = new ResumeMoves(parts.resumePoints)
+    this.#ranges = new FoundRanges(parts.index)
     this.#newestEpoch = survey.epoch
     this.#last = survey.head ? survey.last : null
   }
@@ -150,6 +152,7 @@ class Search {
     if (isNew && !this.#behindIn.has(segment.segment)) writes.push(put(segmentKey(segment.segment), 'seen'))
     // With the entries, or a crash would have them known and their file not.
     if (writes.length > 0) await index.write([...writes, ...pointWrites(await this.#moves.begun(segments))])
+    this.#ranges.written()
   }
 
   /** Whether a record at this place needs no second look: it has its receipt, or the index knows it. */
@@ -202,7 +205,7 @@ class Search {
   }
 
   async #entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): Promise<IndexWrite[]> {
-    return [put(recordKey(entry), encodeEntry(entry)), ...(await foundWrites(this.#parts.index, manifest))]
+    return [put(recordKey(entry), encodeEntry(entry)), ...(await this.#ranges.writes(manifest))]
   }
 
   async finish(): Promise<TakenUp> {
@@ -210,14 +213,14 @@ class Search {
     const head = this.#followChain()
     if (!head) await this.#dropStrays()
     const points = await this.#moves.moved(segments)
-    const behind = [...this.#behind.values()]
-    const writes = [
-      ...(await Promise.all(behind.map((found) => this.#entryWrites(found)))).flat(),
+    const writes: IndexWrite[] = []
+    for (const found of this.#behind.values()) writes.push(...(await this.#entryWrites(found)))
+    writes.push(
       ...[...this.#behindIn].map((segment) => put(segmentKey(segment), 'seen')),
       ...pointWrites(points),
       ...this.#beganWrites(points),
       ...(head ? [put(keys.head, encodeHead({ head, at: this.#last }))] : []),
-    ]
+    )
     if (this.#behindIn.size + points.length > 0) await index.write(writes)
     // A damaged record can look like another's: among this device's own it says nothing.
     const isForeign = this.#hasForeign && !this.#survey.head && this.#newestEpoch === undefined

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { sha256 } from '../../protocol/ids.ts'
 import { Ground, queued, type Life, type Stream, type Watch } from '../kit/capture-ground.ts'
 import { openedAs } from '../kit/opened-as.ts'
+import { never, nextBatch } from '../kit/queue-kit.ts'
 
 const binary: Life = { source: { format: 'binary' } }
 
@@ -175,6 +176,22 @@ describe('text', () => {
     expect(stream.text).toBe(`${lines.slice(0, 7000)}A CHANGE${lines.slice(7008)}`)
     expect(stream.closes).toEqual([15_000])
   })
+})
+
+test('the end of a file that went on is not sealed anew', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'one\n')
+  await chmod(ground.path('a.log'), 0o444)
+  await ground.watch(async (watch) => {
+    await watch.told.told('fileClosed')
+    await chmod(ground.path('a.log'), 0o644)
+    await appendFile(ground.path('a.log'), 'two, and it goes on\n')
+    await queued(watch, 24)
+    const { entries = [] } = (await nextBatch(watch.queue, 1 << 20, 100)) ?? {}
+    for (const entry of entries.filter(({ length }) => length === 0)) await watch.queue.sealAnew(entry, never)
+  })
+  const { text, closes } = await theStream(ground)
+  expect([text, closes]).toEqual(['one\ntwo, and it goes on\n', []])
 })
 
 test('a file that is rewritten with the same size and times is found at its next change of any kind', async () => {

@@ -161,6 +161,26 @@ describe('an index write that fails, and was done all the same, counts the recor
   })
 })
 
+test('what an index write took in that failed has its receipt before it is tried again, and is not taken in twice', async () => {
+  await using kit = await QueueKit.start()
+  const world = fakeWorld()
+  await using queue = await kit.open(world)
+  for (const text of ['one\n', 'two\n']) await kit.append(queue, text)
+  const [one, two] = (await nextBatch(queue, 1 << 20, 100))?.entries ?? []
+  if (!one || !two) throw new Error('two wait')
+  await queue.sealAnew(one, never)
+  world.disk.doesIt = true
+  world.disk.failing.set('indexWrite', 'EIO')
+  const sealing = queue.sealAnew(two, never)
+  await world.told.told('queueBlocked')
+  world.disk.failing.clear()
+  expect(await kit.drain(queue)).toEqual(['one\n', 'two\n'])
+  await skipUntil(world, sealing)
+  expect(await skipUntil(world, kit.append(queue, 'three\n'))).toBe(true)
+  expect(queue.ledger.records).toBe(1)
+  expect(await kit.drain(queue)).toEqual(['three\n'])
+})
+
 test('a record that has its receipt before what it holds is sealed anew is counted out once', async () => {
   await using kit = await QueueKit.start()
   const world = fakeWorld()

@@ -1,96 +1,13 @@
 import * as fc from 'fast-check'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { IndexEntry } from '../../agent/queue/index-entry.ts'
-import type { Queue } from '../../agent/queue/queue.ts'
-import { encodeBody } from '../../protocol/body.ts'
-import { sha256, type ByteOffset } from '../../protocol/ids.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import { keys, type IndexEntry } from '../../agent/queue/index-entry.ts'
+import { allUnder, IndexStore, put, type IndexWrite } from '../../agent/queue/index-store.ts'
+import { realWorld } from '../../agent/world.ts'
 import { fakeWorld, skipUntil } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
-
-interface Write {
-  readonly offset: number
-  readonly text: string
-}
-
-interface Told {
-  readonly manifest: Manifest
-  readonly text: string
-}
-
-const fileBytes = 24
-
-/** A queue, and beside it a server that keeps what it is given in the order of the chain. */
-class Shipped {
-  readonly kit: QueueKit
-  readonly queue: Queue
-  readonly #stored: Told[] = []
-
-  constructor(kit: QueueKit, queue: Queue) {
-    this.kit = kit
-    this.queue = queue
-  }
-
-  async write({ offset, text }: Write): Promise<IndexEntry> {
-    const held = {
-      kind: 'data',
-      offset: offset as ByteOffset,
-      body: await encodeBody(Buffer.from(text)),
-    } as const
-    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
-    return this.newest()
-  }
-
-  async lose(offset: number, length: number): Promise<IndexEntry> {
-    const held = { kind: 'loss', offset: offset as ByteOffset, length, reason: 'unreadable' } as const
-    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
-    return this.newest()
-  }
-
-  async close(text: string): Promise<IndexEntry> {
-    const held = { kind: 'close', length: text.length, sha256: sha256(Buffer.from(text)) } as const
-    await this.queue.append({ ...held, label: this.kit.label, lane: 'normal', resume: 'stays' }, never)
-    return this.newest()
-  }
-
-  async newest(): Promise<IndexEntry> {
-    const last = (await nextBatch(this.queue, 1 << 20, 1000))?.entries.at(-1)
-    if (!last) throw new Error('one waits')
-    return last
-  }
-
-  /** The server takes these. */
-  async store(of: (entry: IndexEntry) => boolean = () => true): Promise<void> {
-    const batch = await nextBatch(this.queue, 1 << 20, 1000)
-    if (!batch) return
-    for (const [index, { manifest, content }] of (await this.kit.verified(batch)).entries()) {
-      const entry = batch.entries[index]
-      if (entry && of(entry)) this.#stored.push({ manifest, text: Buffer.from(content ?? []).toString() })
-    }
-    await this.queue.forget(batch.entries.filter(of))
-  }
-
-  /** What it has, in the order of the chain: where each stands, and its text, or its kind where it has none. */
-  get told(): readonly (readonly [number, string])[] {
-    return this.#inOrder.map(({ manifest, text }) => [
-      manifest.kind === 'close' ? manifest.length : manifest.offset,
-      manifest.kind === 'data' ? text : `${manifest.kind} ${manifest.length}`,
-    ])
-  }
-
-  get content(): string {
-    const content = Buffer.alloc(fileBytes, '.')
-    for (const { manifest, text } of this.#inOrder)
-      if (manifest.kind === 'data') content.write(text, manifest.offset)
-    return content.toString()
-  }
-
-  get #inOrder(): Told[] {
-    return this.#stored.toSorted(
-      ({ manifest: one }, { manifest: other }) => one.epoch - other.epoch || one.seq - other.seq,
-    )
-  }
-}
+import { fileBytes, Shipped, type Write } from '../kit/shipped.ts'
 
 describe('of what a record holds only that is sealed anew of which nothing newer was said', () => {
   test.each<[string, Write[], (readonly [number, string])[]]>([
@@ -148,6 +65,27 @@ describe('of what a record holds only that is sealed anew of which nothing newer
     expect(shipped.told).toEqual([
       [4, 'BYTES'],
       [0, 'old '],
+    ])
+  })
+
+  test('also where an agent noted the newer ones that noted no places', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      const shipped = new Shipped(kit, queue)
+      for (const text of ['old bytes', 'NEW']) await shipped.write({ offset: 0, text })
+      await shipped.write({ offset: 9, text: 'as it was' })
+    }
+    await noteNoPlaces(kit)
+    await using queue = await kit.open(fakeWorld(2))
+    const shipped = new Shipped(kit, queue)
+    const { entries = [] } = (await nextBatch(queue, 1 << 20, 100)) ?? {}
+    for (const entry of entries.filter(({ seq }) => seq !== 1)) await queue.sealAnew(entry, never)
+    await shipped.store()
+    expect(shipped.told).toEqual([
+      [0, 'NEW'],
+      [3, ' bytes'],
+      [9, 'as it was'],
     ])
   })
 
@@ -236,27 +174,105 @@ describe('of what a record holds only that is sealed anew of which nothing newer
 })
 
 describe('the end of a file is sealed anew only as long as it is the last that was said of it', () => {
-  test.each<[string, boolean, (shipped: Shipped) => Promise<unknown>]>([
-    ['nothing', true, async () => undefined],
-    ['another end of the same length', false, (shipped) => shipped.close('same length, new')],
-    ['bytes within it', false, (shipped) => shipped.write({ offset: 3, text: 'X' })],
-    ['bytes behind it', false, (shipped) => shipped.write({ offset: 16, text: 'more' })],
-    ['a loss', false, (shipped) => shipped.lose(16, 4)],
-  ])('behind it comes %s', async (_, isSealed, goOn) => {
+  describe.each([false, true])('(its resume point says that it is closed: %s)', (hasPoint) => {
+    test.each<[string, boolean, (shipped: Shipped) => Promise<unknown>]>([
+      ['nothing', true, async () => undefined],
+      ['another end of the same length', false, (shipped) => shipped.close('same length, new')],
+      ['bytes within it', false, (shipped) => shipped.write({ offset: 3, text: 'X' })],
+      ['bytes behind it', false, (shipped) => shipped.write({ offset: 16, text: 'more' })],
+      ['a loss', false, (shipped) => shipped.lose(16, 4)],
+    ])('behind it comes %s', async (_, isSealed, goOn) => {
+      await using kit = await QueueKit.start()
+      await using queue = await kit.open()
+      const shipped = new Shipped(kit, queue)
+      const data = await shipped.write({ offset: 0, text: 'same length, old' })
+      const old = await shipped.close('same length, old')
+      const closed = { length: 16, modifiedNs: '1', changedNs: '1' }
+      if (hasPoint) await queue.setResumePoint({ ...(await kit.arrival('same length, old')).resume, closed })
+      await goOn(shipped)
+      // What it closed is sealed anew before it, and says nothing new.
+      for (const entry of [data, old]) await queue.sealAnew(entry, never)
+      await shipped.store()
+      const ends = shipped.told.filter(([, text]) => text.startsWith('close'))
+      expect(shipped.told.at(-1)?.[1] === 'close 16').toBe(isSealed)
+      expect(ends.length).toBeLessThanOrEqual(1)
+    })
+  })
+
+  test('where its bytes are sealed anew twice meanwhile, too', async () => {
     await using kit = await QueueKit.start()
     await using queue = await kit.open()
     const shipped = new Shipped(kit, queue)
-    const data = await shipped.write({ offset: 0, text: 'same length, old' })
-    const old = await shipped.close('same length, old')
-    await goOn(shipped)
-    // What it closed is sealed anew before it, and says nothing new.
-    for (const entry of [data, old]) await queue.sealAnew(entry, never)
+    await shipped.write({ offset: 0, text: 'all of it' })
+    const end = await shipped.close('all of it')
+    const bytes = (await nextBatch(queue, 1 << 20, 1))?.entries ?? []
+    for (const entry of bytes) await queue.sealAnew(entry, never)
+    await queue.sealAnew(await shipped.newest(), never)
+    await queue.sealAnew(end, never)
     await shipped.store()
-    const ends = shipped.told.filter(([, text]) => text.startsWith('close'))
-    expect(shipped.told.at(-1)?.[1] === 'close 16').toBe(isSealed)
-    expect(ends.length).toBeLessThanOrEqual(1)
+    expect(shipped.told).toEqual([
+      [0, 'all of it'],
+      [9, 'close 9'],
+    ])
+  })
+
+  test.each([false, true])(
+    'and an index that is made anew knows what was sealed anew before it (in another segment: %s)',
+    async (isInAnother) => {
+      await using kit = await QueueKit.start()
+      {
+        await using queue = await kit.open()
+        const shipped = new Shipped(kit, queue)
+        const bytes = await shipped.write({ offset: 0, text: 'all of it' })
+        await shipped.close('all of it')
+        if (!isInAnother) await queue.sealAnew(bytes, never)
+      }
+      if (isInAnother) {
+        await using queue = await kit.open(fakeWorld(2))
+        for (const entry of (await nextBatch(queue, 1 << 20, 1))?.entries ?? [])
+          await queue.sealAnew(entry, never)
+      }
+      await rm(join(kit.state, 'queue'), { recursive: true })
+      await using queue = await kit.open(fakeWorld(3))
+      const shipped = new Shipped(kit, queue)
+      for (const entry of (await nextBatch(queue, 1 << 20, 2))?.entries ?? [])
+        await queue.sealAnew(entry, never)
+      await shipped.store()
+      expect(shipped.told).toEqual([
+        [0, 'all of it'],
+        [9, 'close 9'],
+      ])
+    },
+  )
+
+  test('a file that is longer went on, where an agent noted that which noted no places', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      const shipped = new Shipped(kit, queue)
+      await shipped.close('all of it')
+      await shipped.write({ offset: 9, text: 'and more' })
+    }
+    await noteNoPlaces(kit)
+    await using queue = await kit.open(fakeWorld(2))
+    const shipped = new Shipped(kit, queue)
+    for (const entry of (await nextBatch(queue, 1 << 20, 1))?.entries ?? [])
+      await queue.sealAnew(entry, never)
+    await shipped.store()
+    expect(shipped.told).toEqual([[9, 'and more']])
   })
 })
+
+/** As the agent before this one noted what was shipped. */
+async function noteNoPlaces(kit: QueueKit): Promise<void> {
+  await using index = await IndexStore.open(() => realWorld().openIndex(join(kit.state, 'queue')))
+  const noted: IndexWrite[] = []
+  for await (const [key, value] of allUnder(index, keys.shipped)) {
+    const { length, sha256: hash } = JSON.parse(value) as Record<string, unknown>
+    noted.push(put(key, JSON.stringify({ length, sha256: hash })))
+  }
+  await index.write(noted)
+}
 
 /** A range of the file in pieces, cut where it is told: letters from `first` on. */
 function pieces(first: string, from: number, to: number, cuts: readonly number[]): Write[] {

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { Arrival } from '../../agent/queue/arrival.ts'
-import type { IndexEntry } from '../../agent/queue/index-entry.ts'
+import { keys, type IndexEntry } from '../../agent/queue/index-entry.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
+import type { Index, World } from '../../agent/world.ts'
 import { encodeBody } from '../../protocol/body.ts'
 import { base64url, sha256, type ByteOffset } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
@@ -29,6 +30,26 @@ function shown(fields: Readonly<Record<string, unknown>>): Record<string, unknow
 /** All but its place in a chain, and when it was sealed. */
 function heldIn({ epoch: _epoch, seq: _seq, prev: _prev, time: _time, ...held }: Manifest): unknown {
   return held
+}
+
+/** Counts the ranges that the index is asked for. */
+function countingRanges(): { readonly world: World; readonly looked: { ranges: number } } {
+  const world = fakeWorld()
+  const looked = { ranges: 0 }
+  const openIndex: World['openIndex'] = async (directory) =>
+    new Proxy(await world.openIndex(directory), {
+      get: (target, name) => {
+        if (name !== 'iterator') return Reflect.get(target, name, target) as unknown
+        return (...args: Parameters<Index['iterator']>) => ({
+          all: async () => {
+            const rows = await target.iterator(...args).all()
+            looked.ranges += rows.filter(([key]) => String(key).startsWith(keys.shipped)).length
+            return rows
+          },
+        })
+      },
+    })
+  return { world: { ...world, openIndex }, looked }
 }
 
 describe('what a record holds is sealed anew', () => {
@@ -110,6 +131,22 @@ describe('what a record holds is sealed anew', () => {
     await kit.append(queue, 'one\n')
     const end = { epoch: queue.head.epoch, seq: queue.head.next }
     for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
+    expect(await queue.holdsBefore(end)).toBe(true)
+    await queue.forget(await waiting(queue))
+    expect(await queue.holdsBefore(end)).toBe(false)
+  })
+
+  test('and whoever waited for an old record of which nothing is left waits for what took its place', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    await kit.append(queue, 'old\n')
+    const [old] = await waiting(queue)
+    if (!old) throw new Error('one waits')
+    const end = { epoch: queue.head.epoch, seq: queue.head.next }
+    const later = { kind: 'data', label: kit.label, lane: 'normal', resume: 'stays' } as const
+    const body = await encodeBody(Buffer.from('new\n'))
+    await queue.append({ ...later, offset: 0 as ByteOffset, body }, never)
+    await queue.sealAnew(old, never)
     expect(await queue.holdsBefore(end)).toBe(true)
     await queue.forget(await waiting(queue))
     expect(await queue.holdsBefore(end)).toBe(false)
@@ -202,6 +239,34 @@ describe('what a record holds is sealed anew', () => {
     expect(await skipUntil(world, kit.append(queue, 'three\n'))).toBe(true)
     expect(await queue.sealAnew(two, never)).toBe(true)
     expect(await kit.drain(queue)).toEqual(['one\n', 'two\n', 'three\n'])
+  })
+
+  test('and not all that was shipped of its file is looked at each time', async () => {
+    await using kit = await QueueKit.start()
+    const { world, looked } = countingRanges()
+    await using queue = await kit.open(world)
+    const lines = Array.from({ length: 300 }, (_, line) => `${line}\n`)
+    await Promise.all(lines.map((line) => kit.append(queue, line)))
+    const [first, ...others] = (await nextBatch(queue, 1 << 20, 1000))?.entries ?? []
+    if (first) await queue.sealAnew(first, never)
+    expect(looked.ranges).toBeGreaterThan(300)
+    looked.ranges = 0
+    for (const entry of others.slice(-10)) await queue.sealAnew(entry, never)
+    expect(looked.ranges).toBeLessThan(100)
+  })
+
+  test('and a newer one is seen that is longer than all were before', async () => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    for (const text of ['one\n', 'two\n', 'six\n']) await kit.append(queue, text)
+    const [one, two, six] = await waiting(queue)
+    if (!one || !two || !six) throw new Error('three wait')
+    await queue.sealAnew(one, never)
+    const later = { kind: 'data', label: kit.label, lane: 'normal', resume: 'stays' } as const
+    const body = await encodeBody(Buffer.from('one, two, six'))
+    await queue.append({ ...later, offset: 0 as ByteOffset, body }, never)
+    for (const entry of [two, six]) await queue.sealAnew(entry, never)
+    expect(await kit.drain(queue)).toEqual(['one\n', 'one, two, six'])
   })
 
   test('later, where the agent ends before', async () => {
