@@ -1,4 +1,4 @@
-/** What must hold of a run on a bad link however busy the machine is: counts, and no times. */
+/** What must hold of a run on a bad link: counts, and one time, the agent's own deadline, of which it may not speak. */
 import type { Row } from './bench-link-rows.ts'
 
 /** The head of a request that was answered, of which each carries a record or more; and its part of a question. */
@@ -32,7 +32,10 @@ export function brokenBy(row: Row, counted: Counted): string[] {
 /** As the agent says it. A link that is cut is not one that stands still. */
 const standingStill = 'nothing moved'
 
-/** What was in flight when the link was cut is sent again at the most, and nothing else. */
+/**
+ * What was in flight when the link was cut is sent again at the most, and nothing else. Who asked nobody after a cut and sent
+ * all of it anew would pass, too: the tests of doubts look at that.
+ */
 function mostBeyond({ unansweredBytes, records }: Counted): number {
   return (records + mostOtherRequests) * mostHeadBytes + unansweredBytes
 }

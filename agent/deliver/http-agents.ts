@@ -1,8 +1,7 @@
 import { Agent as HttpAgent, type AgentOptions, type ProxyEnv } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { Socket } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { reset } from './reset.ts'
+import { Connections } from './connections.ts'
 
 /** Whom to believe, who this is, and which way to go. */
 export interface Way {
@@ -22,8 +21,8 @@ export interface Trust {
 export interface Agents {
   readonly http: HttpAgent
   readonly https: HttpsAgent
-  /** Resets the connections on which nothing can be sent yet: a proxy's tunnels, which no request knows before they stand. */
-  giveUpUnfinished(): void
+  /** All that they make. */
+  readonly connections: Connections
 }
 
 /** More than are ever under way at once: requests, and one for what is urgent. */
@@ -32,16 +31,15 @@ const maxSockets = 16
 /** Connections are kept between requests, and given up before the server does so (its `Keep-Alive: timeout`). */
 export function openAgents({ trust = {}, proxy = {} }: Way): Agents {
   const sockets: AgentOptions = { keepAlive: true, maxSockets, proxyEnv: proxy }
+  const http = new HttpAgent(sockets)
   const https = new TrustingAgent({ ...sockets, minVersion: 'TLSv1.2' }, trust)
-  return { http: new HttpAgent(sockets), https, giveUpUnfinished: () => https.giveUpUnfinished() }
+  return { http, https, connections: new Connections([http, https]) }
 }
 
 /** An agent that reads certificates when it first connects: a drone that goes over plain HTTP needs none. */
 class TrustingAgent extends HttpsAgent {
   readonly #trust: Trust
   #context: SecureContext | undefined
-  /** To a proxy, which is to open a tunnel; or to a server. */
-  readonly #unfinished = new Set<Socket>()
 
   constructor(options: ConstructorParameters<typeof HttpsAgent>[0], trust: Trust) {
     super(options)
@@ -50,22 +48,7 @@ class TrustingAgent extends HttpsAgent {
 
   override createConnection(...[options, ready]: Parameters<HttpsAgent['createConnection']>) {
     this.#context ??= contextOf(this.#trust)
-    const secured = { ...options, secureContext: this.#context } as typeof options
-    const socket = super.createConnection(secured, (error, made) => {
-      if (socket instanceof Socket) this.#unfinished.delete(socket)
-      ready?.(error, made)
-    })
-    if (socket instanceof Socket) this.#noteUnfinished(socket)
-    return socket
-  }
-
-  #noteUnfinished(socket: Socket): void {
-    this.#unfinished.add(socket)
-    for (const end of ['close', 'secureConnect']) socket.once(end, () => this.#unfinished.delete(socket))
-  }
-
-  giveUpUnfinished(): void {
-    for (const socket of this.#unfinished) reset(socket)
+    return super.createConnection({ ...options, secureContext: this.#context } as typeof options, ready)
   }
 }
 

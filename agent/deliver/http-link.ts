@@ -2,7 +2,8 @@ import type { ClientRequest } from 'node:http'
 import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
-import { openAgents, type Agents, type Way } from './http-agents.ts'
+import type { Connections } from './connections.ts'
+import { openAgents, type Way } from './http-agents.ts'
 import { linkCodes, type Answer, type Answered, type Link, type LinkRequest } from './link.ts'
 import { reset } from './reset.ts'
 import { StallWatch } from './stall-watch.ts'
@@ -36,11 +37,10 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
     send: (request, signal) => {
       const target = new URL(`.${request.path}`, withSlash(server))
       const watch = new StallWatch(stallMs, clock, files)
-      return new Exchange(request, watch, agents).run(client, target, signal)
+      return new Exchange(request, watch, agents.connections).run(client, target, signal)
     },
     [Symbol.asyncDispose]: async () => {
-      agents.http.destroy()
-      agents.https.destroy()
+      agents.connections[Symbol.dispose]()
     },
   }
 }
@@ -49,15 +49,18 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
 class Exchange {
   readonly #request: LinkRequest
   readonly #watch: StallWatch
-  readonly #agents: Pick<Agents, 'giveUpUnfinished'>
+  readonly #connections: Connections
+  #asking: ClientRequest | undefined
   readonly #ending = new AbortController()
   #sentBytes = 0
   #cutBy: Cut | undefined
+  /** got settles nothing where it is aborted between making a request and hearing of it. */
+  readonly #wasCut = Promise.withResolvers<Cut>()
 
-  constructor(request: LinkRequest, watch: StallWatch, agents: Pick<Agents, 'giveUpUnfinished'>) {
+  constructor(request: LinkRequest, watch: StallWatch, connections: Connections) {
     this.#request = request
     this.#watch = watch
-    this.#agents = agents
+    this.#connections = connections
   }
 
   async run(client: Got, target: URL, signal: AbortSignal): Promise<Answer> {
@@ -68,8 +71,9 @@ class Exchange {
       if (isStalled) this.#cut('stalled')
     })
     try {
-      const answer = toAnswer(await this.#exchange(client, target))
-      return { ...answer, hangUp: () => this.#watch.socket?.destroy() }
+      const response = await Promise.race([this.#exchange(client, target), this.#wasCut.promise])
+      if (typeof response === 'string') return this.#asCut(response)
+      return { ...toAnswer(response), hangUp: () => this.#watch.socket?.destroy() }
     } catch (cause) {
       if (!(cause instanceof RequestError)) throw cause
       return this.#failed(cause)
@@ -96,7 +100,10 @@ class Exchange {
   }
 
   #follow(request: ClientRequest): void {
+    this.#asking = request
     request.once('socket', (socket) => (this.#watch.socket = socket))
+    // It was given up while the request was made.
+    if (this.#cutBy !== undefined) this.#dropConnection()
     if (!this.#request.body) this.#watch.whole(0)
   }
 
@@ -125,17 +132,23 @@ class Exchange {
 
   #cut(why: Cut): void {
     this.#cutBy ??= why
-    if (this.#watch.socket) reset(this.#watch.socket)
-    // Who gives one request up gives up all.
-    else if (why === 'abandoned') this.#agents.giveUpUnfinished()
+    this.#dropConnection()
     this.#ending.abort()
+    this.#wasCut.resolve(this.#cutBy)
+  }
+
+  #dropConnection(): void {
+    const socket = this.#watch.socket ?? (this.#asking && this.#connections.madeFor(this.#asking))
+    if (socket) reset(socket)
   }
 
   #failed(cause: RequestError): Answer {
-    const sentBytes = this.#sentBytes
-    if (this.#cutBy === undefined)
-      return { is: 'cut', code: codeOf(cause), why: sayFailure(cause), sentBytes }
-    return { is: 'cut', code: linkCodes[this.#cutBy], why: reasons[this.#cutBy], sentBytes }
+    if (this.#cutBy !== undefined) return this.#asCut(this.#cutBy)
+    return { is: 'cut', code: codeOf(cause), why: sayFailure(cause), sentBytes: this.#sentBytes }
+  }
+
+  #asCut(why: Cut): Answer {
+    return { is: 'cut', code: linkCodes[why], why: reasons[why], sentBytes: this.#sentBytes }
   }
 }
 

@@ -1,9 +1,7 @@
-import { FirstRate } from './first-rate.ts'
 import { LastWhile, type Receipted } from './last-while.ts'
 import { LeastRoundTrip } from './least-round-trip.ts'
 import { MostRate } from './most-rate.ts'
 import { PromptReceipts } from './prompt-receipts.ts'
-import { Search } from './search.ts'
 import { UnderWay } from './under-way.ts'
 import { isOfOthers, type Upload } from './upload.ts'
 
@@ -25,7 +23,8 @@ export class LinkModel {
   #deliveredMs = 0
   /** Delivered when the link was idle last: the round that began then has to fill it first. */
   #idleBytes = 0
-  readonly #firstRate = new FirstRate()
+  /** The first receipt of all, and the bytes that it was for. */
+  #first: Readonly<Record<'bytes' | 'ms' | 'leftMs' | 'beganMs', number>> | undefined
   /** When the last byte of the newest delivered upload left. */
   #deliveredLeftMs = 0
   /** Left and not receipted, of all uploads. */
@@ -35,7 +34,8 @@ export class LinkModel {
   #backlogMs = 0
   /** For how long nothing stood there, since bytes left last. */
   #idleMs = 0
-  readonly #search = new Search()
+  /** Rounds in a row in which the rate did not grow. */
+  #plateaus = 0
   /** Delivered when the present round began: an upload that began later ends it. */
   #roundBytes = 0
   readonly #prompt = new PromptReceipts()
@@ -70,13 +70,13 @@ export class LinkModel {
   get slackBytes(): number {
     const { rate } = this
     if (rate === undefined) return Infinity
-    const share = this.#search.isOn ? 1 / 2 : 1 / 4
+    const share = this.isGrowing ? 1 / 2 : 1 / 4
     return Math.max(leastSlackBytes, rate * Math.max(leastSlackMs, this.roundTripMs * share))
   }
 
-  /** So far nothing says that the link is full. */
+  /** Until two rounds in a row brought no more: so far nothing says that the link is full. */
   get isGrowing(): boolean {
-    return this.#search.isForMore
+    return this.#plateaus < believedPlateaus
   }
 
   /**
@@ -96,7 +96,7 @@ export class LinkModel {
 
   /** An upload of so many bytes that begins now. */
   begin(wholeBytes: number, nowMs: number): Upload {
-    const isDue = !this.#search.isOn && nowMs - this.#probedMs > probeEveryMs
+    const isDue = !this.isGrowing && nowMs - this.#probedMs > probeEveryMs
     if (isDue && !this.#isProbing) this.#drainFor(this.pipeBytes * drainedShare)
     const isAlone = this.#outstandingBytes === 0 || this.#deliveredBytes === 0
     if (isAlone) this.#countFrom(nowMs)
@@ -160,10 +160,9 @@ export class LinkModel {
     this.#drain(nowMs)
     this.#underWay.arrived(upload)
     this.#outstandingBytes -= upload.bytes
-    upload.isStarved ||= !this.#search.isOn && upload.idleMs > idleShare * (upload.leftMs - upload.beganMs)
+    upload.isStarved ||= !this.isGrowing && upload.idleMs > idleShare * (upload.leftMs - upload.beganMs)
     this.#deliveredBytes += upload.bytes
     const knownMs = this.roundTripMs
-    const isHeldUp = this.#isHeldUp(upload, nowMs)
     this.#leastRoundTrip.note(nowMs - upload.leftMs, nowMs)
     if (upload.isProbe && this.#isProbing) this.#endProbe(nowMs)
     // Half of what stood was let drain, and there was more: once again.
@@ -171,27 +170,17 @@ export class LinkModel {
     const rates = [
       this.#rateOver(upload, nowMs),
       this.#rateOfLate(upload, nowMs),
-      this.#firstRate.note(upload, this.#deliveredBytes, this.#exchangeMs, nowMs),
+      this.#firstRate(upload, nowMs),
     ]
     this.#noteRate(Math.max(...rates), upload, nowMs)
-    if (isHeldUp) this.#search.makeSure()
     this.#deliveredMs = nowMs
     this.#deliveredLeftMs = upload.leftMs
     // Its last byte passed the narrow place a round trip ago: what left behind it has had that long to pass.
     const standing = Math.max(0, this.#underWay.bytesBehind(upload) - this.pipeBytes)
     if (this.#isProbing) return
     this.#backlogBytes = standing
-    if (upload.isStarved || upload.isProbe || this.#search.isOn) return
-    if (this.#prompt.note(standing, this.slackBytes)) this.#search.beginAnew()
-  }
-
-  /** Its receipt comes much later than what may have stood before it explains: the link stood still. */
-  #isHeldUp({ bytes, leftMs }: Upload, nowMs: number): boolean {
-    const { rate, roundTripMs } = this
-    if (rate === undefined) return false
-    const standing = this.#search.isOn ? bytes / startGain : this.slackBytes
-    const lateMs = nowMs - leftMs - roundTripMs - standing / rate
-    return lateMs > Math.max(leastHoldMs, 2 * roundTripMs)
+    if (upload.isStarved || upload.isProbe || this.isGrowing) return
+    if (this.#prompt.note(standing, this.slackBytes)) this.#plateaus = 0
   }
 
   /** Bytes a millisecond over a round: from what had a receipt when it began to its own. */
@@ -208,6 +197,23 @@ export class LinkModel {
 
   #receiptedNow(leftAt: number, atMs: number): Receipted {
     return { atMs, deliveredBytes: this.#deliveredBytes, leftBytes: this.#underWay.leftBytes, leftAt }
+  }
+
+  /**
+   * In the first round there was no receipt yet to count from, and a round trip would count as time of sending: it is taken
+   * off as far as it is known. What comes closely behind the first receipt tells the rate, too, but receipts may also come
+   * together by chance.
+   */
+  #firstRate(upload: Upload, nowMs: number): number {
+    if (upload.deliveredBytes > 0) return 0
+    const isFirst = this.#first === undefined
+    const known = { bytes: this.#deliveredBytes, ms: nowMs, leftMs: upload.leftMs }
+    const { bytes, ms, leftMs, beganMs } = (this.#first ??= { ...known, beganMs: upload.deliveredMs })
+    const takenMs = nowMs - beganMs
+    const most = this.#deliveredBytes / Math.max(1, takenMs / firstRateTimes, takenMs - this.#exchangeMs)
+    const sinceMs = Math.max(nowMs - ms, upload.leftMs - leftMs, 1)
+    if (isFirst) return this.#exchangeMs > 0 ? most : 0
+    return Math.min(most, (this.#deliveredBytes - bytes) / sinceMs)
   }
 
   /** It brought no receipt. */
@@ -238,7 +244,7 @@ export class LinkModel {
 
   /** Twice the rate while it is found to grow: what was too much then stands for a while, and is waited for. */
   get #paceRate(): number {
-    return (this.rate ?? 0) * (this.#search.isOn && !this.#isProbing ? startGain : cruiseGain)
+    return (this.rate ?? 0) * (this.isGrowing && !this.#isProbing ? startGain : cruiseGain)
   }
 
   #drain(nowMs: number): void {
@@ -260,21 +266,22 @@ export class LinkModel {
     const isNewRound = upload.deliveredBytes >= this.#roundBytes
     const hasFallen = this.#mostRate.note(rate, isNewRound, nowMs)
     if (hasGrown || isNewRound) this.#roundBytes = this.#deliveredBytes
-    if (isNewRound) this.#search.noteRound()
+    if (isNewRound) this.#plateaus++
     // A link that stood still several times looks like one that has become slow: it is soon found out which it is.
-    if (hasGrown || hasFallen) this.#search.beginAnew()
+    if (hasGrown || hasFallen) this.#plateaus = 0
     // What stood before it at the higher rate may still be in the round trip.
     if (hasFallen) this.#endProbe(-Infinity)
   }
 }
 
+/** How much better the first receipts may make the link look than all that was sent over all the time. */
+const firstRateTimes = 2
 /** Receipts come some tens of milliseconds early or late. */
 const tellingMs = 1000
 /** Less than this, with nothing behind it, is no first rate. */
 const leastTellingBytes = 16 * 1024
 const growth = 1.25
-/** What is sooner over holds up no more than a busy machine does. */
-const leastHoldMs = 1000
+const believedPlateaus = 2
 /** A timer that is late now and then starves no link. */
 const idleShare = 1 / 16
 const startGain = 2

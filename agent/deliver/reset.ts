@@ -4,9 +4,11 @@ import type { Socket } from 'node:net'
 interface Handle {
   /** Of TLS: what carries it. */
   readonly _parent?: Handle
+  /** Its descriptor: below 0 until the name is looked up. */
+  readonly fd?: number
   close(done?: () => void): unknown
-  /** Only TCP has it: as `close`, with SO_LINGER 0 (tcp(7)). Gives the number of an error where it does nothing. */
-  readonly reset?: (done?: () => void) => number
+  /** Only TCP has it: as `close`, with SO_LINGER 0 (tcp(7)). */
+  readonly reset?: (done?: () => void) => unknown
 }
 
 /**
@@ -17,7 +19,7 @@ interface Handle {
 export function reset(socket: Socket): void {
   const { _handle } = socket as Socket & { readonly _handle?: Handle | null }
   const below = _handle && lowestOf(_handle)
-  if (below?.reset) closeByReset(below)
+  if (below && canReset(below, socket)) closeByReset(below)
   socket.destroy()
 }
 
@@ -25,8 +27,16 @@ function lowestOf(handle: Handle): Handle {
   return handle._parent ? lowestOf(handle._parent) : handle
 }
 
+/**
+ * A reset that fails leaves the handle neither open nor closed: no later close does anything, 'close' is never told, and
+ * the socket keeps its place among those of its agent. It fails without a descriptor (EBADF), and while a shutdown is under
+ * way (EINVAL).
+ */
+function canReset({ fd = -1, reset: has }: Handle, socket: Socket): boolean {
+  return has !== undefined && fd >= 0 && !socket.writableEnded
+}
+
 /** Whatever stands on it closes it when it is closed itself. */
 function closeByReset(handle: Handle): void {
-  const close = handle.close.bind(handle)
-  handle.close = (done) => (handle.reset?.(done) === 0 ? undefined : close(done))
+  handle.close = (done) => handle.reset?.(done)
 }

@@ -220,7 +220,7 @@ test('a request of which a byte moves within every deadline is sent to its end',
       for (const socket of sockets) socket.read(100_000)
     }
   })()
-  const sending = link.send(post(20_000_000), stopping.signal)
+  const sending = link.send(post(4_000_000), stopping.signal)
   // For several deadlines.
   await world.clock.sleep(4000, never)
   const [socket] = sockets

@@ -175,3 +175,15 @@ test('the rate is known a round trip after the first receipt', () => {
   expect(simulation.model.rate).toBeGreaterThan(0.9 * 125)
   expect(simulation.model.rate).toBeLessThan(1.3 * 125)
 })
+
+test('a way that truly becomes longer is learnt, and filled', () => {
+  const simulation = new SimulatedLink({ rate: 125, roundTripMs: 200 })
+  simulation.run(60_000)
+  simulation.air = { rate: 125, roundTripMs: 1000 }
+  simulation.run(180_000)
+  expect(simulation.model.roundTripMs).toBeGreaterThan(900)
+  expect(simulation.model.roundTripMs).toBeLessThan(1500)
+  simulation.receiptedBytes = 0
+  simulation.run(60_000)
+  expect(simulation.receiptedBytes).toBeGreaterThan(0.9 * 60_000 * 125)
+})

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Way } from '../../agent/deliver/http-agents.ts'
@@ -23,6 +24,8 @@ const request: LinkRequest = {
 }
 /** Far behind all handshakes. */
 const stillAfterBytes = 50_000
+
+const hasIpv6 = Object.values(networkInterfaces()).some((of) => of?.some(({ address }) => address === '::1'))
 
 const disposal = new AsyncDisposableStack()
 const world = realWorld()
@@ -65,6 +68,12 @@ test('of a request that is given up the kernel sends nothing more of what it hol
   await using server = await serve()
   await using reader = await StillReader.start(server.port, stillAfterBytes)
   expect(await givenUp(`http://127.0.0.1:${reader.port}`, reader)).toEqual(dropped)
+})
+
+test.skipIf(!hasIpv6)('nor where it goes over IPv6', async () => {
+  await using server = await serve()
+  await using reader = await StillReader.start(server.port, stillAfterBytes, '::1')
+  expect(await givenUp(`http://[::1]:${reader.port}`, reader)).toEqual(dropped)
 })
 
 test('nor where it goes over TLS', async () => {

@@ -22,7 +22,7 @@ export interface Proxy extends Served {
 }
 
 /** One that tunnels to where it is asked to, and passes plain requests to nobody. With a certificate it speaks TLS itself. */
-export async function openProxy(own?: Certificate): Promise<Proxy> {
+export async function openProxy(own?: Certificate, asked?: () => void): Promise<Proxy> {
   const tunnels: string[] = []
   const requests: string[] = []
   const listener = ({ url = '' }: IncomingMessage, response: { end(text: string): unknown }): void => {
@@ -35,6 +35,7 @@ export async function openProxy(own?: Certificate): Promise<Proxy> {
   const clients = new Set<Socket>()
   server.on('connect', ({ url = '' }: IncomingMessage, client: Socket, head: Buffer) => {
     tunnels.push(url)
+    asked?.()
     clients.add(client)
     const upstream = connect(Number(url.split(':')[1]), '127.0.0.1', () => {
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 /** A relay that reads nothing more once so many bytes have come, until it is told to; then it counts, and passes nothing on. */
 export class StillReader implements AsyncDisposable {
@@ -11,9 +11,9 @@ export class StillReader implements AsyncDisposable {
   #end: Promise<string> | undefined
   #isReadingOn = false
 
-  static async start(port: number, afterBytes: number): Promise<StillReader> {
+  static async start(port: number, afterBytes: number, host = '127.0.0.1'): Promise<StillReader> {
     const server = createServer()
-    await once(server.listen(0, '127.0.0.1'), 'listening')
+    await once(server.listen(0, host), 'listening')
     const reader = new StillReader(server)
     server.on('connection', (client: Socket) => reader.#relay(client, connect(port, '127.0.0.1'), afterBytes))
     return reader
@@ -65,9 +65,15 @@ export class StillReader implements AsyncDisposable {
 
 const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0')
 
-/** In /proc/net/tcp: "sl local_address rem_address st tx_queue:rx_queue …" (proc(5)). */
+/** In /proc/net/tcp, and tcp6: "sl local_address rem_address st tx_queue:rx_queue …" (proc(5)). */
 function queuesOf(from = 0, to = 0): { readonly sendBytes: number; readonly receivedBytes: number } {
   const line = new RegExp(`:${hex(from)} [0-9A-F]+:${hex(to)} [0-9A-F]{2} ([0-9A-F]{8}):([0-9A-F]{8}) `)
-  const [, sent = '0', received = '0'] = line.exec(readFileSync('/proc/net/tcp', 'latin1')) ?? []
+  const [, sent = '0', received = '0'] = line.exec(tables()) ?? []
   return { sendBytes: Number.parseInt(sent, 16), receivedBytes: Number.parseInt(received, 16) }
 }
+
+const tables = (): string =>
+  ['/proc/net/tcp', '/proc/net/tcp6']
+    .filter((path) => existsSync(path))
+    .map((path) => readFileSync(path, 'latin1'))
+    .join('')
