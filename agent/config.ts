@@ -70,7 +70,7 @@ export const settingsSchema = Type.Object(
       {
         maxBytes: optionalSize(
           'A chunk is cut when it holds this much. Without it that is 1MiB, and where so much waits in a file 2MiB, or up to ' +
-            '4MiB while the link is fast: each chunk costs the processor the same, whatever its size.',
+            '3.5MiB while the link is fast: each chunk costs the processor the same, whatever its size.',
           { from: '4KiB', to: showSize(limits.maxChunkBytes) },
         ),
         maxAge: duration('A chunk is cut when its first byte was read this long ago.', {

@@ -22,7 +22,7 @@ describe('a file with what must be given', () => {
       keyFile: '/etc/logbox/device.key',
       stateDirectory: '/var/lib/logbox',
       controlSocket: '/run/logbox/agent.sock',
-      chunks: { maxBytes: 1_048_576, catchUpBytes: 4_194_304, maxAgeMs: 5000 },
+      chunks: { maxBytes: 1_048_576, catchUpBytes: 3_670_016, maxAgeMs: 5000 },
       capture: { maxOpenFiles: 256 },
       queue: { maxBytes: 2_147_483_648, minFree: 67_108_864, whenFull: 'pause' },
       delivery: {
