@@ -1,7 +1,10 @@
 /** What LevelDB says of its files; its other codes say that it is used wrongly. */
 const levelCodes = new Set(['LEVEL_IO_ERROR', 'LEVEL_CORRUPTION', 'LEVEL_LOCKED'])
-/** As Node names what the system says, errno(3): `ENOSPC`. Its own begin with `ERR_`. */
-const systemCode = /^E[A-Z0-9]+$/
+/**
+ * As Node names what the system says, errno(3): `ENOSPC`. Its own begin with `ERR_`. Some of the system's it has no name for, of those
+ * that disks say EUCLEAN, EBADMSG, ESTALE, EDQUOT and ENOMEDIUM.
+ */
+const systemCode = /^(?:E[A-Z0-9]+|Unknown system error -\d+)$/
 
 /** Whether a disk said it, and may say otherwise the next time: everything else is a bug. */
 export function isDiskError(cause: unknown): boolean {

@@ -46,17 +46,18 @@ export class Connections implements Disposable {
         if (error) made?.destroy()
         ready?.(error, socket)
       })
-      if (made instanceof Socket) this.#note(made)
+      if (made instanceof Socket) this.#note(made, agent)
       return made
     }
   }
 
-  #note(socket: Socket): void {
+  #note(socket: Socket, { requests }: Agent): void {
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
-    // Its request was given up before it could take it: nobody would look after it while it connects.
+    // Its request was given up before it could take it: nobody would look after it while it connects. One for which another
+    // request waits is taken at once; without it there would be another, and so on for ever.
     socket.on('free', () => {
-      if (socket.connecting) socket.destroy()
+      if (socket.connecting && Object.keys(requests).length === 0) socket.destroy()
     })
     if (this.#asking) this.#madeFor.set(this.#asking, socket)
     this.#asking = undefined

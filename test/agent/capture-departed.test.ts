@@ -101,7 +101,8 @@ async function looks(capture: Capture, holds: () => boolean): Promise<void> {
   }
 }
 
-const stale = Object.assign(new Error('ESTALE: injected'), { code: 'ESTALE' })
+/** As Node says ESTALE. */
+const stale = Object.assign(new Error('stale: injected'), { code: 'Unknown system error -116' })
 
 describe('a file that moved away and cannot be asked about', () => {
   test.each([
@@ -113,7 +114,7 @@ describe('a file that moved away and cannot be asked about', () => {
       const { capture, told } = watch
       refusal.cause = stale
       for (const generation of capture.followed) capture.hurry(generation, generation.size + bytesToCome)
-      expect(await told.told('fileTrouble')).toEqual([ground.path('a.log'), 'ESTALE: injected'])
+      expect(await told.told('fileTrouble')).toEqual([ground.path('a.log'), 'stale: injected'])
       await resting(watch)
       refusal.cause = undefined
       await looks(capture, () => capture.troubles.size === 0)

@@ -24,6 +24,10 @@ const request: LinkRequest = {
   maxAnswerBytes: 1000,
 }
 
+const { body: _, mediaType: __, ...bodiless } = request
+/** The one thing that is answered. */
+const question: LinkRequest = { ...bodiless, method: 'GET', path: '/v1/capabilities' }
+
 const disposal = new AsyncDisposableStack()
 const world = realWorld()
 const agents = new Set<Agent>()
@@ -147,12 +151,14 @@ async function giveUpAt(moment: Moment, later: (giveUp: () => void) => unknown, 
   return answer.is === 'cut' ? answer.code : 'answered'
 }
 
+type Lists = Agent['sockets' | 'requests']
+
+const countIn = (lists: readonly Lists[]): number =>
+  lists.flatMap((list) => Object.values(list)).reduce((sum, list) => sum + (list?.length ?? 0), 0)
 /** In use, kept, and waiting. */
 const held = (): number =>
-  [...agents]
-    .flatMap(({ sockets, freeSockets, requests }) => [sockets, freeSockets, requests])
-    .flatMap((lists) => Object.values(lists))
-    .reduce((sum, list) => sum + (list?.length ?? 0), 0)
+  countIn([...agents].flatMap(({ sockets, freeSockets, requests }) => [sockets, freeSockets, requests]))
+const waiting = (): number => countIn([...agents].map(({ requests }) => requests))
 
 /** At every moment, as long after it as above; resolves when nothing is left behind, with what comes back for the next request. */
 async function afterAllMoments(moments: readonly Moment[], link: Link, place: Place): Promise<Answer> {
@@ -161,9 +167,7 @@ async function afterAllMoments(moments: readonly Moment[], link: Link, place: Pl
       expect([moment, await giveUpAt(moment, later, link)]).toEqual([moment, 'ABANDONED'])
   }
   while (held() > 0 || place.connections.size > 0) await turn()
-  const { body: _, mediaType: __, ...rest } = request
-  const asking = { ...rest, method: 'GET', path: '/v1/capabilities' } as const
-  return link.send(asking, never)
+  return link.send(question, never)
 }
 
 const answered = { is: 'answered', status: 200 }
@@ -195,6 +199,23 @@ test.each([
   expect(await afterAllMoments([...first, 'in CONNECT', 'TLS stands', ...last], link, place)).toMatchObject(
     answered,
   )
+})
+
+test('one that waits for a socket gets one once those before it are given up', async () => {
+  await using place = await servePlain()
+  await using link = linkTo(`http://localhost:${place.port}`)
+  const giving = new AbortController()
+  let unanswered = 0
+  reached = (now) => {
+    if (now === 'waiting for the answer') unanswered++
+  }
+  const most = Array.from({ length: 16 }, () => link.send(request, giving.signal))
+  while (unanswered < most.length) await turn()
+  const next = link.send(question, never)
+  while (waiting() === 0) await turn()
+  giving.abort()
+  expect(await Promise.all(most)).toEqual(most.map(() => expect.objectContaining({ is: 'cut' }) as Answer))
+  expect(await next).toMatchObject(answered)
 })
 
 /** Takes connections and says nothing, or this to whatever comes first. */
