@@ -1,10 +1,10 @@
 import { limits } from '../../protocol/contract.ts'
-import type { ByteOffset } from '../../protocol/ids.ts'
+import { base64url, type ByteOffset } from '../../protocol/ids.ts'
 import { logPathFromBytes, showLogPath, type LogPath } from '../../protocol/log-path.ts'
 import type { Recall, Recalled } from '../deliver/recall.ts'
 import { evidenceAt } from '../queue/evidence.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
 import type { OpenFile, World } from '../world.ts'
 import { identityKey, identityOf } from './identity.ts'
 import { placeOf } from './places.ts'
@@ -46,7 +46,7 @@ export class LostStreams {
     try {
       const lost = await this.#askInTime(unknown, this.#recall, signal)
       const points = await this.#match(unknown, lost, round)
-      if (points.length > 0 && !signal.aborted) await this.#resume(points)
+      if (!signal.aborted) await this.#resume(points, withServersWord(resumePoints, lost))
       this.#isAsked = true
     } catch (cause) {
       for (const { found } of unknown) round.trouble(found.path, cause)
@@ -88,7 +88,10 @@ export class LostStreams {
     return lost
   }
 
-  /** The files at their stream's path first: what is left of the streams can only be of files that were renamed. */
+  /**
+   * The files at their stream's path first: what is left of the streams can only be of files that were renamed. Leaves in `lost`
+   * what no file is.
+   */
   async #match(strangers: readonly Stranger[], lost: Set<Recalled>, round: Round): Promise<ResumePoint[]> {
     const points = new Map<Stranger, ResumePoint>()
     for (const isRenamed of [false, true]) {
@@ -148,11 +151,25 @@ export class LostStreams {
     return end as ByteOffset
   }
 
-  async #resume(points: readonly ResumePoint[]): Promise<void> {
-    await this.#queue.setResumePoints(points)
+  async #resume(points: readonly ResumePoint[], notHere: readonly ResumePoint[]): Promise<void> {
+    if (points.length + notHere.length > 0) await this.#queue.setResumePoints([...points, ...notHere])
     for (const { stream, path, position } of points)
       this.#world.journal.streamRecalled(showLogPath(path), stream, position)
   }
+}
+
+/**
+ * The resume points of streams that no file goes on in, where segments alone tell of them and the server has more. By what was left
+ * in the segments, a file that was truncated would be the one that was read.
+ */
+function withServersWord(points: Queue['resumePoints'], notHere: Iterable<Recalled>): ResumePoint[] {
+  return [...notHere].flatMap(({ stream, position, evidence }) => {
+    const point = points.get(stream)
+    if (!point || isIdentityKnown(point.identity) || point.position >= position) return []
+    const proofs = evidence.map(({ sha256, ...range }) => ({ ...range, sha256: base64url(sha256) }))
+    const seenBytes = Math.max(position, point.seenBytes ?? 0)
+    return [{ ...point, position, seenBytes, evidence: [...point.evidence, ...proofs] }]
+  })
 }
 
 /** The paths of these files, and those that they had before they were rotated. */

@@ -235,3 +235,24 @@ test.each([
   const texts = await ground.texts()
   expect(texts.map(({ text }) => text).toSorted()).toEqual(['take-off\nclimb to 100 m\n', refilled])
 })
+
+test.each([
+  ['shorter than what the server has', 'take-off\nclimb\nland'],
+  ['as long, with other bytes behind what the segments still tell', 'take-off\nclimb\nDESCEND\n'],
+])('a file that was truncated, %s, is a new stream', async (_, refilled) => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await writeFile(path, 'take-off\n')
+  let stream = ''
+  await ground.watch(async (watch) => {
+    await queued(watch, 9)
+    stream = [...watch.queue.resumePoints.keys()][0] ?? ''
+  })
+  // The segment with the rest of what was sent is gone with the index.
+  await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  await writeFile(path, refilled)
+  const known = { ...held(path, 'take-off\nclimb\ncruise\n'), stream: stream as StreamId }
+  await ground.watch(async (watch) => queued(watch, 9 + refilled.length), server([known]).life)
+  const texts = await ground.texts()
+  expect(texts.map(({ text }) => text).toSorted()).toEqual(['take-off\n', refilled].toSorted())
+})
