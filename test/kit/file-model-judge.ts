@@ -14,6 +14,8 @@ interface Stretch {
   readonly refilled: Version | undefined
   /** The file is there and watched: all of its last version has to be at the server. */
   readonly isLive: boolean
+  /** The end of a longer version before may stand behind it. */
+  readonly mayHaveOldEnd: boolean
   /** So much of its last version was certainly read. */
   readonly seen: number
 }
@@ -118,7 +120,7 @@ class Search {
  * The stretches that begin with a version, the longest first. An index of the past, beside segments that lost what came after, may
  * have any version go on in the stream of the one before: what stood there then is at the server as earlier writes.
  */
-function stretchesFrom({ isShattered }: FileModel, file: ModelFile, from: number): Stretch[] {
+function stretchesFrom({ isShattered, isUnheard }: FileModel, file: ModelFile, from: number): Stretch[] {
   const stretches: Stretch[] = []
   if (!file.versions[from]?.mayBeNew) return []
   let seen = 0
@@ -138,6 +140,7 @@ function stretchesFrom({ isShattered }: FileModel, file: ModelFile, from: number
       grown,
       refilled,
       isLive,
+      mayHaveOldEnd: isUnheard && versions.length > 1,
       seen: isLive ? version.content.length : seen,
     })
   }
@@ -180,7 +183,8 @@ function mayBeUntold(
 function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
   const last = stretch.versions.at(-1)?.content ?? Buffer.alloc(0)
   const { bytes, losses } = stream
-  if (stretch.isLive && !bytes.equals(last)) return differenceOf(last, bytes)
+  const told = stretch.mayHaveOldEnd ? bytes.subarray(0, last.length) : bytes
+  if (stretch.isLive && !told.equals(last)) return differenceOf(last, bytes)
   if (stretch.isLive && losses.length > 0) return `it has losses: ${losses.map(showLoss).join(', ')}`
   if (bytes.length < stretch.seen) return `it ends at ${bytes.length}, and ${stretch.seen} were read`
   const early = losses.find(({ from }) => from < stretch.seen)

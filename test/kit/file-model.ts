@@ -83,6 +83,8 @@ export class FileModel {
   isShattered = false
   /** A chain may have begun anew, and the server been asked what it has: its word tells a file by its content. */
   wasDamaged = false
+  /** After both were damaged an agent began without the server's word: a file that was cut may have gone on in its stream. */
+  isUnheard = false
 
   create(name: string, content: Buffer): ModelFile {
     const file = new ModelFile(this.files.length, content)
@@ -148,6 +150,10 @@ export class FileModel {
 
   agentEnded(): void {
     for (const file of this.files) file.isHeld = false
+  }
+
+  startedUnheard(): void {
+    this.isUnheard ||= this.isShattered
   }
 
   /** What was queued and has no receipt may be gone, unless it is read again. */

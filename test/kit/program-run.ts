@@ -20,6 +20,8 @@ const settings = {
 
 /** What `verify` finds where places of the chain are gone from index and segments, and are taken again. */
 const isOfShattering = /"code":"(?:GAP|FORK|CHAIN_BROKEN)"/
+/** And where a file that was cut went on in its stream: its end and the older one behind it are not what it was closed with. */
+const isOfUnheard = /"code":"CONTENT_WRONG"/
 
 /** What a program came to. */
 export interface ProgramCounts {
@@ -205,6 +207,7 @@ class ProgramRun {
 
   async #start(): Promise<void> {
     if (this.#isRunning) return
+    if (this.#sortie.isLinkDown) this.#model.startedUnheard()
     await this.#sortie.agent.start()
     this.#isRunning = true
   }
@@ -273,8 +276,13 @@ class ProgramRun {
     const why = whyImpossible(this.#model, streams)
     if (why !== undefined) return why
     const findings = await this.#sortie.verify()
-    const wrong = findings.filter((finding) => !(this.#model.isShattered && isOfShattering.test(finding)))
+    const wrong = findings.filter((finding) => !this.#isOfDamage(finding))
     return wrong.length > 0 ? wrong.join('\n') : undefined
+  }
+
+  #isOfDamage(finding: string): boolean {
+    const { isShattered, isUnheard } = this.#model
+    return (isShattered && isOfShattering.test(finding)) || (isUnheard && isOfUnheard.test(finding))
   }
 
   async #count(): Promise<void> {
