@@ -1,11 +1,12 @@
 import { limits } from '../../protocol/contract.ts'
 import { base64url, type ByteOffset } from '../../protocol/ids.ts'
-import { logPathFromBytes, showLogPath, type LogPath } from '../../protocol/log-path.ts'
+import { logPathFromBytes, logPathToBytes, showLogPath, type LogPath } from '../../protocol/log-path.ts'
 import type { Recall, Recalled } from '../deliver/recall.ts'
 import { evidenceAt } from '../queue/evidence.ts'
 import type { Queue } from '../queue/queue.ts'
 import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
 import type { OpenFile, World } from '../world.ts'
+import { pathKey, pathOfKey } from './find-files.ts'
 import { identityKey, identityOf } from './identity.ts'
 import { placeOf } from './places.ts'
 import { RangeHashes, recogniseRecalled } from './recognise-recalled.ts'
@@ -96,8 +97,8 @@ export class LostStreams {
     const points = new Map<Stranger, ResumePoint>()
     for (const isRenamed of [false, true]) {
       for (const stranger of strangers.filter((one) => !points.has(one))) {
-        const path = logPathFromBytes(stranger.found.path)
-        const possible = [...lost].filter((generation) => isRenamed || generation.path === path)
+        const { pathKey: key } = stranger.found
+        const possible = [...lost].filter(({ path }) => isRenamed || pathKey(logPathToBytes(path)) === key)
         if (possible.length === 0) continue
         await round.attempt(stranger.found.path, async () => {
           const matched = await this.#matchOne(stranger, possible)
@@ -174,9 +175,7 @@ function withServersWord(points: Queue['resumePoints'], notHere: Iterable<Recall
 
 /** The paths of these files, and those that they had before they were rotated. */
 function namesOf(strangers: readonly Stranger[]): LogPath[] {
-  const names = strangers.flatMap(({ found: { path } }) => {
-    const before = Buffer.from(Buffer.from(path).toString('latin1').replace(rotationSuffix, ''), 'latin1')
-    return [path, before].map(logPathFromBytes).filter((name) => name !== undefined)
-  })
-  return [...new Set(names)]
+  const keys = strangers.flatMap(({ found: { pathKey: key } }) => [key, key.replace(rotationSuffix, '')])
+  const names = [...new Set(keys)].map((key) => logPathFromBytes(pathOfKey(key)))
+  return names.filter((name) => name !== undefined)
 }

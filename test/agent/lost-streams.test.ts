@@ -256,3 +256,23 @@ test.each([
   const texts = await ground.texts()
   expect(texts.map(({ text }) => text).toSorted()).toEqual(['take-off\n', refilled].toSorted())
 })
+
+test('a file whose name is not UTF-8 goes on in its stream, and is asked about once', async () => {
+  await using ground = await Ground.start()
+  const path = Buffer.concat([Buffer.from(ground.path('flight')), Buffer.from([0xff]), Buffer.from('.log')])
+  await writeFile(path, 'take-off\nclimb\ncruise\n')
+  const known = { ...held(ground.path('flight.log'), 'take-off\nclimb\n'), path: Uint8Array.from(path) }
+  const asked: LogPath[] = []
+  const recall: Recall = async (paths) => {
+    asked.push(...paths)
+    return { is: 'told', generations: [known], timeMs: 0 }
+  }
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 7)
+      expect(watch.told.named('streamRecalled')).toHaveLength(1)
+    },
+    { options: { recall } },
+  )
+  expect(asked).toEqual([Uint8Array.from(path)])
+})
