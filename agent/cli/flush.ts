@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs'
-import { showText } from '../../protocol/show-text.ts'
+import { showJson, showText } from '../../protocol/show-text.ts'
+import { showReported } from '../control/reported-path.ts'
 import type { FlushReport, RemainingFile } from '../control/report.ts'
 import { agentFault } from '../faults.ts'
 import { parseDuration, roughSize } from '../units.ts'
@@ -73,7 +74,7 @@ interface FlushView {
 }
 
 function jsonView(terminal: Terminal): FlushView {
-  return { show: (report) => terminal.print(`${JSON.stringify(report)}\n`), end: () => undefined }
+  return { show: (report) => terminal.print(`${showJson(report)}\n`), end: () => undefined }
 }
 
 const eraseToEnd = '\u001b[K'
@@ -123,7 +124,7 @@ function remainder({ unreadBytes, queuedBytes, remaining = [] }: FlushReport): s
   return [sum, ...remaining.map(remainingWords), ''].join('\n')
 }
 
-function remainingWords({ path, queuedBytes, unreadBytes, trouble }: RemainingFile): string {
-  const counts = `  ${showText(path)}: ${roughSize(queuedBytes)} queued, ${roughSize(unreadBytes)} unread`
+function remainingWords({ queuedBytes, unreadBytes, trouble, ...of }: RemainingFile): string {
+  const counts = `  ${showReported(of)}: ${roughSize(queuedBytes)} queued, ${roughSize(unreadBytes)} unread`
   return trouble === '' ? counts : `${counts}: ${showText(trouble)}`
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { CommandModule } from 'yargs'
 import { base64url, sha256 } from '../../protocol/ids.ts'
-import { showText } from '../../protocol/show-text.ts'
+import { showJson, showText } from '../../protocol/show-text.ts'
 import { agentFault } from '../faults.ts'
 import { jsonOption } from './options.ts'
 import type { Terminal } from './terminal.ts'
@@ -35,7 +35,7 @@ async function keygen({ out, json }: KeygenArguments, terminal: Terminal): Promi
   const file = resolve(out)
   const { bytes } = makeKeyFile(file)
   const facts = { publicKey: base64url(bytes), fingerprint: base64url(sha256(bytes)), file }
-  terminal.print(json ? `${JSON.stringify(facts)}\n` : keygenText(facts))
+  terminal.print(json ? `${showJson(facts)}\n` : keygenText(facts))
 }
 
 function keygenText({ publicKey, fingerprint, file }: Readonly<Record<string, string>>): string {

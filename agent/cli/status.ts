@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { CommandModule } from 'yargs'
-import { showText } from '../../protocol/show-text.ts'
+import { showJson, showText } from '../../protocol/show-text.ts'
+import { showReported } from '../control/reported-path.ts'
 import type { FileReport, StatusReport } from '../control/report.ts'
 import type { QueueState } from '../queue/queue-state.ts'
 import { roughSize } from '../units.ts'
@@ -30,7 +31,7 @@ async function status(argv: StatusArguments, terminal: Terminal): Promise<void> 
   const socket = await findSocket(argv, terminal)
   const { fetchStatus } = await import('../control/control-client.ts')
   const report = await fetchStatus(socket)
-  terminal.print(argv.json ? `${JSON.stringify(report)}\n` : statusText(report, terminal.hasColor))
+  terminal.print(argv.json ? `${showJson(report)}\n` : statusText(report, terminal.hasColor))
 }
 
 /** The report for a person. What needs one is yellow. */
@@ -48,8 +49,8 @@ function statusText(report: StatusReport, hasColor: boolean): string {
     field('queue', queueWords(report)),
     ...queueTrouble(report.queue.state).map((text) => field('', trouble(text))),
     ...(report.queue.notes ?? []).map((text) => field('', trouble(showText(text)))),
-    ...report.queue.setAside.map(({ seq, path, why }) => {
-      return field('set aside', trouble(`record ${seq} of ${showText(path)}: ${showText(why)}`))
+    ...report.queue.setAside.map(({ seq, why, ...of }) => {
+      return field('set aside', trouble(`record ${seq} of ${showReported(of)}: ${showText(why)}`))
     }),
     ...unnamed(report).map((text) => field('', trouble(text))),
     ...(report.watch.is === 'notified' ? [] : [field('watch', trouble(showText(report.watch.why)))]),
@@ -104,7 +105,7 @@ function fileTable(files: readonly FileReport[], trouble: (text: string) => stri
     const { size, readBytes, queuedBytes, receiptedBytes, lostBytes } = file
     const row = tableRow(
       [size, readBytes, queuedBytes, receiptedBytes, lostBytes].map(roughSize),
-      showText(file.path),
+      showReported(file),
     )
     return file.trouble === undefined ? [row] : [row, trouble(tableRow([], `  ${showText(file.trouble)}`))]
   })

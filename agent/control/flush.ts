@@ -3,7 +3,7 @@ import type { Generation } from '../capture/generation.ts'
 import type { Place } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
-import type { FlushReport, RemainingFile } from './report.ts'
+import type { FileReport, FlushReport, RemainingFile } from './report.ts'
 import { tellCountsOfAll, tellFiles, type Running } from './tell-status.ts'
 
 /** A file, and how much of it stood there when the flush began. */
@@ -112,10 +112,12 @@ function tellRemaining(running: Running, targets: readonly Target[]): readonly R
   const unclosed = new Set(
     targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream as string),
   )
-  const files = tellFiles(running).map((file): RemainingFile => {
-    const { path, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
-    return { path, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
-  })
+  const tell = (file: FileReport): RemainingFile => {
+    const { path, pathBytes, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
+    const of = pathBytes === undefined ? { path } : { path, pathBytes }
+    return { ...of, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
+  }
+  const files = tellFiles(running).map(tell)
   return files.filter(
     ({ unreadBytes, queuedBytes, trouble }) => unreadBytes + queuedBytes > 0 || trouble !== '',
   )

@@ -1,4 +1,5 @@
 /** What the agent tells about itself over its control socket, as JSON. Sizes are bytes, times milliseconds. */
+import type { ReportedPath } from './reported-path.ts'
 import type { FileState } from '../capture/generation.ts'
 import type { QueueState } from '../queue/queue-state.ts'
 
@@ -31,9 +32,8 @@ export type LinkState =
     }
 
 /** A record that is kept but not sent. */
-export interface SetAsideReport {
+export interface SetAsideReport extends ReportedPath {
   readonly seq: number
-  readonly path: string
   readonly why: string
 }
 
@@ -44,8 +44,7 @@ export type WatchReport =
   /** Some are found only by the slow look, and why. */
   | { readonly is: 'rescanning'; readonly why: string }
 
-export interface FileReport {
-  readonly path: string
+export interface FileReport extends ReportedPath {
   readonly stream: string
   /** What is being done with it; `gone`: nothing, but for what waits in the queue. */
   readonly state: FileState | 'gone' | 'unreadable'
@@ -92,8 +91,7 @@ export interface StatusReport {
 }
 
 /** A file that a flush could not finish. */
-export interface RemainingFile {
-  readonly path: string
+export interface RemainingFile extends ReportedPath {
   readonly unreadBytes: number
   readonly queuedBytes: number
   /** Why it cannot be read; empty where that is not what holds it up. */

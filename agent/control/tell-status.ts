@@ -1,12 +1,13 @@
 import type { StreamId } from '../../protocol/ids.ts'
-import { showLogPath } from '../../protocol/log-path.ts'
-import { showText } from '../../protocol/show-text.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Capture } from '../capture/capture.ts'
 import { pathKey, pathOfKey } from '../capture/find-files.ts'
 import type { Generation } from '../capture/generation.ts'
 import type { Delivery } from '../deliver/deliver.ts'
 import type { Queue } from '../queue/queue.ts'
+import type { ResumePoint } from '../queue/resume-point.ts'
 import { queueNotes } from './queue-notes.ts'
+import { reportedPath, type ReportedPath } from './reported-path.ts'
 import type { FileReport, SetAsideReport, StatusReport, Totals, WatchReport } from './report.ts'
 
 /** The running parts that `status` and `flush` tell of. */
@@ -53,10 +54,10 @@ export function tellFiles({ capture, queue }: Running): FileReport[] {
   const { followed, troubles } = capture
   const followedStreams = new Set(followed.map(({ label }) => label.stream))
   const leaving = queue.ledger.queuedStreams.filter((stream) => !followedStreams.has(stream))
-  const followedKeys = new Set(followed.map(({ path }) => showPath(path)))
+  const followedKeys = new Set(followed.map(({ path }) => pathKey(path)))
   const unread = [...troubles]
+    .filter(([key]) => !followedKeys.has(key))
     .map(([key, why]) => tellTrouble(pathOfKey(key), why))
-    .filter(({ path }) => !followedKeys.has(path))
   return [
     ...followed.map((generation) => tellTroubled(tellFollowed(generation, queue), generation, troubles)),
     ...leaving.map((stream) => tellLeaving(stream, queue)),
@@ -67,7 +68,7 @@ export function tellFiles({ capture, queue }: Running): FileReport[] {
 function tellFollowed(generation: Generation, queue: Queue): FileReport {
   const { path, label, size, readTo, state } = generation
   const { stream } = label
-  return { path: showPath(path), stream, state, size, readBytes: readTo, ...tellCounts(stream, queue) }
+  return { ...reportedPath(path), stream, state, size, readBytes: readTo, ...tellCounts(stream, queue) }
 }
 
 /** A file that is followed and cannot be read at the moment. */
@@ -94,19 +95,18 @@ function tellLeaving(stream: StreamId, queue: Queue): FileReport {
   const point = queue.resumePoints.get(stream)
   const counts = tellCounts(stream, queue)
   const size = counts.queuedBytes + counts.receiptedBytes
-  const path = point ? showText(showLogPath(point.path)) : ''
-  return { path, stream, state: 'gone', size, readBytes: size, ...counts }
+  return { ...pathOf(point, ''), stream, state: 'gone', size, readBytes: size, ...counts }
 }
 
 function tellTrouble(path: Uint8Array, why: string): FileReport {
   const nothing = { size: 0, readBytes: 0, queuedBytes: 0, receiptedBytes: 0, lostBytes: 0 }
-  return { path: showPath(path), stream: '', state: 'unreadable', ...nothing, trouble: why }
+  return { ...reportedPath(path), stream: '', state: 'unreadable', ...nothing, trouble: why }
 }
 
 function tellSetAside(queue: Queue): SetAsideReport[] {
   return queue.aside.map(({ seq, stream, why }) => {
     const point = queue.resumePoints.get(stream)
-    return { seq, path: point ? showText(showLogPath(point.path)) : stream, why }
+    return { seq, ...pathOf(point, stream), why }
   })
 }
 
@@ -136,6 +136,6 @@ function totalsOf(files: readonly FileReport[]): Totals {
   }
 }
 
-function showPath(path: Uint8Array): string {
-  return showText(Buffer.from(path).toString())
+function pathOf(point: ResumePoint | undefined, otherwise: string): ReportedPath {
+  return point ? reportedPath(logPathToBytes(point.path)) : { path: otherwise }
 }

@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest'
+import { reportedPath } from '../../agent/control/reported-path.ts'
 import { fakeAgent, telling } from '../kit/fake-agent.ts'
 import { run, screen } from '../kit/fake-terminal.ts'
 import { statusReport } from '../kit/status-report.ts'
 
 const escape = '\u001b'
+
+function fail(): never {
+  throw new Error('no file in the report')
+}
 
 describe('status', () => {
   test('tells link, queue, files and troubles, on lines of their own', async () => {
@@ -37,6 +42,26 @@ files      1, 4.0 KiB; 1.0 KiB have receipts; 1.0 KiB queued; 2.0 KiB unread; 0 
     const { stdout } = await run(['status', '--control', agent.socket, '--json'], screen())
     expect(JSON.parse(stdout)).toEqual(statusReport)
     expect(stdout.indexOf('\n')).toBe(stdout.length - 1)
+  })
+
+  test('with --json moves no cursor', async () => {
+    const [file = fail()] = statusReport.files
+    const odd = { ...statusReport, files: [{ ...file, path: '/var/log/\u009b2J\u202e.log' }] }
+    await using agent = await fakeAgent(telling(odd))
+    const { stdout } = await run(['status', '--control', agent.socket, '--json'], screen())
+    expect(JSON.parse(stdout)).toEqual(odd)
+    expect(stdout).toContain(String.raw`/var/log/\u009b2J\u202e.log`)
+  })
+
+  test('shows each byte of a path that is not UTF-8', async () => {
+    const [file = fail()] = statusReport.files
+    const files = [
+      { ...file, ...reportedPath(Buffer.from('/var/log/a\xff', 'latin1')) },
+      { ...file, ...reportedPath(Buffer.from('/var/log/a\xfe', 'latin1')) },
+    ]
+    await using agent = await fakeAgent(telling({ ...statusReport, files }))
+    const { stdout } = await run(['status', '--control', agent.socket])
+    expect(stdout).toMatch(/ \/var\/log\/a\\xff\n(?:.*\n)*.* \/var\/log\/a\\xfe\n/)
   })
 
   test.each([
