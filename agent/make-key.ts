@@ -1,5 +1,5 @@
 import { createPrivateKey, randomBytes } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import nacl from 'tweetnacl'
 import { parsePublicKey, type PublicKey } from '../protocol/ed25519-policy.ts'
@@ -12,8 +12,12 @@ import { pemOf } from './key-file.ts'
 const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
 const seedBytes = 32
 const privateMode = 0o600
+const privateFolderMode = 0o700
 
-/** Makes a device key in a new file, private from its first moment. When it returns, the file survives a power cut. */
+/**
+ * Makes a device key in a new file, private from its first moment, and the folders that it needs. When it returns, all of that
+ * survives a power cut. Throws KEY_EXISTS, KEY_FORBIDDEN, KEY_UNWRITABLE.
+ */
 export function makeKeyFile(path: string): PublicKey {
   const seed = randomBytes(seedBytes)
   const pair = nacl.sign.keyPair.fromSeed(seed)
@@ -30,18 +34,30 @@ function toPem(seed: Uint8Array): string {
 }
 
 function writeNewFile(path: string, text: string): void {
+  const made = makeFolder(path)
   const file = openNew(path)
   try {
     // The process's umask may have taken bits away; it cannot have added any.
     fchmodSync(file, privateMode)
     writeSync(file, text)
     fsyncSync(file)
-    syncFolder(dirname(path))
+    syncFolders(dirname(path), made)
   } catch (cause) {
     unlinkSync(path)
     throw unwritable(path, cause as NodeJS.ErrnoException)
   } finally {
     closeSync(file)
+  }
+}
+
+/** The first that had to be made. */
+function makeFolder(path: string): string | undefined {
+  try {
+    return mkdirSync(dirname(path), { recursive: true, mode: privateFolderMode })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw unwritable(path, cause as NodeJS.ErrnoException)
+    throw agentFault('KEY_UNWRITABLE', `cannot write ${showText(path)}: its folder is a file`, { cause })
   }
 }
 
@@ -51,6 +67,12 @@ function openNew(path: string): number {
   } catch (cause) {
     throw unwritable(path, cause as NodeJS.ErrnoException)
   }
+}
+
+/** Up to the one in which the first was made. */
+function syncFolders(path: string, made: string | undefined): void {
+  syncFolder(path)
+  if (made !== undefined && path.length >= made.length) syncFolders(dirname(path), made)
 }
 
 function syncFolder(path: string): void {

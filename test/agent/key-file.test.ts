@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { agree, checkSigner, naclEd25519 } from '../../agent/check-signer.ts'
@@ -78,9 +78,17 @@ describe('a new key file', () => {
     expect(readFileSync(path, 'utf8')).toBe('precious')
   })
 
-  test('needs a folder', () => {
-    const fault = faultOf(() => makeKeyFile(join(folder, 'none', 'device.key')))
+  test('makes its folders, for nobody else', () => {
+    const path = join(folder, 'var', 'lib', 'device.key')
+    makeKeyFile(path)
+    const modes = [path, dirname(path), join(folder, 'var')].map((made) => statSync(made).mode & 0o777)
+    expect(modes).toEqual([0o600, 0o700, 0o700])
+  })
+
+  test('needs a place for its folder', () => {
+    const fault = faultOf(() => makeKeyFile(join(written('a file'), 'device.key')))
     expect([fault.code, fault.kind.exit]).toEqual(['KEY_UNWRITABLE', 74])
+    expect(fault.message).toContain('device.key')
   })
 
   test.skipIf(process.getuid?.() === 0)('needs a folder that one may write to', () => {
