@@ -46,6 +46,13 @@ describe('at the path of the control socket', () => {
     other.close()
   })
 
+  test('only its owner and group may use the socket', async () => {
+    await using folder = await tempFolder()
+    const path = join(folder.path, 'control.sock')
+    await using _control = await open(path)
+    expect((await lstat(path)).mode & 0o777).toBe(0o660)
+  })
+
   test('a socket that a killed agent left behind is replaced', async () => {
     await using folder = await tempFolder()
     const [path, left] = [join(folder.path, 'first.sock'), join(folder.path, 'left.sock')]
