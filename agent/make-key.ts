@@ -1,5 +1,5 @@
 import { createPrivateKey, randomBytes } from 'node:crypto'
-import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import nacl from 'tweetnacl'
 import { parsePublicKey, type PublicKey } from '../protocol/ed25519-policy.ts'
@@ -7,6 +7,7 @@ import type { Fault } from '../protocol/fault.ts'
 import { showText } from '../protocol/show-text.ts'
 import { agentFault } from './faults.ts'
 import { pemOf } from './key-file.ts'
+import { makeFolders } from './make-folders.ts'
 
 /** PrivateKeyInfo of an Ed25519 key up to its 32 bytes (RFC 8410, section 7). */
 const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
@@ -34,7 +35,7 @@ function toPem(seed: Uint8Array): string {
 }
 
 function writeNewFile(path: string, text: string): void {
-  const made = makeFolder(path)
+  const made = makeFolderOf(path)
   const file = openNew(path)
   try {
     // The process's umask may have taken bits away; it cannot have added any.
@@ -51,9 +52,9 @@ function writeNewFile(path: string, text: string): void {
 }
 
 /** The first that had to be made. */
-function makeFolder(path: string): string | undefined {
+function makeFolderOf(path: string): string | undefined {
   try {
-    return mkdirSync(dirname(path), { recursive: true, mode: privateFolderMode })
+    return makeFolders(dirname(path), privateFolderMode)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
       throw unwritable(path, cause as NodeJS.ErrnoException)

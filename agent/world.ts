@@ -2,7 +2,6 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { constants, readFileSync, type BigIntStats } from 'node:fs'
 import {
   access,
-  mkdir,
   open,
   opendir,
   readFile,
@@ -18,6 +17,7 @@ import { Level } from 'level'
 import type { ClockState } from '../protocol/manifest.ts'
 import type { Clock } from './clock.ts'
 import { logfmtJournal, type Journal } from './journal.ts'
+import { makeFolders } from './make-folders.ts'
 import { releaseMemory } from './release-memory.ts'
 import { watchedSurroundings, type Surroundings } from './surroundings.ts'
 import { watchFolder, type Hearing } from './watch-folder.ts'
@@ -75,7 +75,7 @@ export interface Files {
   /** Tells at once what happens in a folder, from when it resolves until it is disposed of. Throws where the kernel refuses. */
   watch(directory: Uint8Array, heard: Hearing): Promise<AsyncDisposable>
   readWhole(path: Path): Promise<Uint8Array | undefined>
-  makeDirectory(path: Path): Promise<void>
+  makeDirectory(path: string): Promise<void>
   remove(path: Path): Promise<void>
   rename(from: Path, to: Path): Promise<void>
   /** What may still be written to the disk that holds this path, by who is not root. */
@@ -181,7 +181,7 @@ const realFiles: Files = {
   entries: listEntries,
   watch: watchFolder,
   readWhole: (path) => readFile(toFsPath(path)).catch(unlessMissing),
-  makeDirectory: async (path) => void (await mkdir(toFsPath(path), { recursive: true, mode: 0o700 })),
+  makeDirectory: async (path) => void makeFolders(path, 0o700),
   remove: (path) => unlink(toFsPath(path)),
   rename: (from, to) => rename(toFsPath(from), toFsPath(to)),
   freeBytes: async (path) => {

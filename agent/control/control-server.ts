@@ -1,8 +1,9 @@
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises'
+import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { agentFault } from '../faults.ts'
+import { makeFolders } from '../make-folders.ts'
 import type { World } from '../world.ts'
 import { flush } from './flush.ts'
 import { controlPaths } from './report.ts'
@@ -10,6 +11,8 @@ import { tellStatus, type Running } from './tell-status.ts'
 
 /** Who may talk to the agent: its user and its group. */
 const socketMode = 0o660
+/** As it is for folders under /run; the socket says who may come in. */
+const folderMode = 0o755
 const defaultFlushMs = 60_000
 const lastWordsMs = 1000
 
@@ -25,7 +28,7 @@ export async function openControl(path: string, running: Running, world: World):
     )
   })
   try {
-    await mkdir(dirname(path), { recursive: true })
+    makeFolders(dirname(path), folderMode)
     await removeStale(path)
     await listen(server, path)
     await chmod(path, socketMode)

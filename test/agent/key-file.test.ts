@@ -91,6 +91,12 @@ describe('a new key file', () => {
     expect(fault.message).toContain('device.key')
   })
 
+  // Node's own way to make folders never ends there.
+  test('ends where no folder can ever be made', () => {
+    const fault = faultOf(() => makeKeyFile('/proc/keys-of-ours/device.key'))
+    expect([fault.code, fault.kind.exit]).toEqual(['KEY_UNWRITABLE', 74])
+  })
+
   test.skipIf(process.getuid?.() === 0)('needs a folder that one may write to', () => {
     mkdirSync(join(folder, 'closed'), { mode: 0o500 })
     expect(faultOf(() => makeKeyFile(join(folder, 'closed', 'device.key'))).kind.exit).toBe(77)
