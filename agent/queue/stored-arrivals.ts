@@ -22,6 +22,7 @@ export interface StoredArrival extends SealedArrival {
   readonly entry: IndexEntry & { readonly extent: Extent }
 }
 
+/** The same arrival with what the index is to know of its record, which stands there. */
 export function storedAt({ arrival, record }: SealedArrival, extent: Extent): StoredArrival {
   const { epoch, seq, stream } = record.manifest
   const where = { epoch, seq, lane: arrival.lane, stream, extent }
