@@ -264,7 +264,7 @@ export class Intake {
 
   async #takeIn(stored: readonly StoredArrival[]): Promise<void> {
     const { index } = this.#opened
-    const writes = [...this.#tally.writes(stored), ...indexWrites(stored, this.#opened)]
+    const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
     const settle = (): void => this.#settle(stored)
     const replaced = stored.flatMap(({ arrival }) => arrival.anew?.replaces ?? [])
     if (replaced.length > 0) {
