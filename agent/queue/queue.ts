@@ -242,7 +242,8 @@ export class Queue implements AsyncDisposable {
    * Forgets records for which a verified receipt says that the server has them, and those that it has without their body,
    * as they were sent: their bytes count as lost. Segments that are empty then go.
    */
-  forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+  async forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+    await this.#sealingAnew.sayEndsAgain(received)
     return this.#outflow.forget(received, withoutBody, () => this.#end)
   }
 

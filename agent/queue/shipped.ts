@@ -40,6 +40,7 @@ export async function rangeWrites(
 ): Promise<readonly IndexWrite[]> {
   const layer = layerOf(manifest, of)
   if (!layer) return [put(keyOfSaying(manifest), JSON.stringify(placeFields({ at: placeOf(manifest), of })))]
+  if (manifest.kind === 'close') return [put(keyOfSaying(manifest), encodeLayers([layer]))]
   return [put(keyOfSaying(manifest), encodeLayers(withLayer(await layersOf(rows, manifest), layer)))]
 }
 
@@ -53,7 +54,7 @@ export async function foundWrites(rows: Rows, manifest: Manifest): Promise<reado
 /** Where the record stands that says, or said, the same of the file. */
 async function sayingSame(rows: Rows, manifest: Manifest): Promise<Places> {
   const layer = layerOf(manifest)
-  if (!layer) return placesUnder(rows, keyOfSaying(manifest))
+  if (!layer || manifest.kind === 'close') return placesUnder(rows, keyOfSaying(manifest))
   return (await layersOf(rows, manifest)).find((known) => isAlike(known, layer)) ?? nowhere
 }
 
@@ -66,10 +67,10 @@ export function keyOfSaying(manifest: Manifest): string {
   return manifest.length === null ? endlessKey(stream) : keyOf(stream, manifest.offset)
 }
 
-/** undefined where it says nothing of a range. */
+/** undefined where nobody knows of how many bytes it says something. */
 function layerOf(manifest: Manifest, of?: Place): Layer | undefined {
-  if (manifest.kind === 'close' || manifest.length === null) return undefined
-  const sha256 = manifest.kind === 'data' ? manifest.sha256 : null
+  if (manifest.length === null) return undefined
+  const sha256 = manifest.kind === 'loss' ? null : manifest.sha256
   return { length: manifest.length, sha256, at: placeOf(manifest), of }
 }
 
@@ -119,20 +120,65 @@ function isNewer({ at, offset, sha256 }: NamedRange, manifest: DataManifest | Lo
 
 /** Whether nothing new was said of the file behind this end of it. What was sealed anew is as old as what held it first. */
 export async function isLastWord(index: IndexStore, manifest: CloseManifest): Promise<boolean> {
-  const { stream, length } = manifest
-  const { at } = await placesUnder(index, closedKey(stream))
+  const { at } = await placesUnder(index, closedKey(manifest.stream))
   if (at && isBehind(at, manifest)) return false
-  if (isNews(await placesUnder(index, endlessKey(stream)), manifest)) return false
+  return !(await hasGoneOn(index, manifest.stream, manifest))
+}
+
+async function hasGoneOn(
+  index: IndexStore,
+  stream: StreamId,
+  end: Place & Pick<CloseManifest, 'length'>,
+): Promise<boolean> {
+  if (isNews(await placesUnder(index, endlessKey(stream)), end)) return true
   for await (const range of namedRanges(index, stream)) {
     // What an agent before this one noted names no place.
-    const goesOn = !range.at && range.offset + range.length > length
-    if (goesOn || isNews(range, manifest)) return false
+    const goesOn = !range.at && range.offset + range.length > end.length
+    if (goesOn || isNews(range, end)) return true
   }
-  return true
+  return false
 }
 
 function isNews({ at, of = at }: Places, than: Place): boolean {
   return of !== undefined && isBehind(of, than)
+}
+
+/** The end of a file as it was said last, and where. */
+export interface SaidEnd {
+  readonly length: number
+  readonly sha256: Digest
+  readonly at: Place
+  /** Where it was said first. */
+  readonly first: Place
+}
+
+/** undefined where the file has none; an agent before this one noted only its place. */
+export async function endSaid(index: IndexStore, stream: StreamId): Promise<SaidEnd | undefined> {
+  const [end] = decodeLayers((await index.get(closedKey(stream))) ?? '')
+  if (!end?.at || !end.sha256) return undefined
+  const { length, sha256, at, of: first = at } = end
+  return { length, sha256, at, first }
+}
+
+/**
+ * Whether the end of the file, which still holds, is to be said again, because what was sealed anew of it stands behind its
+ * record, or will, where `isComing`: it would pass for a change.
+ */
+export async function isOutrun(
+  index: IndexStore,
+  stream: StreamId,
+  { at, first, length }: SaidEnd,
+  isComing = false,
+): Promise<boolean> {
+  const isBehindIt = isComing || (await isAnyBehind(index, stream, at))
+  return isBehindIt && !(await hasGoneOn(index, stream, { ...first, length }))
+}
+
+async function isAnyBehind(index: IndexStore, stream: StreamId, end: Place): Promise<boolean> {
+  const { at: endless } = await placesUnder(index, endlessKey(stream))
+  if (endless && isBehind(endless, end)) return true
+  for await (const { at } of namedRanges(index, stream)) if (at && isBehind(at, end)) return true
+  return false
 }
 
 /** Where the first record stands that held this: the record itself, or what was sealed anew in its place. */
