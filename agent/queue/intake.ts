@@ -105,7 +105,7 @@ export class Intake {
   }
 
   /** Does this while nothing is being stored: what is anew and arrives meanwhile comes next. Throws what it throws. */
-  between(work: () => Promise<void>): Promise<void> {
+  between<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#between.push(() => work().then(resolve, reject))
       this.#changed.ring()

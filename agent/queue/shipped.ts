@@ -218,6 +218,27 @@ export async function* namedRanges(index: IndexStore, stream: StreamId): AsyncGe
   for await (const row of allUnder(index, prefixOf(stream))) yield* decodeRow(row)
 }
 
+/** What the index has of one offset. */
+export interface RangeRow {
+  readonly key: string
+  readonly value: string
+  readonly offset: number
+  readonly layers: readonly Layer[]
+}
+
+/** So many of those that a stream has at an offset or behind it, in their order. */
+export async function rowsFrom(
+  index: IndexStore,
+  stream: StreamId,
+  from: number,
+  most: number,
+): Promise<readonly RangeRow[]> {
+  const entries = await index.entries(keyOf(stream, from), `${prefixOf(stream)}\uffff`, most)
+  return entries.map(([key, value]) => ({ key, value, offset: offsetIn(key), layers: decodeLayers(value) }))
+}
+
+const offsetIn = (key: string): number => Number(key.slice(-16))
+
 const pieceRanges = 64
 
 /** Those of them that begin at one offset or between it and another. */
@@ -237,7 +258,7 @@ async function* rangesBetween(
 }
 
 function* decodeRow([key, value]: readonly [string, string]): Generator<NamedRange, void, undefined> {
-  const offset = Number(key.slice(-16))
+  const offset = offsetIn(key)
   if (isCount(offset)) for (const layer of decodeLayers(value)) yield { offset, ...layer }
 }
 
