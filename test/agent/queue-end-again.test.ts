@@ -1,8 +1,10 @@
 import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { IndexEntry } from '../../agent/queue/index-entry.ts'
+import { closedKey, type IndexEntry } from '../../agent/queue/index-entry.ts'
+import { IndexStore, put } from '../../agent/queue/index-store.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
+import { realWorld } from '../../agent/world.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
 import { Shipped } from '../kit/shipped.ts'
@@ -108,4 +110,27 @@ test('a kill between the end that comes again and the receipt for the first has 
   expect(ends(shipped)).toBe(2)
   expect(shipped.told.at(-1)).toEqual([7, 'close 7'])
   expect(await waiting(queue)).toEqual([])
+})
+
+test('an end of which an agent before this one noted only the place is left as it is', async () => {
+  await using kit = await QueueKit.start()
+  {
+    await using queue = await kit.open()
+    const { shipped, entries } = await closedFile(kit, queue)
+    await shipped.store(isAnyOf(entries.slice(2)))
+  }
+  {
+    await using index = await IndexStore.open(() => realWorld().openIndex(join(kit.state, 'queue')))
+    const key = closedKey(kit.label.stream)
+    const { at } = JSON.parse((await index.get(key)) ?? '') as Record<string, unknown>
+    await index.write([put(key, JSON.stringify({ at }))])
+  }
+  await using queue = await kit.open(fakeWorld(2))
+  const shipped = new Shipped(kit, queue)
+  for (const entry of await waiting(queue)) await queue.sealAnew(entry, never)
+  await shipped.store()
+  expect(shipped.told).toEqual([
+    [0, 'one '],
+    [4, 'two'],
+  ])
 })
