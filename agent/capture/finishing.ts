@@ -6,7 +6,8 @@ import type { FileFacts, World } from '../world.ts'
 import { isDiskError } from './disk-error.ts'
 import { FileTroubles } from './file-troubles.ts'
 import type { Follower } from './follower.ts'
-import type { Generation } from './generation.ts'
+import { mostLooseRanges, type Generation } from './generation.ts'
+import { joinRanges } from './join-ranges.ts'
 import { isReadError } from './read-error.ts'
 import { reread } from './reread.ts'
 import type { CaptureParts } from './take-turn.ts'
@@ -18,6 +19,7 @@ const yieldMs = 100
 
 /**
  * Finds out which files are finished, reads those once more, of each lane one at a time, and lets go of what nothing leads to.
+ * Has the index join what small pieces it has of the others.
  */
 export class Finishing {
   /** What keeps a file from being read once more, or from being let go, now. */
@@ -43,6 +45,7 @@ export class Finishing {
       const isFinished = this.#isFinished(generation, nowMs)
       if (isFinished || !generation.isListed) await this.#attend(generation, isFinished, signal)
       else this.troubles.remove(generation)
+      if (generation.looseRanges >= mostLooseRanges) await this.#join(generation, signal)
       const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
       if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
@@ -99,6 +102,22 @@ export class Finishing {
     } catch (cause) {
       if (!isReadError(cause)) throw cause
       this.#unclosable.set(generation, generation.facts.changedNs)
+    } finally {
+      turns.release(generation)
+    }
+  }
+
+  /** What a disk refuses of it is tried again when more ranges came. */
+  async #join(generation: Generation, signal: AbortSignal): Promise<void> {
+    const { turns, openFiles } = this.#follower
+    const { queue } = this.#parts
+    // While its disk refuses, the file's turn would be taken for as long.
+    if (queue.state.is !== 'open' || !turns.hold(generation)) return
+    try {
+      await joinRanges(generation, openFiles, queue, signal)
+    } catch (cause) {
+      if (!isDiskError(cause)) throw cause
+      generation.looseRanges = 0
     } finally {
       turns.release(generation)
     }

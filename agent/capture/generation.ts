@@ -20,6 +20,9 @@ export type FileState =
   /** No glob leads to it any more: it is read to its end and let go. */
   | 'draining'
 
+/** So many ranges of a file may come before small ones are joined in the index. */
+export const mostLooseRanges = 64
+
 /** One generation of one file, while it is followed. It is small: thousands of them stand still most of the time. */
 export class Generation {
   readonly source: SourceConfig
@@ -54,6 +57,10 @@ export class Generation {
   endsAt = Infinity
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
+  /** So many ranges were shipped since the index joined any of its small ones. */
+  looseRanges: number
+  /** Before this offset there is nothing to be joined. */
+  joinedTo = 0
   /** A flush waits for it to be read once more, from its beginning. */
   closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */
@@ -88,6 +95,8 @@ export class Generation {
     this.place = alikeOnce(resume.place, found.place)
     this.facts = found.facts
     this.readTo = resume.position
+    // Those of the lives before are counted by nobody.
+    this.looseRanges = resume.position > 0 ? mostLooseRanges - 1 : 0
     this.seenBytes = Math.max(resume.seenBytes ?? 0, resume.position, found.facts.size)
     this.size = this.seenBytes
     // A whole number takes no memory of its own.

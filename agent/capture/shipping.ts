@@ -18,6 +18,8 @@ export interface Shipped {
   readonly stored: Promise<boolean> | undefined
   /** As it stands in the queue. */
   resume: ResumePoint
+  /** Counted here: its ranges that came into the queue. */
+  looseRanges: number
   /** The resume point once everything before `position` is safe. */
   pointAt(position: number, evidence: readonly Evidence[]): ResumePoint
 }
@@ -100,7 +102,12 @@ export class Shipping {
     const arrival = { ...what, label, lane: source.priority, resume }
     const isTaken = (await stored) && (await this.#queue.append(arrival, this.#patience))
     if (!isTaken) this.isRefused = true
-    else this.#generation.resume = resume
+    else this.#taken(resume)
+  }
+
+  #taken(resume: ResumePoint): void {
+    this.#generation.resume = resume
+    this.#generation.looseRanges++
   }
 
   /** Nothing is on its way, and all that was is in the queue. */

@@ -105,7 +105,7 @@ export class Intake {
   }
 
   /** Does this while nothing is being stored: what is anew and arrives meanwhile comes next. Throws what it throws. */
-  between(work: () => Promise<void>): Promise<void> {
+  between<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#between.push(() => work().then(resolve, reject))
       this.#changed.ring()
@@ -264,7 +264,7 @@ export class Intake {
 
   async #takeIn(stored: readonly StoredArrival[]): Promise<void> {
     const { index } = this.#opened
-    const writes = [...this.#tally.writes(stored), ...indexWrites(stored, this.#opened)]
+    const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
     const settle = (): void => this.#settle(stored)
     const replaced = stored.flatMap(({ arrival }) => arrival.anew?.replaces ?? [])
     if (replaced.length > 0) {

@@ -2,9 +2,10 @@ import type { Dirent } from 'node:fs'
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Fault } from '../../protocol/fault.ts'
-import { serverFault, type FaultCode } from '../faults.ts'
+import { serverFault } from '../faults.ts'
 import type { BlobDraft, BlobInfo, BlobKey, BlobStore } from './blob-store.ts'
 import { makeFolder, syncFolder, writeAll } from './durable.ts'
+import { storeFaultOf } from './store-fault.ts'
 
 const draftsFolder = 'drafts'
 /** How many folders are remembered as durable; after that they are made sure of again. */
@@ -195,10 +196,6 @@ async function storing<T>(work: () => Promise<T>): Promise<T> {
     if (cause instanceof Fault || code === '') throw cause
     throw serverFault(storeFaultOf(code), `cannot store: ${code}`, { cause })
   }
-}
-
-function storeFaultOf(code: string): FaultCode {
-  return code === 'ENOSPC' || code === 'EDQUOT' ? 'STORE_FULL' : 'STORE_UNWRITABLE'
 }
 
 async function ifPresent<T>(pending: Promise<T>): Promise<T | undefined> {
