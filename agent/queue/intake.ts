@@ -3,6 +3,7 @@ import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { Epoch } from '../../protocol/ids.ts'
 import type { Doorbell } from '../doorbell.ts'
+import { letGo } from '../let-go.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import type { Arrival } from './arrival.ts'
@@ -222,6 +223,7 @@ export class Intake {
     for (const { arrival, record } of stored) {
       this.#room.taken(record.bytes.length)
       this.#tookIn(arrival.lane)
+      letGo(record.bytes)
     }
   }
 
