@@ -2,6 +2,7 @@ import { encodeBody, type EncodedBody } from '../../protocol/body.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
 import type { ByteOffset, Digest } from '../../protocol/ids.ts'
 import type { LossReason } from '../../protocol/manifest.ts'
+import { letGo } from '../let-go.ts'
 import { evidenceAfter, evidenceRenewed } from '../queue/evidence.ts'
 import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -65,6 +66,8 @@ export class Shipping {
       await this.#append({ kind: 'data', offset: cut.offset, body }, resume)
       if (this.#evidence === evidence && !this.isRefused) this.#evidence = undefined
     } finally {
+      // What is not compressed is the cut itself.
+      if (body.encoding === 'zstd') letGo(body.body)
       cut.release()
     }
   }

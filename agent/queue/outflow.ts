@@ -66,6 +66,10 @@ export class Outflow implements Replacement {
     this.#eviction = new Eviction({ opened, writes: this.#writes, views: this.#views, reader, journal, busy })
   }
 
+  view(lane: Lane): Pick<LaneView, 'stir'> {
+    return this.#views[lane]
+  }
+
   /** As Queue.take; `end` is the place that the chain has not reached yet. */
   take(
     maxBytes: number,

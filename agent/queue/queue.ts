@@ -62,7 +62,8 @@ export class Queue implements AsyncDisposable {
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
     const ground = { stateDirectory, signer, world, changed: this.changed }
-    this.#intake = new Intake(opened, { ...ground, room, seen, replacement: this.#outflow })
+    const tookIn = (lane: Lane): void => this.#outflow.view(lane).stir()
+    this.#intake = new Intake(opened, { ...ground, room, seen, tookIn, replacement: this.#outflow })
     this.#ways = { opened, intake: this.#intake, outflow: this.#outflow }
     this.#sealingAnew = new SealingAnew({ reader, clock: world.clock, ...this.#ways })
   }
