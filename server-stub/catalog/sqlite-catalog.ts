@@ -24,10 +24,19 @@ import {
   type SettingName,
   type StreamRow,
 } from './catalog.ts'
-import { schema, schemaVersion } from './schema.ts'
+import { makeSchema } from './make-schema.ts'
 import { guarded, isBusy } from './sqlite-faults.ts'
 import { queries } from './sqlite-queries.ts'
-import { blobRow, deviceRow, recordRow, streamRow, tagsToText, type Row } from './sqlite-rows.ts'
+import {
+  blobRow,
+  deviceRow,
+  deviceValues,
+  recordRow,
+  streamRow,
+  tagsToText,
+  type Row,
+} from './sqlite-rows.ts'
+import { inTransaction } from './sqlite-transaction.ts'
 
 /** How long a writer waits for another process, such as `device add` while the server commits. */
 const busyTimeoutMs = 5000
@@ -70,20 +79,14 @@ export class SqliteCatalog implements Catalog {
   #prepare(): void {
     // FULL: in WAL mode a commit is on the disk before it returns only with this.
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-    const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version']
-    if (version === schemaVersion) return
-    if (version !== 0 && version !== 1)
-      throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
-    guarded(() =>
-      this.#transactOnce(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)),
-    )
+    makeSchema(this.#database)
   }
 
   async addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration> {
     return this.#transact(() => {
       const known = this.#device(device)
       if (!known) {
-        this.#run('addDevice', device, key.bytes, nowMs)
+        this.#putDevice({ device, key, addedMs: nowMs, revokedMs: null, lastSeenMs: null })
         return 'added'
       }
       if (!equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
@@ -92,7 +95,11 @@ export class SqliteCatalog implements Catalog {
   }
 
   async revokeDevice(device: DeviceId, nowMs: number): Promise<boolean> {
-    return this.#transact(() => this.#run('revokeDevice', nowMs, device) > 0)
+    return this.#transact(() => {
+      const known = this.#device(device)
+      if (known) this.#putDevice({ ...known, revokedMs: known.revokedMs ?? nowMs })
+      return known !== undefined
+    })
   }
 
   async device(device: DeviceId): Promise<DeviceRow | undefined> {
@@ -104,6 +111,10 @@ export class SqliteCatalog implements Catalog {
     return row && deviceRow(row)
   }
 
+  #putDevice(row: DeviceRow): void {
+    this.#run('putDevice', ...deviceValues(row))
+  }
+
   async devices(): Promise<readonly DeviceRow[]> {
     return this.#all('devices').map(deviceRow)
   }
@@ -113,7 +124,8 @@ export class SqliteCatalog implements Catalog {
       for (const { key, bytes } of blobs) this.#run('addBlob', key, bytes)
       for (const record of records) this.#add(record, nowMs)
       for (const key of lost) this.#forget(key)
-      this.#run('seeDevice', nowMs, device)
+      const known = this.#device(device)
+      if (known) this.#putDevice({ ...known, lastSeenMs: nowMs })
     })
   }
 
@@ -223,25 +235,11 @@ export class SqliteCatalog implements Catalog {
     const lastTryMs = this.#clock.monotonicMs() + busyTimeoutMs
     for (;;) {
       try {
-        return guarded(() => this.#transactOnce(work))
+        return guarded(() => inTransaction(this.#database, work))
       } catch (error) {
         if (!isBusy(error) || this.#clock.monotonicMs() >= lastTryMs) throw error
         await this.#clock.sleep(pauseMs, new AbortController().signal)
       }
-    }
-  }
-
-  /** Takes the write lock at once, so that what it read stays true. */
-  #transactOnce<T>(work: () => T): T {
-    this.#database.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      this.#database.exec('COMMIT')
-      return result
-    } catch (error) {
-      // SQLite has rolled back by itself where the disk was full.
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw error
     }
   }
 
