@@ -85,19 +85,19 @@ export class SqliteCatalog implements Catalog {
   async addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration> {
     return this.#transact(() => {
       const known = this.#device(device)
-      if (!known) {
-        this.#putDevice({ device, key, addedMs: nowMs, revokedMs: null, lastSeenMs: null })
-        return 'added'
-      }
-      if (!equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
-      return known.revokedMs === null ? 'known' : 'revoked'
+      if (known && !equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
+      if (this.#devicesWith(key).some(({ revokedMs }) => revokedMs !== null)) return 'revoked'
+      if (known) return 'known'
+      this.#putDevice({ device, key, addedMs: nowMs, revokedMs: null, lastSeenMs: null })
+      return 'added'
     })
   }
 
   async revokeDevice(device: DeviceId, nowMs: number): Promise<boolean> {
     return this.#transact(() => {
       const known = this.#device(device)
-      if (known) this.#putDevice({ ...known, revokedMs: known.revokedMs ?? nowMs })
+      for (const row of known ? this.#devicesWith(known.key) : [])
+        this.#putDevice({ ...row, revokedMs: row.revokedMs ?? nowMs })
       return known !== undefined
     })
   }
@@ -115,8 +115,16 @@ export class SqliteCatalog implements Catalog {
     this.#run('putDevice', ...deviceValues(row))
   }
 
-  async devices(): Promise<readonly DeviceRow[]> {
+  #devices(): DeviceRow[] {
     return this.#all('devices').map(deviceRow)
+  }
+
+  #devicesWith(key: PublicKey): DeviceRow[] {
+    return this.#devices().filter((row) => equalBytes(row.key.bytes, key.bytes))
+  }
+
+  async devices(): Promise<readonly DeviceRow[]> {
+    return this.#devices()
   }
 
   async commit({ device, nowMs, blobs, records, lost = [] }: Commit): Promise<void> {

@@ -44,7 +44,8 @@ export const addDevice: Command = {
 /** A revoked key may be in other hands: nothing makes it good again. */
 function refuseUnlessActive(registration: Registration, device: string): void {
   if (registration === 'otherKey') throw serverFault('NAME_TAKEN', `${device} is registered with another key`)
-  if (registration === 'revoked') throw serverFault('KEY_IS_REVOKED', `the key of ${device} was revoked`)
+  if (registration === 'revoked')
+    throw serverFault('KEY_IS_REVOKED', `the key of ${device} was revoked, under this name or another`)
 }
 
 export const listDevices: Command = {
