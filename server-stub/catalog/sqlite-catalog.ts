@@ -24,6 +24,7 @@ import {
   type SettingName,
   type StreamRow,
 } from './catalog.ts'
+import { fileAt } from './file-at.ts'
 import { makeSchema } from './make-schema.ts'
 import { guarded, isBusy } from './sqlite-faults.ts'
 import { queries } from './sqlite-queries.ts'
@@ -49,6 +50,8 @@ export class SqliteCatalog implements Catalog {
   readonly #file: string
   readonly #clock: Clock
   readonly #database: DatabaseSync
+  /** Which file was opened: one that was removed or unmounted since can still be read and written, and is lost. */
+  #opened: string | undefined
   readonly #prepared = new Map<keyof typeof queries, StatementSync>()
 
   private constructor(file: string, clock: Clock) {
@@ -62,6 +65,7 @@ export class SqliteCatalog implements Catalog {
     return guarded(() => {
       const catalog = new SqliteCatalog(file, clock)
       catalog.#prepare()
+      catalog.#opened = fileAt(file)
       catalog.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
       return catalog
     })
@@ -72,6 +76,7 @@ export class SqliteCatalog implements Catalog {
       const catalog = new SqliteCatalog(this.#file, this.#clock)
       // The transaction sees the state that its first read finds, until the connection is closed.
       catalog.#database.exec('PRAGMA query_only = ON; BEGIN; SELECT count(*) FROM settings')
+      catalog.#opened = this.#opened
       return catalog
     })
   }
@@ -264,7 +269,15 @@ export class SqliteCatalog implements Catalog {
   }
 
   #all(name: keyof typeof queries, ...values: SQLInputValue[]): Row[] {
-    return guarded(() => this.#statement(name).all(...values))
+    const rows = guarded(() => this.#statement(name).all(...values))
+    this.#checkPlace()
+    return rows
+  }
+
+  /** No receipt follows from a catalog that does not stand at its path any more. Each commit reads before it ends, too. */
+  #checkPlace(): void {
+    if (fileAt(this.#file) !== this.#opened)
+      throw serverFault('STORE_UNWRITABLE', `${this.#file} was removed, replaced or unmounted`)
   }
 
   #allNamed(name: keyof typeof queries, values: Record<string, SQLInputValue>): Row[] {
