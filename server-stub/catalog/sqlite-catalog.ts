@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import {
   equalBytes,
@@ -24,6 +24,7 @@ import {
   type SettingName,
   type StreamRow,
 } from './catalog.ts'
+import { busyTimeoutMs, connecting, connectingToRead, type Connect } from './connect.ts'
 import { fileAt } from './file-at.ts'
 import { makeSchema } from './make-schema.ts'
 import { guarded, isBusy } from './sqlite-faults.ts'
@@ -39,8 +40,6 @@ import {
 } from './sqlite-rows.ts'
 import { inTransaction } from './sqlite-transaction.ts'
 
-/** How long a writer waits for another process, such as `device add` while the server commits. */
-const busyTimeoutMs = 5000
 /** SQLite waits on this thread: so only this long, and the rest between tries, in which the server answers others. */
 const blockingMs = 50
 const pauseMs = 50
@@ -49,42 +48,49 @@ const pauseMs = 50
 export class SqliteCatalog implements Catalog {
   readonly #file: string
   readonly #clock: Clock
+  readonly #connect: Connect
   readonly #database: DatabaseSync
   /** Which file was opened: one that was removed or unmounted since can still be read and written, and is lost. */
   #opened: string | undefined
   readonly #prepared = new Map<keyof typeof queries, StatementSync>()
 
-  private constructor(file: string, clock: Clock) {
+  private constructor(file: string, clock: Clock, connect: Connect) {
     this.#file = file
     this.#clock = clock
-    this.#database = new DatabaseSync(file, { timeout: busyTimeoutMs })
+    this.#connect = connect
+    this.#database = connect()
   }
 
   /** Opens the catalog, and makes it where there is none. */
   static open(file: string, clock: Clock): SqliteCatalog {
     return guarded(() => {
-      const catalog = new SqliteCatalog(file, clock)
-      catalog.#prepare()
-      catalog.#opened = fileAt(file)
-      catalog.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
-      return catalog
+      const catalog = new SqliteCatalog(file, clock, connecting(file))
+      // FULL: in WAL mode a commit is on the disk before it returns only with this.
+      catalog.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+      return catalog.#ready()
     })
+  }
+
+  /** Opens one that is there, and beside which nothing can be written. What would change it throws STORE_UNWRITABLE. */
+  static openToRead(file: string, clock: Clock): SqliteCatalog {
+    return guarded(() => new SqliteCatalog(file, clock, connectingToRead(file)).#ready())
+  }
+
+  #ready(): this {
+    makeSchema(this.#database)
+    this.#opened = fileAt(this.#file)
+    this.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
+    return this
   }
 
   async snapshot(): Promise<SqliteCatalog> {
     return guarded(() => {
-      const catalog = new SqliteCatalog(this.#file, this.#clock)
+      const catalog = new SqliteCatalog(this.#file, this.#clock, this.#connect)
       // The transaction sees the state that its first read finds, until the connection is closed.
       catalog.#database.exec('PRAGMA query_only = ON; BEGIN; SELECT count(*) FROM settings')
       catalog.#opened = this.#opened
       return catalog
     })
-  }
-
-  #prepare(): void {
-    // FULL: in WAL mode a commit is on the disk before it returns only with this.
-    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-    makeSchema(this.#database)
   }
 
   async addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration> {
