@@ -88,10 +88,13 @@ function openCatalog(file: string): SqliteCatalog {
 }
 
 /** The same, for what may come before the first start of the server. */
-export async function makeStore(data: string): Promise<StoreParts & AsyncDisposable> {
+export async function makeStore(
+  data: string,
+): Promise<StoreParts & AsyncDisposable & { readonly isNew: boolean }> {
+  const isNew = !(await isStore(data))
   await disk(data, () => makeFolder(data))
   await SqliteCatalog.open(catalogFile(data), realClock)[Symbol.asyncDispose]()
-  return openStore(data)
+  return { ...(await openStore(data)), isNew }
 }
 
 /** The key of the receipts. Throws STORE_MISSING where there is none. */
