@@ -50,8 +50,9 @@ class Readiness {
 
 async function troubleOf({ store, catalog }: HealthParts): Promise<string | undefined> {
   try {
-    await store.probe()
+    // First, because the store would make a folder that is gone anew.
     await catalog.devices()
+    await store.probe()
     return undefined
   } catch (error) {
     if (error instanceof Fault) return error.message

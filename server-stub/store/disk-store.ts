@@ -20,6 +20,8 @@ export class DiskStore implements BlobStore {
   /** Folders whose names this process has seen safely on the disk. */
   readonly #durable = new Set<string>()
   #drafts = 0
+  /** What was last too much for the disk: until so much fits again, it is full. */
+  #neededBytes = probeBytes
 
   constructor(root: string) {
     this.#root = resolve(root)
@@ -29,7 +31,11 @@ export class DiskStore implements BlobStore {
     const file = join(this.#root, draftsFolder, `${++this.#drafts}.part`)
     return storing(async () => {
       await makeFolder(dirname(file))
-      return new DiskDraft(file, await open(file, 'w+', 0o640), (key) => this.#publish(file, key))
+      const handle = await open(file, 'w+', 0o640)
+      return new DiskDraft(file, handle, {
+        publish: (key) => this.#publish(file, key),
+        lacked: (bytes) => void (this.#neededBytes = Math.max(this.#neededBytes, bytes)),
+      })
     })
   }
 
@@ -116,25 +122,33 @@ export class DiskStore implements BlobStore {
 
   async probe(): Promise<void> {
     await using draft = await this.draft()
-    await draft.append(new Uint8Array(probeBytes))
+    await draft.append(new Uint8Array(this.#neededBytes))
     await storing(() => (draft as DiskDraft).sync())
+    this.#neededBytes = probeBytes
   }
 }
 
 /** More than a filesystem keeps inside an inode, so that the probe needs a block as a record would. */
 const probeBytes = 4096
 
+/** What a draft asks of its store. */
+interface DraftKeeper {
+  publish(key: BlobKey): Promise<void>
+  /** There was no room for a draft of so many bytes. */
+  lacked(bytes: number): void
+}
+
 class DiskDraft implements BlobDraft {
   readonly #file: string
   readonly #handle: FileHandle
-  readonly #publish: (key: BlobKey) => Promise<void>
+  readonly #store: DraftKeeper
   #bytes = 0
   #isSealed = false
 
-  constructor(file: string, handle: FileHandle, publish: (key: BlobKey) => Promise<void>) {
+  constructor(file: string, handle: FileHandle, store: DraftKeeper) {
     this.#file = file
     this.#handle = handle
-    this.#publish = publish
+    this.#store = store
   }
 
   get bytes(): number {
@@ -142,8 +156,9 @@ class DiskDraft implements BlobDraft {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    await storing(() => writeAll(this.#handle, bytes, this.#bytes))
-    this.#bytes += bytes.length
+    const end = this.#bytes + bytes.length
+    await this.#noting(end, () => writeAll(this.#handle, bytes, this.#bytes))
+    this.#bytes = end
   }
 
   async read(offset: number, bytes: number): Promise<Uint8Array> {
@@ -157,11 +172,21 @@ class DiskDraft implements BlobDraft {
   }
 
   async seal(key: BlobKey): Promise<void> {
-    await storing(async () => {
+    await this.#noting(this.#bytes, async () => {
       await this.sync()
-      await this.#publish(key)
+      await this.#store.publish(key)
     })
     this.#isSealed = true
+  }
+
+  /** Does what needs room for so many bytes. */
+  async #noting(bytes: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await storing(work)
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'STORE_FULL') this.#store.lacked(bytes)
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
