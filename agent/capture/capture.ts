@@ -35,6 +35,8 @@ export interface CaptureOptions extends HandleBounds {
 const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
+/** Between looks at files that no glob leads to, and that nobody tells of. */
+const drainingMs = 1000
 
 /** Everything that is captured: finds files, follows them, and knows how far each is. */
 export class Capture {
@@ -136,6 +138,7 @@ export class Capture {
     await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
+    this.#tasks.start((stop) => this.#drainForEver(stop))
     {
       await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
@@ -187,6 +190,15 @@ export class Capture {
       const seen = this.#looked.rings
       await this.#finishing.finish(lane, signal)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
+    }
+  }
+
+  async #drainForEver(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#world
+    while (!signal.aborted) {
+      const seen = this.#looked.rings
+      if (await this.#lookout.lookAtDraining()) await clock.sleep(drainingMs, signal)
+      else await this.#looked.waitBeyond(seen, Infinity, clock, signal)
     }
   }
 
