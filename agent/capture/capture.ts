@@ -1,3 +1,4 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { Recall } from '../deliver/recall.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
@@ -105,6 +106,11 @@ export class Capture {
   /** The generation that is followed in the file of this identity. */
   followedAs(key: string): Generation | undefined {
     return this.#follower.followed.get(key)
+  }
+
+  /** The generation that is followed in this stream, whatever the identity of its file is by now. */
+  followedIn(stream: StreamId): Generation | undefined {
+    return this.followed.find(({ label }) => label.stream === stream)
   }
 
   /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */

@@ -29,15 +29,20 @@ export async function* flush(
 ): AsyncGenerator<FlushReport, void, undefined> {
   const { capture, queue, delivery } = running
   const deadlineMs = clock.monotonicMs() + timeoutMs
-  await capture.look()
-  const targets = capture.cutNow().map(targetOf)
+  let targets = await aim(capture)
   delivery.hurry()
-  const first = tellFlush(running, targets)
-  const targetBytes = first.receiptedBytes + first.queuedBytes + first.unreadBytes
+  let targetBytes = countBytes(running, targets)
   journal.flushStarted(targetBytes)
   let end: Place | undefined
+  let wasTroubled = false
   for (;;) {
     const seen = queue.changed.rings
+    if (wasTroubled && capture.troubles.size === 0) {
+      targets = await aim(capture)
+      targetBytes = countBytes(running, targets)
+      end = undefined
+    }
+    wasTroubled = capture.troubles.size > 0
     aimAgain(targets, capture)
     if (targets.some(isWaitingToBeClosed)) capture.closeNow()
     else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
@@ -56,14 +61,21 @@ export async function* flush(
   }
 }
 
+/** The files that can be read now. Others have troubles, and the flush is not done before they were aimed at, too. */
+async function aim(capture: Capture): Promise<Target[]> {
+  await capture.look()
+  return capture.cutNow().map(targetOf)
+}
+
 function targetOf(generation: Generation): Target {
   return { generation, size: generation.flushTo, settledAfter: generation.turnsToSettle }
 }
 
-/** What stood in a file that turned out to be truncated belongs to the generation that follows. */
+/** What stood in a file that turned out to be truncated, or to have another identity, belongs to the generation that follows. */
 function aimAgain(targets: readonly Target[], capture: Capture): void {
   for (const target of targets) {
-    const next = target.generation.isOver ? capture.followedAs(target.generation.key) : undefined
+    const { isOver, key, label } = target.generation
+    const next = isOver ? (capture.followedAs(key) ?? capture.followedIn(label.stream)) : undefined
     if (!next) continue
     target.generation = next
     target.size = next.size
@@ -91,6 +103,12 @@ function isWaitingToBeClosed({ generation }: Target): boolean {
 function placeOfNext(queue: Queue): Place {
   const { epoch, next } = queue.head
   return { epoch, seq: next }
+}
+
+/** All that there is to deliver. */
+function countBytes(running: Running, targets: readonly Target[]): number {
+  const { receiptedBytes, queuedBytes, unreadBytes } = tellFlush(running, targets)
+  return receiptedBytes + queuedBytes + unreadBytes
 }
 
 function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushReport, 'done' | 'targetBytes'> {
