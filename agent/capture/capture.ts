@@ -169,7 +169,10 @@ export class Capture {
     }
   }
 
-  /** Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`. */
+  /**
+   * Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`; without troubles, the end
+   * of those that are gone, and were not read as far as is known, is on its way into the queue.
+   */
   look(): Promise<void> {
     return this.#lookNext(true)
   }
@@ -187,6 +190,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
+    if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
@@ -250,7 +254,7 @@ export class Capture {
     return this.#follower.beginAgain()
   }
 
-  /** Has the files that a flush waits for closed, as far as they were read. */
+  /** Has the files that a flush waits for closed, as far as they were read, and those let go that cannot be read on. */
   closeNow(): void {
     this.#looked.ring()
   }

@@ -1,3 +1,5 @@
+import { showLogPath } from '../../protocol/log-path.ts'
+import { showText } from '../../protocol/show-text.ts'
 import type { Capture } from '../capture/capture.ts'
 import type { Generation } from '../capture/generation.ts'
 import type { Place } from '../queue/index-entry.ts'
@@ -15,6 +17,7 @@ interface Target {
 }
 
 const reportEveryMs = 200
+const outOfReach = 'it is not where it was, and nothing says that it is gone'
 const notReadOnceMore = 'it may have been changed in place, and was not yet read once more'
 
 /**
@@ -44,7 +47,9 @@ export async function* flush(
     }
     wasTroubled = capture.troubles.size > 0
     aimAgain(targets, capture)
-    if (targets.some(isWaitingToBeClosed)) capture.closeNow()
+    // What they are is settled by a look.
+    if (targets.some((target) => isLeft(target, queue))) await capture.look()
+    if (targets.some((target) => isWaitingToBeClosed(target) || isDraining(target, queue))) capture.closeNow()
     else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
     const isDone =
       !capture.isStopped &&
@@ -84,20 +89,32 @@ function aimAgain(targets: readonly Target[], capture: Capture): void {
   }
 }
 
+/** Nobody follows it any more, and what is known to be unread of it is not yet named as lost: it may be somewhere. */
+function isLeft({ generation: { isOver, label, queuedTo, seenBytes }, size }: Target, queue: Queue): boolean {
+  return isOver && queuedTo < Math.min(size, seenBytes) && queue.resumePoints.has(label.stream)
+}
+
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
-function isTaken({ generation, size, settledAfter }: Target): boolean {
-  if (generation.isOver) return true
+function isTaken(target: Target, queue: Queue): boolean {
+  const { generation, size, settledAfter } = target
+  if (generation.isOver) return !isLeft(target, queue)
   const isSettled = generation.turnsEnded >= settledAfter
   return isSettled && generation.queuedTo >= size && generation.stored === undefined
 }
 
 function isAllTaken({ capture, queue }: Running, targets: readonly Target[]): boolean {
-  return queue.areHolesMended && !capture.isEndingStreams && targets.every(isTaken)
+  return queue.areHolesMended && !capture.isEndingStreams && targets.every((target) => isTaken(target, queue))
 }
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */
 function isWaitingToBeClosed({ generation }: Target): boolean {
   return generation.closing !== 'none' && !generation.isOver
+}
+
+/** Nothing leads to it any more: if it had no handle when it went, it is to be let go. */
+function isDraining(target: Target, queue: Queue): boolean {
+  const { isListed, isOver } = target.generation
+  return !isListed && !isOver && !isTaken(target, queue)
 }
 
 function placeOfNext(queue: Queue): Place {
@@ -114,27 +131,39 @@ function countBytes(running: Running, targets: readonly Target[]): number {
 function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushReport, 'done' | 'targetBytes'> {
   const { queue, delivery } = running
   const { receiptedBytes, queuedBytes, lostBytes } = tellCountsOfAll(running)
-  const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target), 0)
+  const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target, queue), 0)
   const queuedRecords = queue.ledger.records
   return { receiptedBytes, queuedBytes, unreadBytes, lostBytes, queuedRecords, link: delivery.report }
 }
 
-function unqueuedBytes({ generation, size }: Target): number {
-  return generation.isOver ? 0 : Math.max(0, size - generation.queuedTo)
+function unqueuedBytes(target: Target, queue: Queue): number {
+  const { generation, size } = target
+  return generation.isOver && !isLeft(target, queue) ? 0 : Math.max(0, size - generation.queuedTo)
 }
 
 function tellRemaining(running: Running, targets: readonly Target[]): readonly RemainingFile[] {
-  const unread = new Map(
-    targets.map((target) => [target.generation.label.stream as string, unqueuedBytes(target)]),
+  const { queue } = running
+  const unread = new Map<string, number>(
+    targets.map((target) => [target.generation.label.stream, unqueuedBytes(target, queue)]),
   )
-  const unclosed = new Set(
-    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream as string),
+  const unclosed = new Set<string>(
+    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream),
   )
-  const files = tellFiles(running).map((file): RemainingFile => {
+  const told = tellFiles(running)
+  const files = told.map((file): RemainingFile => {
     const { path, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
     return { path, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
   })
-  return files.filter(
+  const streams = new Set(told.map(({ stream }) => stream))
+  const left = targets.filter(
+    (target) => isLeft(target, queue) && !streams.has(target.generation.label.stream),
+  )
+  return [...files, ...left.map((target) => tellLeft(target, queue))].filter(
     ({ unreadBytes, queuedBytes, trouble }) => unreadBytes + queuedBytes > 0 || trouble !== '',
   )
+}
+
+function tellLeft(target: Target, queue: Queue): RemainingFile {
+  const path = showText(showLogPath(target.generation.label.path))
+  return { path, unreadBytes: unqueuedBytes(target, queue), queuedBytes: 0, trouble: outOfReach }
 }
