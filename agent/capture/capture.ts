@@ -1,3 +1,4 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { Recall } from '../deliver/recall.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
@@ -35,6 +36,8 @@ export interface CaptureOptions extends HandleBounds {
 const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
+/** Between looks at files that no glob leads to, and that nobody tells of. */
+const drainingMs = 1000
 
 /** Everything that is captured: finds files, follows them, and knows how far each is. */
 export class Capture {
@@ -105,6 +108,11 @@ export class Capture {
     return this.#follower.followed.get(key)
   }
 
+  /** The generation that is followed in this stream, whatever the identity of its file is by now. */
+  followedIn(stream: StreamId): Generation | undefined {
+    return this.followed.find(({ label }) => label.stream === stream)
+  }
+
   /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */
   get troubles(): ReadonlyMap<string, string> {
     const [found, finished] = [this.#troubles, this.#finishing.troubles]
@@ -136,6 +144,7 @@ export class Capture {
     await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
+    this.#tasks.start((stop) => this.#drainForEver(stop))
     {
       await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
@@ -160,7 +169,10 @@ export class Capture {
     }
   }
 
-  /** Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`. */
+  /**
+   * Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`; without troubles, the end
+   * of those that are gone, and were not read as far as is known, is on its way into the queue.
+   */
   look(): Promise<void> {
     return this.#lookNext(true)
   }
@@ -178,6 +190,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
+    if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
@@ -187,6 +200,15 @@ export class Capture {
       const seen = this.#looked.rings
       await this.#finishing.finish(lane, signal)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
+    }
+  }
+
+  async #drainForEver(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#world
+    while (!signal.aborted) {
+      const seen = this.#looked.rings
+      if (await this.#lookout.lookAtDraining()) await clock.sleep(drainingMs, signal)
+      else await this.#looked.waitBeyond(seen, Infinity, clock, signal)
     }
   }
 
@@ -232,7 +254,7 @@ export class Capture {
     return this.#follower.beginAgain()
   }
 
-  /** Has the files that a flush waits for closed, as far as they were read. */
+  /** Has the files that a flush waits for closed, as far as they were read, and those let go that cannot be read on. */
   closeNow(): void {
     this.#looked.ring()
   }

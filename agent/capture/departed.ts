@@ -53,6 +53,15 @@ export class Departed {
     }
   }
 
+  /**
+   * Ends at once those of which bytes are known that nobody read, and whose file is nowhere: who asks what is lost cannot wait
+   * until it may be back.
+   */
+  async settle(unfollowed: readonly ResumePoint[]): Promise<void> {
+    for (const point of unfollowed)
+      if (isUnread(point) && (await this.#whereIs(point)) === 'missing') this.#end(point)
+  }
+
   /** What came back has all its time again when it goes once more. */
   #forgetAllBut(unfollowed: ReadonlySet<StreamId>): void {
     for (const stream of this.#missingSinceMs.keys()) {
@@ -103,6 +112,10 @@ export class Departed {
     this.#missingSinceMs.delete(stream)
     this.#endings.end({ label, lane: source?.priority ?? 'normal', point, why: 'deleted' })
   }
+}
+
+function isUnread({ position, seenBytes = 0 }: ResumePoint): boolean {
+  return position < seenBytes
 }
 
 /** Of a file that no source is about any more. */

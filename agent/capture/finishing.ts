@@ -136,10 +136,11 @@ export class Finishing {
     const isUnread = facts !== undefined && facts.size > generation.readTo
     if (facts && quietForMs < generation.source.closeAfterMs)
       return isUnread || troubles.has(generation) ? turns.want(generation) : undefined
-    // What cannot be read after all that time may be none: a size can be false.
     if (facts && !isUnread && this.#isToBeClosed(generation)) return
     if (!turns.hold(generation)) return
     try {
+      // What cannot be read after all that time, and nothing says why, is none: a size can be false.
+      if (isUnread && !troubles.has(generation)) generation.seenBytes = generation.readTo
       await this.#follower.letGo(generation, facts?.links === 0)
     } finally {
       turns.release(generation)

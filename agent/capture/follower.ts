@@ -11,6 +11,7 @@ import { endStream, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import { FileTroubles } from './file-troubles.ts'
 import { Generation } from './generation.ts'
+import { readLast } from './last-read.ts'
 import type { OpenFiles } from './open-files.ts'
 import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Turns } from './turns.ts'
@@ -200,9 +201,10 @@ export class Follower {
       if (seenBytes > queuedTo) queue.sawSize(label.stream, seenBytes)
   }
 
-  /** When nothing is read any more: queues what was, and remembers what was seen. */
+  /** When no file has turns any more: queues what was read, and what nobody would find again, and remembers what was seen. */
   async windUp(): Promise<void> {
     const followed = [...this.#followed.values()]
+    for (const generation of followed) await readLast(generation, this.openFiles, this.#parts)
     await Promise.all(followed.map((generation) => shipAll(generation, this.#parts)))
     const seen = followed.filter(({ stored, seenBytes, resume: { position, seenBytes: known = 0 } }) => {
       // Of two points in one file the next life would know only one: what was before must have ended.

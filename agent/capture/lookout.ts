@@ -68,8 +68,14 @@ export class Lookout {
     const view = this.#view
     const isAsBefore = view && this.#isAsBefore(round, view)
     const sight = isAsBefore ? this.#lookedAgain(view) : await this.#lookAround(spots, round, signal)
+    if (sight) await this.lookAtDraining()
     if (sight && !round.isPutOff) await this.#queue.looked(this.#pathOf)
     return sight
+  }
+
+  /** Looks only at what is still written to the files that no glob leads to any more. Gives whether there are any. */
+  lookAtDraining(): Promise<boolean> {
+    return this.#spots.lookAtDraining()
   }
 
   /** Every path leads to the file to which it led before, and those are followed that were. */

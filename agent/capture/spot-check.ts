@@ -1,5 +1,6 @@
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
+import { isDiskError } from './disk-error.ts'
 import type { FileSearch, Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
@@ -48,6 +49,27 @@ export class SpotCheck {
     return found
   }
 
+  /**
+   * The files that no glob leads to any more: of those nobody tells, and their handles are asked. Gives whether there are any;
+   * one that cannot be asked has a turn, which tells why.
+   */
+  async lookAtDraining(): Promise<boolean> {
+    const draining = [...this.#follower.followed.values()].filter(({ isListed }) => !isListed)
+    for (const generation of draining) await this.#askHandle(generation)
+    return draining.length > 0
+  }
+
+  async #askHandle(generation: Generation): Promise<void> {
+    const { openFiles, turns } = this.#follower
+    try {
+      const facts = await openFiles.peek(generation)?.facts()
+      if (facts) await this.#noticeAgain(generation, facts)
+    } catch (cause) {
+      if (!isDiskError(cause)) throw cause
+      turns.want(generation)
+    }
+  }
+
   /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
   #isQuiet({ pathKey, seen, isSettled }: Spot): boolean {
     if (!isSettled || !seen) return false
@@ -88,6 +110,7 @@ export class SpotCheck {
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
+    generation.isListed = true
     await this.#noticeAgain(generation, facts)
     if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
     if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
@@ -99,7 +122,6 @@ export class SpotCheck {
 
   async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
-    generation.isListed = true
     generation.rest()
     generation.size = Math.max(generation.size, facts.size)
     if (facts.size > generation.seenBytes) await this.#prove(generation)

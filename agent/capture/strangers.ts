@@ -44,6 +44,7 @@ interface Newcomer {
 }
 
 const nsPerMs = 1_000_000
+const notHandedOver = 'it is there under another identity, and what was read of it is not yet in the queue'
 /** Whose resume points are stored with one write. */
 const strangersAtOnce = 256
 /** Met at the same time, where there are handles enough. */
@@ -260,7 +261,10 @@ export class Strangers {
     if (!point) return undefined
     round.found(point)
     const before = this.#follower.followed.get(identityKey(point.identity))
-    if (before && !(await this.#follower.handOver(before))) return 'nextLook'
+    if (before && !(await this.#follower.handOver(before))) {
+      round.trouble(met.found.path, notHandedOver)
+      return 'nextLook'
+    }
     return { ...(before?.resume ?? point), identity, place }
   }
 
