@@ -52,6 +52,8 @@ export class Generation {
   isRenamed = false
   /** It was cut short there, and what is left of it is being read; Infinity while it may grow. */
   endsAt = Infinity
+  /** The largest size that looks saw of what stands in its file since it was cut short. */
+  nextBytes = 0
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
   /** A flush waits for it to be read once more, from its beginning. */
@@ -177,6 +179,17 @@ export class Generation {
   /** Its bytes were still in place after it was seen with this size, which therefore was its own. */
   proved(size: number): void {
     this.seenBytes = Math.max(this.seenBytes, size)
+  }
+
+  /** The largest size that was seen of what stands in its file now. */
+  get presentSize(): number {
+    return this.endsAt === Infinity ? this.size : this.nextBytes
+  }
+
+  /** Its file was looked at, and is not shorter than it was. */
+  sawSize(size: number): void {
+    if (this.endsAt === Infinity) this.size = Math.max(this.size, size)
+    else this.nextBytes = Math.max(this.nextBytes, size)
   }
 
   /** Takes what was seen for explained. */

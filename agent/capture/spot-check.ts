@@ -1,5 +1,6 @@
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
+import { CutShort } from './cut-short.ts'
 import type { FileSearch, Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
@@ -19,6 +20,7 @@ export class SpotCheck {
   readonly #follower: Follower
   readonly #strangers: Strangers
   readonly #world: World
+  readonly #cutShort: CutShort
 
   constructor(
     search: FileSearch,
@@ -32,6 +34,7 @@ export class SpotCheck {
     this.#follower = follower
     this.#strangers = strangers
     this.#world = world
+    this.#cutShort = new CutShort(follower, world)
   }
 
   /** The paths, each with what stands there now; not all of them when the signal fires. */
@@ -45,6 +48,7 @@ export class SpotCheck {
       if (signal.aborted) break
       found.push(spots)
     }
+    await this.#cutShort.lookAgain(signal)
     return found
   }
 
@@ -88,7 +92,7 @@ export class SpotCheck {
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
-    await this.#noticeAgain(generation, facts)
+    await this.#noticeAgain(generation, spot.path, facts)
     if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
     if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
     // One of each is enough for thousands of files.
@@ -97,12 +101,12 @@ export class SpotCheck {
     spot.isSettled = true
   }
 
-  async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
+  async #noticeAgain(generation: Generation, path: Uint8Array, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
     generation.isListed = true
     generation.rest()
-    generation.size = Math.max(generation.size, facts.size)
-    if (facts.size > generation.seenBytes) await this.#prove(generation)
+    this.#cutShort.see(generation, path, facts.size)
+    if (facts.size > generation.seenBytes && generation.endsAt === Infinity) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
     if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
