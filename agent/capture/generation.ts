@@ -48,6 +48,8 @@ export class Generation {
   shipping: Shipping | undefined
   /** False once no glob leads to it: it was deleted, or renamed away. */
   isListed = true
+  /** It was opened where it lies, and can be again, although no glob leads to it. */
+  isAtPlace = false
   /** It has another name since its facts were settled. */
   isRenamed = false
   /** It was cut short there, and what is left of it is being read; Infinity while it may grow. */
@@ -190,6 +192,12 @@ export class Generation {
   sawSize(size: number): void {
     if (this.endsAt === Infinity) this.size = Math.max(this.size, size)
     else this.nextBytes = Math.max(this.nextBytes, size)
+  }
+
+  /** A glob leads to it. */
+  found(): void {
+    this.isListed = true
+    this.isAtPlace = false
   }
 
   /** Takes what was seen for explained. */

@@ -103,7 +103,7 @@ export class SpotCheck {
 
   async #noticeAgain(generation: Generation, path: Uint8Array, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
-    generation.isListed = true
+    generation.found()
     generation.rest()
     this.#cutShort.see(generation, path, facts.size)
     if (facts.size > generation.seenBytes && generation.endsAt === Infinity) await this.#prove(generation)
