@@ -20,11 +20,14 @@ interface Shorter {
  * what came after it and was cut, too, before anybody could read it.
  */
 export class CutShort {
-  readonly #follower: Pick<Follower, 'openFiles' | 'neverRead'>
+  readonly #follower: Pick<Follower, 'openFiles' | 'turns' | 'neverRead'>
   readonly #world: Pick<World, 'files' | 'clock'>
   readonly #shorter = new Map<Generation, Shorter>()
 
-  constructor(follower: Pick<Follower, 'openFiles' | 'neverRead'>, world: Pick<World, 'files' | 'clock'>) {
+  constructor(
+    follower: Pick<Follower, 'openFiles' | 'turns' | 'neverRead'>,
+    world: Pick<World, 'files' | 'clock'>,
+  ) {
     this.#follower = follower
     this.#world = world
   }
@@ -54,6 +57,8 @@ export class CutShort {
     if (!isNext && isLeft && generation.endsAt === Infinity) generation.proved(than)
     generation.endsAt = Math.min(generation.endsAt, isLeft ? facts.size : 0)
     generation.nextBytes = facts.size
+    // A turn that was under way may have come to its end before it could know.
+    this.#follower.turns.want(generation)
     if (isNext) await this.#follower.neverRead.add(generation, than)
   }
 

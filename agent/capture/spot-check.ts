@@ -62,10 +62,10 @@ export class SpotCheck {
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, pathKey } = generation
+    const { turn, isListed, readTo, size, endsAt, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
     const isTroubled = troubles.size > 0 && troubles.has(pathKey)
-    return turn === 'none' && isListed && readTo === size && !isTroubled
+    return turn === 'none' && isListed && readTo === size && endsAt === Infinity && !isTroubled
   }
 
   async #ask(spot: Spot, round: Round): Promise<void> {
