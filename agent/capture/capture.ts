@@ -16,6 +16,7 @@ import { FileSearch, pathKey } from './find-files.ts'
 import { Finishing } from './finishing.ts'
 import { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
+import { LeftBehind } from './left-behind.ts'
 import { Lookout } from './lookout.ts'
 import { OpenFiles, type HandleBounds } from './open-files.ts'
 import { folderOf } from './places.ts'
@@ -52,6 +53,7 @@ export class Capture {
   readonly #lookout: Lookout
   readonly #finishing: Finishing
   readonly #departed: Departed
+  readonly #leftBehind: LeftBehind
   readonly #watch: FolderWatch
   readonly #afterBurst: AfterBurst
   /** What the last look could not look at. */
@@ -85,7 +87,9 @@ export class Capture {
       options.recall,
     )
     this.#finishing = new Finishing(this.#follower, parts, world)
-    this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), this.#endings)
+    const sourceOf = (path: Uint8Array): SourceConfig | undefined => search.sourceOf(path)
+    this.#departed = new Departed(queue, world, sourceOf, this.#endings)
+    this.#leftBehind = new LeftBehind(this.#follower, sourceOf, this.#endings, world)
     this.#troubles = new Troubles(world.journal)
     this.#afterBurst = new AfterBurst(this.#follower, queue, world)
     this.#watch = new FolderWatch(world, {
@@ -117,7 +121,8 @@ export class Capture {
   get troubles(): ReadonlyMap<string, string> {
     const [found, finished] = [this.#troubles, this.#finishing.troubles]
     const [read, ended] = [this.#follower.troubles, this.#endings.troubles]
-    return new Map([...found.byPath, ...finished.byPath, ...read.byPath, ...ended.byPath])
+    const left = this.#leftBehind.troubles
+    return new Map([...found.byPath, ...left.byPath, ...finished.byPath, ...read.byPath, ...ended.byPath])
   }
 
   /** Why some changes are found only by the rescan; undefined while all are told at once. */
@@ -190,6 +195,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
+    await this.#leftBehind.look(unfollowed)
     if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()

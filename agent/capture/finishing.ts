@@ -128,8 +128,7 @@ export class Finishing {
     // What was in its file before has not ended yet: of that the next life must know.
     if (generation.stored) return
     const { turns, openFiles, troubles } = this.#follower
-    const file = openFiles.peek(generation)
-    const facts = await file?.facts()
+    const facts = await openFiles.factsOf(generation)
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
     if (generation.queuedTo < generation.readTo) return turns.want(generation)
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs

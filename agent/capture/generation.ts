@@ -51,10 +51,14 @@ export class Generation {
   shipping: Shipping | undefined
   /** False once no glob leads to it: it was deleted, or renamed away. */
   isListed = true
+  /** It was opened where it lies, and can be again, although no glob leads to it. */
+  isAtPlace = false
   /** It has another name since its facts were settled. */
   isRenamed = false
   /** It was cut short there, and what is left of it is being read; Infinity while it may grow. */
   endsAt = Infinity
+  /** The largest size that looks saw of what stands in its file since it was cut short. */
+  nextBytes = 0
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
   /** So many ranges were shipped since the index joined any of its small ones. */
@@ -186,6 +190,23 @@ export class Generation {
   /** Its bytes were still in place after it was seen with this size, which therefore was its own. */
   proved(size: number): void {
     this.seenBytes = Math.max(this.seenBytes, size)
+  }
+
+  /** The largest size that was seen of what stands in its file now. */
+  get presentSize(): number {
+    return this.endsAt === Infinity ? this.size : this.nextBytes
+  }
+
+  /** Its file was looked at, and is not shorter than it was. */
+  sawSize(size: number): void {
+    if (this.endsAt === Infinity) this.size = Math.max(this.size, size)
+    else this.nextBytes = Math.max(this.nextBytes, size)
+  }
+
+  /** A glob leads to it. */
+  found(): void {
+    this.isListed = true
+    this.isAtPlace = false
   }
 
   /** Takes what was seen for explained. */

@@ -21,7 +21,7 @@ const pageBytes = 4096
 /** Of the last bytes read that are compared with the file. */
 const proofBytes = 256
 /** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
-const secondLookMs = 10
+export const secondLookMs = 10
 
 /** Reads what comes next, and makes sure that it still comes behind what was read before. */
 export async function readOn(
@@ -37,8 +37,9 @@ export async function readOn(
   if (into.length === 0) return { is: 'over', why: 'truncated' }
   const read = await readSome(file, into, generation.readTo)
   if (!read.ok) return { is: 'unreadable', cause: read.cause }
-  const { count } = read
   const { size, endsAt } = generation
+  // A look may have found meanwhile that it ends before.
+  const count = Math.min(read.count, Math.max(0, endsAt - generation.readTo))
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
   const facts = await factsOf(generation, file, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
@@ -154,12 +155,17 @@ async function explain(
  * Of a file of which nothing was read, nobody can say that what stands in it was there before.
  */
 async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice> {
-  const { readTo, size } = generation
-  if (readTo === 0 || facts.size <= readTo || !(await hasLastBytes(generation, file)))
-    return { is: 'over', why: 'truncated' }
+  const { size } = generation
+  if (!(await isPartLeft(generation, file, facts.size))) return { is: 'over', why: 'truncated' }
   if (generation.endsAt === Infinity) generation.proved(size)
   generation.endsAt = facts.size
   return { is: 'bytes', isEnd: false }
+}
+
+/** Whether some of it that was not read yet still stands in its file, which was cut to this size. */
+export async function isPartLeft(generation: Generation, file: OpenFile, size: number): Promise<boolean> {
+  const { readTo } = generation
+  return readTo > 0 && size > readTo && (await hasLastBytes(generation, file))
 }
 
 /** Something about the file changed, and no byte, as far as its times tell. */

@@ -1,5 +1,7 @@
+import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
+import { CutShort } from './cut-short.ts'
 import { isDiskError } from './disk-error.ts'
 import type { FileSearch, Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
@@ -20,6 +22,7 @@ export class SpotCheck {
   readonly #follower: Follower
   readonly #strangers: Strangers
   readonly #world: World
+  readonly #cutShort: CutShort
 
   constructor(
     search: FileSearch,
@@ -33,6 +36,7 @@ export class SpotCheck {
     this.#follower = follower
     this.#strangers = strangers
     this.#world = world
+    this.#cutShort = new CutShort(follower, world)
   }
 
   /** The paths, each with what stands there now; not all of them when the signal fires. */
@@ -46,6 +50,7 @@ export class SpotCheck {
       if (signal.aborted) break
       found.push(spots)
     }
+    await this.#cutShort.lookAgain(signal)
     return found
   }
 
@@ -62,8 +67,8 @@ export class SpotCheck {
   async #askHandle(generation: Generation): Promise<void> {
     const { openFiles, turns } = this.#follower
     try {
-      const facts = await openFiles.peek(generation)?.facts()
-      if (facts) await this.#noticeAgain(generation, facts)
+      const facts = await openFiles.factsOf(generation)
+      if (facts) await this.#noticeAgain(generation, logPathToBytes(generation.place.path), facts)
     } catch (cause) {
       if (!isDiskError(cause)) throw cause
       turns.want(generation)
@@ -80,10 +85,10 @@ export class SpotCheck {
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, pathKey } = generation
+    const { turn, isListed, readTo, size, endsAt, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
     const isTroubled = troubles.size > 0 && troubles.has(pathKey)
-    return turn === 'none' && isListed && readTo === size && !isTroubled
+    return turn === 'none' && isListed && readTo === size && endsAt === Infinity && !isTroubled
   }
 
   async #ask(spot: Spot, round: Round): Promise<void> {
@@ -110,8 +115,8 @@ export class SpotCheck {
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
-    generation.isListed = true
-    await this.#noticeAgain(generation, facts)
+    generation.found()
+    await this.#noticeAgain(generation, spot.path, facts)
     if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
     if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
     // One of each is enough for thousands of files.
@@ -120,11 +125,11 @@ export class SpotCheck {
     spot.isSettled = true
   }
 
-  async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
+  async #noticeAgain(generation: Generation, path: Uint8Array, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
     generation.rest()
-    generation.size = Math.max(generation.size, facts.size)
-    if (facts.size > generation.seenBytes) await this.#prove(generation)
+    this.#cutShort.see(generation, path, facts.size)
+    if (facts.size > generation.seenBytes && generation.endsAt === Infinity) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
     if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
