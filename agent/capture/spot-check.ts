@@ -49,11 +49,11 @@ export class SpotCheck {
   }
 
   /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
-  #isQuiet({ pathKey, seen, isSettled }: Spot): boolean {
+  #isQuiet({ pathKey, seen, source, isSettled }: Spot): boolean {
     if (!isSettled || !seen) return false
     if (this.#attention.hasHeard && this.#attention.isHeard(pathKey)) return false
     const generation = this.#follower.followed.get(seen.key)
-    if (!generation) return this.#strangers.ignores(seen.key, seen.facts)
+    if (!generation) return this.#strangers.ignores(seen.key, seen.facts, source)
     return generation.facts === seen.facts && this.#isAtRest(generation)
   }
 
@@ -83,8 +83,9 @@ export class SpotCheck {
     const generation = this.#follower.followed.get(key)
     const isTold = spot.isTold && facts.links === 1
     if (!generation) {
-      spot.isSettled = isTold && this.#strangers.ignores(key, facts)
-      if (!this.#strangers.ignores(key, facts)) round.isStirred = true
+      const isIgnored = this.#strangers.ignores(key, facts, spot.source)
+      spot.isSettled = isTold && isIgnored
+      if (!isIgnored) round.isStirred = true
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
