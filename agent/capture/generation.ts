@@ -162,7 +162,20 @@ export class Generation {
     const seenBytes = Math.max(this.seenBytes, position)
     const at = position as ByteOffset
     const point = { stream, path, identity, position: at, evidence, seenBytes, place: this.place }
-    return closed ? { ...point, closed } : point
+    const { heldAt } = this
+    return { ...point, ...(closed ? { closed } : {}), ...(heldAt === undefined ? {} : { changedNs: heldAt }) }
+  }
+
+  /** When it had changed last, and held what was shipped; undefined where it may hold something else. */
+  get heldAt(): string | undefined {
+    return this.isSuspect ? undefined : String(this.facts.changedNs)
+  }
+
+  /** Whether it may have been written to in place while nobody looked: it changed, and did not grow. */
+  mayHaveChanged({ size, changedNs }: FileFacts): boolean {
+    const { position, changedNs: heldAt } = this.resume
+    if (position === 0) return false
+    return heldAt === undefined || (size === position && heldAt !== String(changedNs))
   }
 
   /** Counts in bytes that were read. */

@@ -146,7 +146,7 @@ export class Lookout {
     if (!isExplained) generation.isSuspect = true
     if (!isExplained || !isClosedAsItStands || !resume.closed) return
     const closed = { ...resume.closed, changedNs: String(facts.changedNs) }
-    generation.resume = { ...resume, closed, place: generation.place }
+    generation.resume = { ...resume, closed, place: generation.place, changedNs: closed.changedNs }
     await this.#queue.setResumePoint(generation.resume)
   }
 

@@ -202,7 +202,7 @@ export class Strangers {
     if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(start.resume, source, { pathKey, place, facts }, nowMs)
-    generation.isSuspect = mayHaveChanged(generation, facts)
+    generation.isSuspect = generation.mayHaveChanged(facts)
     return { generation, isKnown: start.isKnown === true, after: start.after }
   }
 
@@ -273,7 +273,8 @@ export class Strangers {
     }
     const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
     const at = { pathKey: found.pathKey, place: met.place, identity }
-    return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    const resume = await beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    return { ...resume, changedNs: String(facts.changedNs) }
   }
 
   #isTooOld({ modifiedNs }: FileFacts, { ignoreOlderMs }: SourceConfig): boolean {
@@ -285,9 +286,4 @@ export class Strangers {
 
 function rankOf({ found }: Stranger): number {
   return lanes.indexOf(found.source.priority)
-}
-
-/** A binary file that was written to since it was read may have been changed in place. */
-function mayHaveChanged({ isText, resume }: Generation, { modifiedNs }: FileFacts): boolean {
-  return !isText && resume.position > 0 && resume.closed?.modifiedNs !== String(modifiedNs)
 }
