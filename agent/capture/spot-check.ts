@@ -58,10 +58,10 @@ export class SpotCheck {
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, pathKey } = generation
+    const { turn, isListed, isInTick, readTo, size, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
     const isTroubled = troubles.size > 0 && troubles.has(pathKey)
-    return turn === 'none' && isListed && readTo === size && !isTroubled
+    return turn === 'none' && isListed && !isInTick && readTo === size && !isTroubled
   }
 
   async #ask(spot: Spot, round: Round): Promise<void> {
@@ -106,7 +106,7 @@ export class SpotCheck {
     if (facts.size > generation.seenBytes) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
+    if (!isRead || isWritten || generation.isInTick || troubles.has(generation)) turns.want(generation)
   }
 
   /** It may be truncated or overwritten before it is read: then it matters how large it was. */
