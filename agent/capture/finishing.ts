@@ -97,7 +97,7 @@ export class Finishing {
       const result = file && (await reread(generation, file, isWaited, this.#parts, pause, signal))
       const { path, stream } = generation.label
       if (result === 'closed') this.#world.journal.fileClosed(showLogPath(path), stream, generation.readTo)
-      if (result === 'compared') doneFor(generation)
+      if (result === 'closed' || result === 'compared') doneFor(generation)
       if (result === 'neverShipped') this.#unclosable.set(generation, generation.facts.changedNs)
     } catch (cause) {
       if (!isReadError(cause)) throw cause

@@ -217,16 +217,20 @@ export class Follower {
     const followed = [...this.#followed.values()]
     for (const generation of followed) await readLast(generation, this.openFiles, this.#parts)
     await Promise.all(followed.map((generation) => shipAll(generation, this.#parts)))
-    const seen = followed.filter(({ stored, seenBytes, resume: { position, seenBytes: known = 0 } }) => {
-      // Of two points in one file the next life would know only one: what was before must have ended.
-      return stored === undefined && seenBytes > Math.max(known, position)
-    })
+    // Of two points in one file the next life would know only one: what was before must have ended.
+    const seen = followed.filter((generation) => generation.stored === undefined && isNews(generation))
     const points = seen.map((generation) =>
       generation.pointAt(generation.resume.position, generation.resume.evidence),
     )
     // A disk that refuses keeps the agent from nothing but this.
     if (points.length > 0) await this.#parts.queue.setResumePoints(points).catch(() => undefined)
   }
+}
+
+/** Something was seen of it that its resume point does not say. */
+function isNews({ seenBytes, heldAt, resume }: Generation): boolean {
+  const { position, seenBytes: known = 0, changedNs } = resume
+  return seenBytes > Math.max(known, position) || (position > 0 && heldAt !== changedNs)
 }
 
 function endedAs(generation: Generation, why: Ended['why']): Ended {

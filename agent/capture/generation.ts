@@ -4,6 +4,7 @@ import type { Evidence, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts } from '../world.ts'
 import type { Chunker } from './chunker.ts'
+import { tickMsOf } from './coarse-time.ts'
 import { pathOfKey } from './find-files.ts'
 import { identityKey } from './identity.ts'
 import type { Shipping } from './shipping.ts'
@@ -65,6 +66,8 @@ export class Generation {
   looseRanges: number
   /** Before this offset there is nothing to be joined. */
   joinedTo = 0
+  /** Its times are coarse, and it was not looked into since the tick of the last one was over: a write may not show in it. */
+  isInTick = false
   /** A flush waits for it to be read once more, from its beginning. */
   closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */
@@ -106,6 +109,7 @@ export class Generation {
     // A whole number takes no memory of its own.
     this.beganMs = Math.ceil(nowMs)
     this.quietSinceMs = this.beganMs
+    this.isInTick = tickMsOf(found.facts) > 0
   }
 
   get path(): Uint8Array {
@@ -175,7 +179,20 @@ export class Generation {
     const seenBytes = Math.max(this.seenBytes, position)
     const at = position as ByteOffset
     const point = { stream, path, identity, position: at, evidence, seenBytes, place: this.place }
-    return closed ? { ...point, closed } : point
+    const { heldAt } = this
+    return { ...point, ...(closed ? { closed } : {}), ...(heldAt === undefined ? {} : { changedNs: heldAt }) }
+  }
+
+  /** When it had changed last, and held what was shipped; undefined where it may hold something else. */
+  get heldAt(): string | undefined {
+    return this.isSuspect ? undefined : String(this.facts.changedNs)
+  }
+
+  /** Whether it may have been written to in place while nobody looked: it changed, and did not grow. */
+  mayHaveChanged({ size, changedNs }: FileFacts): boolean {
+    const { position, changedNs: heldAt } = this.resume
+    if (position === 0) return false
+    return heldAt === undefined || (size === position && heldAt !== String(changedNs))
   }
 
   /** Counts in bytes that were read. */
@@ -211,10 +228,24 @@ export class Generation {
 
   /** Takes what was seen for explained. */
   note(facts: FileFacts, nowMs: number): void {
-    if (facts.size !== this.facts.size || facts.modifiedNs !== this.facts.modifiedNs)
-      this.quietSinceMs = nowMs
-    this.facts = facts
+    this.noteTimes(facts, nowMs)
     this.size = Math.max(this.readTo, facts.size)
+  }
+
+  /** The same, of a file that may have been seen to be larger since. */
+  noteTimes(facts: FileFacts, nowMs: number): void {
+    if (facts.size !== this.facts.size || facts.modifiedNs !== this.facts.modifiedNs) {
+      this.quietSinceMs = nowMs
+      this.isInTick = tickMsOf(facts) > 0
+    }
+    this.facts = facts
+  }
+
+  /** Whether every write that is to come shows in its time of modification, if that is the one of these facts. */
+  isTickOver(facts: FileFacts, nowMs: number): boolean {
+    const isKnown = facts.modifiedNs === this.facts.modifiedNs && facts.size === this.facts.size
+    const seenForMs = isKnown ? nowMs - this.quietSinceMs : 0
+    return seenForMs >= tickMsOf(facts)
   }
 
   /** Reads again what is not in the queue: a chunk was lost on its way there. */

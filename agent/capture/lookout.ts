@@ -113,7 +113,7 @@ export class Lookout {
     if (!spot.seen) return
     const { key, facts } = spot.seen
     if (round.saw(key, spot, facts) || this.#follower.followed.has(key)) return
-    if (!this.#strangers.ignores(key, facts)) round.strangers.push({ found: spot, facts, key })
+    if (!this.#strangers.ignores(key, facts, spot.source)) round.strangers.push({ found: spot, facts, key })
   }
 
   /** A file that was deleted is none of those that came, whatever they hold. */
@@ -152,7 +152,7 @@ export class Lookout {
     if (!isExplained) generation.isSuspect = true
     if (!isExplained || !isClosedAsItStands || !resume.closed) return
     const closed = { ...resume.closed, changedNs: String(facts.changedNs) }
-    generation.resume = { ...resume, closed, place: generation.place }
+    generation.resume = { ...resume, closed, place: generation.place, changedNs: closed.changedNs }
     await this.#queue.setResumePoint(generation.resume)
   }
 

@@ -143,8 +143,10 @@ async function explain(
   count: number,
   clock: Clock,
 ): Promise<Slice | undefined> {
+  const isTickOver = generation.isTickOver(facts, clock.monotonicMs())
   if (count === 0 && isUnexplained(generation, facts) && !(await isStillIt(generation, file, facts)))
     return { is: 'over', why: 'overwritten' }
+  if (count === 0 && isTickOver) generation.isInTick = false
   // Why nothing but the time of change moved, the next look knows: a new name, mode or link.
   if (count > 0 || !isOnlyTouched(generation.facts, facts)) generation.note(facts, clock.monotonicMs())
   return undefined
@@ -174,9 +176,10 @@ export function isOnlyTouched(before: FileFacts, now: FileFacts): boolean {
   return isSame && now.changedNs !== before.changedNs
 }
 
-/** It was written to, or changed otherwise, and did not grow. */
-function isUnexplained({ facts: before, readTo }: Generation, now: FileFacts): boolean {
-  return now.size <= readTo && (now.modifiedNs !== before.modifiedNs || now.changedNs !== before.changedNs)
+/** It was written to, or changed otherwise, as far as its times tell, and did not grow. */
+function isUnexplained({ facts: before, readTo, isInTick }: Generation, now: FileFacts): boolean {
+  const isChanged = now.modifiedNs !== before.modifiedNs || now.changedNs !== before.changedNs
+  return now.size <= readTo && (isInTick || isChanged)
 }
 
 async function isStillIt(generation: Generation, file: OpenFile, facts: FileFacts): Promise<boolean> {

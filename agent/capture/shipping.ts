@@ -89,13 +89,17 @@ export class Shipping {
     await this.#append({ kind: 'loss', offset: offset as ByteOffset, length, reason }, point)
   }
 
-  /** Records length and hash of the whole file, as it stood when the file system said `facts` of it. */
-  async close(sha256: Digest, facts: FileFacts): Promise<void> {
+  /**
+   * Records length and hash of the whole file, as it stood when the file system said `facts` of it. Unless these are its own for
+   * sure, and not those of a later write, too, it is to be read once more.
+   */
+  async close(sha256: Digest, facts: FileFacts, areItsOwn: boolean): Promise<void> {
     await this.done()
     const { size, modifiedNs, changedNs } = facts
     const closed = { length: size, modifiedNs: String(modifiedNs), changedNs: String(changedNs) }
     const { position, evidence } = this.#generation.resume
-    const resume = { ...this.#generation.pointAt(position, evidence), closed }
+    const point = this.#generation.pointAt(position, evidence)
+    const resume = areItsOwn ? { ...point, closed } : point
     await this.#append({ kind: 'close', length: size, sha256 }, resume)
   }
 

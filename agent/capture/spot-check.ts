@@ -76,19 +76,20 @@ export class SpotCheck {
   }
 
   /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
-  #isQuiet({ pathKey, seen, isSettled }: Spot): boolean {
+  #isQuiet({ pathKey, seen, source, isSettled }: Spot): boolean {
     if (!isSettled || !seen) return false
     if (this.#attention.hasHeard && this.#attention.isHeard(pathKey)) return false
     const generation = this.#follower.followed.get(seen.key)
-    if (!generation) return this.#strangers.ignores(seen.key, seen.facts)
+    if (!generation) return this.#strangers.ignores(seen.key, seen.facts, source)
     return generation.facts === seen.facts && this.#isAtRest(generation)
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, endsAt, pathKey } = generation
+    const { turn, isListed, isInTick, readTo, size, endsAt, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
     const isTroubled = troubles.size > 0 && troubles.has(pathKey)
-    return turn === 'none' && isListed && readTo === size && endsAt === Infinity && !isTroubled
+    const isRead = readTo === size && endsAt === Infinity && !isInTick
+    return turn === 'none' && isListed && isRead && !isTroubled
   }
 
   async #ask(spot: Spot, round: Round): Promise<void> {
@@ -110,8 +111,9 @@ export class SpotCheck {
     const generation = this.#follower.followed.get(key)
     const isTold = spot.isTold && facts.links === 1
     if (!generation) {
-      spot.isSettled = isTold && this.#strangers.ignores(key, facts)
-      if (!this.#strangers.ignores(key, facts)) round.isStirred = true
+      const isIgnored = this.#strangers.ignores(key, facts, spot.source)
+      spot.isSettled = isTold && isIgnored
+      if (!isIgnored) round.isStirred = true
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
@@ -132,7 +134,7 @@ export class SpotCheck {
     if (facts.size > generation.seenBytes && generation.endsAt === Infinity) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
+    if (!isRead || isWritten || generation.isInTick || troubles.has(generation)) turns.want(generation)
   }
 
   /** It may be truncated or overwritten before it is read: then it matters how large it was. */

@@ -46,6 +46,8 @@ export interface ResumePoint {
   readonly seenBytes?: number
   readonly place?: FilePlace
   readonly closed?: Closed
+  /** When the file had changed last, nanoseconds; left out where what was shipped may have been written over since. */
+  readonly changedNs?: string
 }
 
 /** Where a file was last seen, and the file system of its folder: one that is not there may only be unmounted. */
@@ -98,8 +100,8 @@ function alikeOnce(ranges: readonly Evidence[]): readonly Evidence[] {
 function decodeSeen(
   fields: Record<string, unknown>,
   began: LogPath,
-): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed'> {
-  const { seenBytes, closed } = fields
+): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed' | 'changedNs'> {
+  const { seenBytes, closed, changedNs } = fields
   const { path, device } = asObject(fields['place'])
   const lies = decodePath(path)
   const placePath = lies === began ? began : lies
@@ -107,6 +109,7 @@ function decodeSeen(
     ...(isCount(seenBytes) ? { seenBytes } : {}),
     ...(placePath !== undefined && isDecimal(device) ? { place: { path: placePath, device } } : {}),
     ...(isClosed(closed) ? { closed } : {}),
+    ...(isDecimal(changedNs) ? { changedNs } : {}),
   }
 }
 
