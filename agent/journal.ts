@@ -1,5 +1,6 @@
 import { showText } from '../protocol/show-text.ts'
 import type { Clock } from './clock.ts'
+import { isoTime } from './iso-time.ts'
 
 /**
  * What happens, told as facts. The first six are the steps of a record's way: each is told exactly when the step is
@@ -49,7 +50,7 @@ type Field = string | number | boolean
 export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 'wallMs'>): Journal {
   const tell = (fact: string, fields: Record<string, Field>): void => {
     const words = Object.entries(fields).map(([name, value]) => `${name}=${quote(value)}`)
-    write(`${[new Date(clock.wallMs()).toISOString(), fact, ...words].join(' ')}\n`)
+    write(`${[isoTime(clock.wallMs()), fact, ...words].join(' ')}\n`)
   }
   return {
     // Several a second while the log flows: the totals are in `status`.

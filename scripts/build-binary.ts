@@ -2,7 +2,7 @@
  * Makes one binary of pkg.config.json: `node scripts/build-binary.ts NAME`, started by build.ts with HOME set to the
  * folder in which pkg finds the base Node.
  */
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pkg from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build, type Plugin } from 'esbuild'
@@ -10,6 +10,7 @@ import manifest from '../package.json' with { type: 'json' }
 import config from '../pkg.config.json' with { type: 'json' }
 import { pkgHome } from './base-node.ts'
 import { partOf, type Assets } from './build-parts.ts'
+import { carry } from './carried.ts'
 
 type Binary = {
   /** The source file that starts the program. */
@@ -18,8 +19,10 @@ type Binary = {
   parts?: Record<string, string>
   /** `linux-ARCH`, which is also the npm package of its base Node: `node-linux-ARCH`. */
   target: string
+  /** What it carries beside them: paths of files. */
+  assets?: Assets
   /** What goes into Node's own sea-config.json beside the program. */
-  seaConfig: { execArgv?: string[]; assets?: Assets }
+  seaConfig: { execArgv?: string[] }
 }
 
 const root = join(import.meta.dirname, '..')
@@ -49,6 +52,24 @@ const partsApart: Plugin = {
   },
 }
 
+/** got loads TLS, which parses all roots at once and keeps them: it is loaded where something is asked of it. */
+const lateTls: Plugin = {
+  name: 'late-tls',
+  setup: (esbuild) => {
+    const modules = {
+      'node:https': `export default { get request() { return process.getBuiltinModule('node:https').request } }`,
+      'node:tls': `export const checkServerIdentity = (...of) => process.getBuiltinModule('node:tls').checkServerIdentity(...of)`,
+    }
+    for (const [name, contents] of Object.entries(modules)) {
+      const filter = new RegExp(`^${name}$`)
+      esbuild.onResolve({ filter }, ({ path, importer }) => {
+        return importer.includes('/node_modules/got/') ? { path, namespace: 'late' } : undefined
+      })
+      esbuild.onLoad({ filter, namespace: 'late' }, () => ({ contents }))
+    }
+  },
+}
+
 /**
  * HTTP/2 is off, but got loads it, and with it Node's own implementation: 3 MiB of memory. What is left in its place fails
  * where it is used.
@@ -63,6 +84,19 @@ const withoutHttp2: Plugin = {
       return importer.includes('/node_modules/got/') ? { path, namespace: 'left-out' } : undefined
     })
     esbuild.onLoad({ filter: /^node:http2$/, namespace: 'left-out' }, () => ({ contents }))
+  },
+}
+
+/** got can also make text of an answer, and for that makes a decoder of UTF-16 when it is loaded, which is ICU's. */
+const onlyBytes: Plugin = {
+  name: 'only-bytes',
+  setup: (esbuild) => {
+    esbuild.onLoad({ filter: /\/got\/dist\/source\/core\/response\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      const contents = source.replace("['utf16le', new TextDecoder('utf-16le')],", '')
+      if (contents === source) throw new Error(`no decoder of UTF-16 to leave out: ${path}`)
+      return { contents }
+    })
   },
 }
 
@@ -106,6 +140,9 @@ const lateListFormat = `class LateListFormat {
  */
 const noWebBody = 'class NoWebBody {}'
 
+/** p-retry asks for the time, and for the first use of `performance` Node loads nine modules. */
+const hrNow = 'function hrNow() { const [s, ns] = process.hrtime(); return s * 1e3 + ns / 1e6; }'
+
 /** A SEA runs one CommonJS file: no top-level await, no package of node_modules, no file beside it. */
 async function bundle(input: string, output: string): Promise<void> {
   const { warnings } = await build({
@@ -121,16 +158,17 @@ async function bundle(input: string, output: string): Promise<void> {
     sourcemap: 'external',
     // A true import() fails in a SEA with a code cache, even of a built-in module.
     supported: { 'dynamic-import': false },
-    plugins: [addonFromBinary, partsApart, withoutHttp2, onlyHeartbeats, plainWidth],
+    plugins: [addonFromBinary, partsApart, lateTls, withoutHttp2, onlyBytes, onlyHeartbeats, plainWidth],
     // yargs looks for its translations beside itself and, not finding them, speaks English.
     define: {
       'import.meta.url': 'binaryUrl',
       'Intl.ListFormat': 'LateListFormat',
+      'performance.now': 'hrNow',
       FormData: 'NoWebBody',
       ReadableStream: 'NoWebBody',
     },
     banner: {
-      js: `const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;\n${lateListFormat}\n${noWebBody}`,
+      js: `const binaryUrl = require('node:url').pathToFileURL(process.execPath).href;\n${lateListFormat}\n${noWebBody}\n${hrNow}`,
     },
   })
   if (warnings.length > 0) throw new Error(`what esbuild warns of would fail in the binary: ${input}`)
@@ -140,12 +178,7 @@ async function bundle(input: string, output: string): Promise<void> {
  * The simple SEA mode of pkg, called below its command line. The command line adds a virtual file system (half as
  * much start-up time again, and addons unpacked into a home that a daemon may not have) and cannot pass execArgv.
  */
-async function pack(
-  program: string,
-  output: string,
-  { target, seaConfig }: Binary,
-  assets: Assets,
-): Promise<void> {
+async function pack(program: string, output: string, { target, seaConfig }: Binary): Promise<void> {
   const [, arch = ''] = target.split('-')
   await pkg.default(program, {
     targets: [{ nodeRange: `node${nodeVersions[`node-${target}`]}`, platform: 'linux', arch, output }],
@@ -155,7 +188,6 @@ async function pack(
       // V8 accepts a code cache only on the architecture that made it.
       useCodeCache: arch === process.arch,
       ...seaConfig,
-      assets,
     },
   })
 }
@@ -183,8 +215,9 @@ if (binary === undefined) throw new Error(`no binary "${name}" in pkg.config.jso
 const program = join(pkgHome, `${name}.cjs`)
 const output = join(root, 'dist', name)
 await bundle(binary.input, program)
-const own = absolute(binary.seaConfig.assets ?? {})
+const own = absolute(binary.assets ?? {})
 const parts = await buildParts(binary, name, own)
 // A running program cannot be overwritten, but its file can be removed.
 await rm(output, { force: true })
-await pack(program, output, binary, { ...own, ...parts })
+await pack(program, output, binary)
+carry(output, { ...own, ...parts })

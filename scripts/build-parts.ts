@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import { exportsOf, scriptOf, type Find } from './part-script.ts'
+import { exportsOf, scriptOf, type Carried } from './part-script.ts'
 import { warmCommands } from './warm-commands.ts'
 import { warmDaemon } from './warm-daemon.ts'
 
@@ -40,8 +40,6 @@ function warm(name: string, part: unknown): Promise<void> {
   throw new Error(`nobody knows how to use the part "${name}"`)
 }
 
-/** A part asks for assets of the binary as for what Node brings. */
-function asInBinary(assets: Assets): Find {
-  const sea = { getRawAsset: (name: string) => readFileSync(assets[name] ?? name) }
-  return (name) => (name === 'node:sea' ? sea : process.getBuiltinModule(name))
+function asInBinary(assets: Assets): Carried {
+  return (name) => new Uint8Array(readFileSync(assets[name] ?? name)).buffer
 }

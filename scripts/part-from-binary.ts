@@ -1,4 +1,4 @@
-import { getAsset, getRawAsset } from 'node:sea'
+import { carried } from './carried.ts'
 import { exportsOf, scriptOf } from './part-script.ts'
 
 /**
@@ -6,6 +6,7 @@ import { exportsOf, scriptOf } from './part-script.ts'
  * the part itself runs where its exports are asked for.
  */
 export function partFromBinary(name: string): () => unknown {
-  const script = scriptOf(name, getAsset(name, 'utf8'), new Uint8Array(getRawAsset(`${name}-cache`)))
-  return () => exportsOf(script)
+  const source = Buffer.from(carried(name)).toString()
+  const script = scriptOf(name, source, new Uint8Array(carried(`${name}-cache`)))
+  return () => exportsOf(script, (asset) => carried(asset))
 }

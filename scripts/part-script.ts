@@ -1,10 +1,10 @@
 /** A part of the program as a script of its own, which is loaded only where it is asked for. */
 import { Script } from 'node:vm'
 
-/** How it gets what is not in it. */
-export type Find = (name: string) => unknown
+/** How it gets what the binary carries beside it. */
+export type Carried = (name: string) => ArrayBuffer
 
-type Load = (find: Find, module: { exports: unknown }) => void
+type Load = (find: (name: string) => unknown, module: { exports: unknown }) => void
 
 /** Of a CommonJS file. A code cache that V8 made of the same source spares compiling it; an empty one is none. */
 export function scriptOf(name: string, source: string, codeCache: Uint8Array): Script {
@@ -13,8 +13,10 @@ export function scriptOf(name: string, source: string, codeCache: Uint8Array): S
   return new Script(wrapped, { filename: `logbox-agent-${name}.cjs`, ...cachedData })
 }
 
-/** Runs it and gives what it exports. It finds what Node brings: all else is in it. */
-export function exportsOf(script: Script, find: Find = (name) => process.getBuiltinModule(name)): unknown {
+/** Runs it and gives what it exports. It finds what Node brings, and for a SEA's assets what is carried: all else is in it. */
+export function exportsOf(script: Script, carried: Carried): unknown {
+  const sea = { getRawAsset: carried }
+  const find = (name: string): unknown => (name === 'node:sea' ? sea : process.getBuiltinModule(name))
   const module = { exports: {} }
   const load = script.runInThisContext() as Load
   load(find, module)

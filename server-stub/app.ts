@@ -1,4 +1,5 @@
 import { fastify, type FastifyInstance } from 'fastify'
+import { Fault } from '../protocol/fault.ts'
 import type { ServerConfig, ServerLimits } from './config.ts'
 import { serverFault } from './faults.ts'
 import { capabilityRoutes } from './http/capabilities.ts'
@@ -26,8 +27,18 @@ export async function runServer(config: ServerConfig, parts: Parts, signal: Abor
   await stop(app, parts, config.limits)
   // A client that left does not end what it began.
   await Promise.all([running.ended(), asking.ended()])
-  if (agrees && !settler.hasLeftovers) await parts.catalog.keepSetting('agrees', 'yes')
+  if (agrees && !settler.hasLeftovers) await noteAgreement(parts)
   parts.journal.stopped()
+}
+
+/** Where the disk takes no more, the next start looks for records that the catalog does not know: that costs only time. */
+async function noteAgreement({ catalog, journal }: Parts): Promise<void> {
+  try {
+    await catalog.keepSetting('agrees', 'yes')
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    journal.failed('STORE_UNWRITABLE', error.message)
+  }
 }
 
 interface Work {

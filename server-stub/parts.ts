@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { Fault } from '../protocol/fault.ts'
 import type { Signer } from '../protocol/ed25519-policy.ts'
 import { base64url } from '../protocol/ids.ts'
 import type { Catalog } from './catalog/catalog.ts'
@@ -71,16 +72,29 @@ export interface StoreParts {
 /** Throws STORE_MISSING where no server ever ran: looking makes nothing. */
 export async function openStore(data: string): Promise<StoreParts & AsyncDisposable> {
   if (!(await isStore(data))) throw serverFault('STORE_MISSING', `no store at ${data}`)
-  const catalog = SqliteCatalog.open(catalogFile(data), realClock)
+  const catalog = openCatalog(catalogFile(data))
   const parts = { clock: realClock, store: new DiskStore(data), catalog }
   return { ...parts, [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose]() }
 }
 
+/** An auditor may be somebody who can write nothing there, or have the disk of before, mounted read-only. */
+function openCatalog(file: string): SqliteCatalog {
+  try {
+    return SqliteCatalog.open(file, realClock)
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'STORE_UNWRITABLE') throw error
+    return SqliteCatalog.openToRead(file, realClock)
+  }
+}
+
 /** The same, for what may come before the first start of the server. */
-export async function makeStore(data: string): Promise<StoreParts & AsyncDisposable> {
+export async function makeStore(
+  data: string,
+): Promise<StoreParts & AsyncDisposable & { readonly isNew: boolean }> {
+  const isNew = !(await isStore(data))
   await disk(data, () => makeFolder(data))
   await SqliteCatalog.open(catalogFile(data), realClock)[Symbol.asyncDispose]()
-  return openStore(data)
+  return { ...(await openStore(data)), isNew }
 }
 
 /** The key of the receipts. Throws STORE_MISSING where there is none. */

@@ -1,3 +1,4 @@
+import type { StreamId } from '../../protocol/ids.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { Recall } from '../deliver/recall.ts'
 import { lanes, type Lane } from '../queue/lane.ts'
@@ -15,6 +16,7 @@ import { FileSearch, pathKey } from './find-files.ts'
 import { Finishing } from './finishing.ts'
 import { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
+import { LeftBehind } from './left-behind.ts'
 import { Lookout } from './lookout.ts'
 import { OpenFiles, type HandleBounds } from './open-files.ts'
 import { folderOf } from './places.ts'
@@ -35,6 +37,8 @@ export interface CaptureOptions extends HandleBounds {
 const bufferCount = 2
 /** Looking, when something is rearranged all the time, takes at most this part of it. */
 const lookShare = 1 / 5
+/** Between looks at files that no glob leads to, and that nobody tells of. */
+const drainingMs = 1000
 
 /** Everything that is captured: finds files, follows them, and knows how far each is. */
 export class Capture {
@@ -49,6 +53,7 @@ export class Capture {
   readonly #lookout: Lookout
   readonly #finishing: Finishing
   readonly #departed: Departed
+  readonly #leftBehind: LeftBehind
   readonly #watch: FolderWatch
   readonly #afterBurst: AfterBurst
   /** What the last look could not look at. */
@@ -82,7 +87,9 @@ export class Capture {
       options.recall,
     )
     this.#finishing = new Finishing(this.#follower, parts, world)
-    this.#departed = new Departed(queue, world, (path) => search.sourceOf(path), this.#endings)
+    const sourceOf = (path: Uint8Array): SourceConfig | undefined => search.sourceOf(path)
+    this.#departed = new Departed(queue, world, sourceOf, this.#endings)
+    this.#leftBehind = new LeftBehind(this.#follower, sourceOf, this.#endings, world)
     this.#troubles = new Troubles(world.journal)
     this.#afterBurst = new AfterBurst(this.#follower, queue, world)
     this.#watch = new FolderWatch(world, {
@@ -105,11 +112,17 @@ export class Capture {
     return this.#follower.followed.get(key)
   }
 
+  /** The generation that is followed in this stream, whatever the identity of its file is by now. */
+  followedIn(stream: StreamId): Generation | undefined {
+    return this.followed.find(({ label }) => label.stream === stream)
+  }
+
   /** What keeps a file, or a folder, from being read, or its stream from ending, by pathKey. */
   get troubles(): ReadonlyMap<string, string> {
     const [found, finished] = [this.#troubles, this.#finishing.troubles]
     const [read, ended] = [this.#follower.troubles, this.#endings.troubles]
-    return new Map([...found.byPath, ...finished.byPath, ...read.byPath, ...ended.byPath])
+    const left = this.#leftBehind.troubles
+    return new Map([...found.byPath, ...left.byPath, ...finished.byPath, ...read.byPath, ...ended.byPath])
   }
 
   /** Why some changes are found only by the rescan; undefined while all are told at once. */
@@ -119,7 +132,7 @@ export class Capture {
 
   /** What ends a stream is on its way into the queue. */
   get isEndingStreams(): boolean {
-    return this.#endings.areAnyUnderWay
+    return this.#endings.areAnyUnderWay || this.#follower.neverRead.isAnyWaiting
   }
 
   /** Nothing that comes into the files from now on is read. */
@@ -136,6 +149,7 @@ export class Capture {
     await this.#follower.recallVoid()
     this.#tasks.start((stop) => this.#follower.watchAges(stop))
     for (const lane of lanes) this.#tasks.start((stop) => this.#finishForEver(lane, stop))
+    this.#tasks.start((stop) => this.#drainForEver(stop))
     {
       await using _watching = this.#watch
       await this.#lookForEver(this.#tasks.signal)
@@ -160,7 +174,10 @@ export class Capture {
     }
   }
 
-  /** Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`. */
+  /**
+   * Looks for files now. When it resolves, every file that was there is followed, or named in `troubles`; without troubles, the end
+   * of those that are gone, and were not read as far as is known, is on its way into the queue.
+   */
   look(): Promise<void> {
     return this.#lookNext(true)
   }
@@ -178,6 +195,8 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
+    await this.#leftBehind.look(unfollowed, signal)
+    if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
   }
@@ -187,6 +206,15 @@ export class Capture {
       const seen = this.#looked.rings
       await this.#finishing.finish(lane, signal)
       await this.#looked.waitBeyond(seen, Infinity, this.#world.clock, signal)
+    }
+  }
+
+  async #drainForEver(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#world
+    while (!signal.aborted) {
+      const seen = this.#looked.rings
+      if (await this.#lookout.lookAtDraining()) await clock.sleep(drainingMs, signal)
+      else await this.#looked.waitBeyond(seen, Infinity, clock, signal)
     }
   }
 
@@ -232,7 +260,7 @@ export class Capture {
     return this.#follower.beginAgain()
   }
 
-  /** Has the files that a flush waits for closed, as far as they were read. */
+  /** Has the files that a flush waits for closed, as far as they were read, and those let go that cannot be read on. */
   closeNow(): void {
     this.#looked.ring()
   }

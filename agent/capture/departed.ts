@@ -1,7 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Queue } from '../queue/queue.ts'
-import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, isMadeAnew, type ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { World } from '../world.ts'
 import type { Endings } from './endings.ts'
@@ -51,6 +51,16 @@ export class Departed {
       if (is !== 'missing') this.#missingSinceMs.delete(point.stream)
       else if (this.#isMissingForLong(point)) this.#end(point)
     }
+  }
+
+  /**
+   * Ends at once those of which bytes are known that nobody read, and whose file is nowhere: who asks what is lost cannot wait
+   * until it may be back. Not those of which nobody knows how much has receipts.
+   */
+  async settle(unfollowed: readonly ResumePoint[]): Promise<void> {
+    for (const point of unfollowed)
+      if (isUnread(point) && !isMadeAnew(point) && (await this.#whereIs(point)) === 'missing')
+        this.#end(point)
   }
 
   /** What came back has all its time again when it goes once more. */
@@ -103,6 +113,10 @@ export class Departed {
     this.#missingSinceMs.delete(stream)
     this.#endings.end({ label, lane: source?.priority ?? 'normal', point, why: 'deleted' })
   }
+}
+
+function isUnread({ position, seenBytes = 0 }: ResumePoint): boolean {
+  return position < seenBytes
 }
 
 /** Of a file that no source is about any more. */

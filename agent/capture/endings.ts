@@ -27,6 +27,8 @@ export class Endings {
   readonly #journal: Journal
   readonly #tasks: TaskGroup
   readonly #underWay = new Map<StreamId, Promise<boolean>>()
+  /** Whose stream begins with this, where it was another's before. */
+  readonly #passedOn = new WeakMap<Promise<boolean>, Generation>()
 
   constructor(parts: EndingParts, journal: Journal, tasks: TaskGroup) {
     this.#parts = parts
@@ -39,6 +41,11 @@ export class Endings {
     return this.#underWay.size > 0
   }
 
+  /** How many streams are ending. */
+  get underWay(): number {
+    return this.#underWay.size
+  }
+
   isUnderWay(stream: StreamId): boolean {
     return this.#underWay.has(stream)
   }
@@ -48,6 +55,11 @@ export class Endings {
     const { place, path } = ended.point
     const last: Last = async () => this.lastOf(ended)
     void this.#ended(ended.label.stream, last, logPathToBytes(place?.path ?? path))
+  }
+
+  /** Ends a stream of which there is nothing but that its file was seen, and so far no word anywhere. */
+  endUnread(ended: Ended): void {
+    void this.#ended(ended.label.stream, async () => ended, logPathToBytes(ended.point.path))
   }
 
   /** Of a stream that was known when a look began. */
@@ -62,12 +74,20 @@ export class Endings {
   replace(stream: StreamId, last: Last, next: Generation): void {
     const { path } = next
     const ended = this.#ended(stream, last, path)
-    next.stored = this.#run(async () => {
+    const stored = this.#run(async () => {
       if (!(await ended)) return false
       await this.#parts.queue.setResumePoint(next.resume)
-      next.stored = undefined
+      const now = this.#passedOn.get(stored) ?? next
+      now.stored = undefined
       return true
     }, path)
+    next.stored = stored
+  }
+
+  /** Gives a stream that is still to begin, and in which nothing is, to another generation of the same resume point. */
+  passOn(from: Generation, to: Generation): void {
+    to.stored = from.stored
+    if (from.stored) this.#passedOn.set(from.stored, to)
   }
 
   /** False where the queue takes nothing any more. */

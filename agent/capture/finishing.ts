@@ -6,7 +6,8 @@ import type { FileFacts, World } from '../world.ts'
 import { isDiskError } from './disk-error.ts'
 import { FileTroubles } from './file-troubles.ts'
 import type { Follower } from './follower.ts'
-import type { Generation } from './generation.ts'
+import { mostLooseRanges, type Generation } from './generation.ts'
+import { joinRanges } from './join-ranges.ts'
 import { isReadError } from './read-error.ts'
 import { reread } from './reread.ts'
 import type { CaptureParts } from './take-turn.ts'
@@ -18,6 +19,7 @@ const yieldMs = 100
 
 /**
  * Finds out which files are finished, reads those once more, of each lane one at a time, and lets go of what nothing leads to.
+ * Has the index join what small pieces it has of the others.
  */
 export class Finishing {
   /** What keeps a file from being read once more, or from being let go, now. */
@@ -43,7 +45,9 @@ export class Finishing {
       const isFinished = this.#isFinished(generation, nowMs)
       if (isFinished || !generation.isListed) await this.#attend(generation, isFinished, signal)
       else this.troubles.remove(generation)
-      const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+      if (generation.looseRanges >= mostLooseRanges) await this.#join(generation, signal)
+      const isCompared = generation.isClosedAsItStands || !generation.mayBeRewritten
+      const isDone = isCompared || this.#isKnownUnclosable(generation)
       if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
     this.troubles.removeOver()
@@ -94,11 +98,27 @@ export class Finishing {
       const result = file && (await reread(generation, file, isWaited, this.#parts, pause, signal))
       const { path, stream } = generation.label
       if (result === 'closed') this.#world.journal.fileClosed(showLogPath(path), stream, generation.readTo)
-      if (result === 'compared') doneFor(generation)
+      if (result === 'closed' || result === 'compared') doneFor(generation)
       if (result === 'neverShipped') this.#unclosable.set(generation, generation.facts.changedNs)
     } catch (cause) {
       if (!isReadError(cause)) throw cause
       this.#unclosable.set(generation, generation.facts.changedNs)
+    } finally {
+      turns.release(generation)
+    }
+  }
+
+  /** What a disk refuses of it is tried again when more ranges came. */
+  async #join(generation: Generation, signal: AbortSignal): Promise<void> {
+    const { turns, openFiles } = this.#follower
+    const { queue } = this.#parts
+    // While its disk refuses, the file's turn would be taken for as long.
+    if (queue.state.is !== 'open' || !turns.hold(generation)) return
+    try {
+      await joinRanges(generation, openFiles, queue, signal)
+    } catch (cause) {
+      if (!isDiskError(cause)) throw cause
+      generation.looseRanges = 0
     } finally {
       turns.release(generation)
     }
@@ -109,18 +129,18 @@ export class Finishing {
     // What was in its file before has not ended yet: of that the next life must know.
     if (generation.stored) return
     const { turns, openFiles, troubles } = this.#follower
-    const file = openFiles.peek(generation)
-    const facts = await file?.facts()
+    const facts = await openFiles.factsOf(generation)
     if (facts && hasChanged(generation, facts)) return turns.want(generation)
     if (generation.queuedTo < generation.readTo) return turns.want(generation)
     const quietForMs = this.#world.clock.monotonicMs() - generation.quietSinceMs
     const isUnread = facts !== undefined && facts.size > generation.readTo
     if (facts && quietForMs < generation.source.closeAfterMs)
       return isUnread || troubles.has(generation) ? turns.want(generation) : undefined
-    // What cannot be read after all that time may be none: a size can be false.
     if (facts && !isUnread && this.#isToBeClosed(generation)) return
     if (!turns.hold(generation)) return
     try {
+      // What cannot be read after all that time, and nothing says why, is none: a size can be false.
+      if (isUnread && !troubles.has(generation)) generation.seenBytes = generation.readTo
       await this.#follower.letGo(generation, facts?.links === 0)
     } finally {
       turns.release(generation)

@@ -11,6 +11,8 @@ import { endStream, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import { FileTroubles } from './file-troubles.ts'
 import { Generation } from './generation.ts'
+import { readLast } from './last-read.ts'
+import { NeverRead } from './never-read.ts'
 import type { OpenFiles } from './open-files.ts'
 import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Turns } from './turns.ts'
@@ -26,6 +28,7 @@ export class Follower {
   readonly openFiles: OpenFiles
   /** What kept a file from being read at its last turn. */
   readonly troubles: FileTroubles
+  readonly neverRead: NeverRead
   /** Rung when a generation is over, so that what follows it may be found. */
   readonly rearranged = new Doorbell()
   readonly #parts: CaptureParts
@@ -44,6 +47,7 @@ export class Follower {
     this.#endings = endings
     this.openFiles = openFiles
     this.troubles = new FileTroubles(world.journal)
+    this.neverRead = new NeverRead(endings, world.chance)
     const most = (): number => this.#mostTurnsAtOnce
     this.turns = new Turns(most, tasks, (generation, signal) => this.#take(generation, signal))
     const want = (generation: Generation): void => this.turns.want(generation, true)
@@ -138,16 +142,24 @@ export class Follower {
     const file = this.openFiles.peek(old)
     if (!file) throw new Error('its file was closed while it was read')
     const at = { pathKey, place, identity: ending.identity }
-    const resume = await beginStream(at, file, 0, this.#world.chance)
+    const begun = await beginStream(at, file, 0, this.#world.chance)
     const facts = await file.facts()
+    // What came before is still ending: the stream that waits for that is as good for what stands there now.
+    const isUnbegun = old.stored !== undefined && old.readTo === 0 && why !== 'receiptsLost'
+    const resume = isUnbegun ? ending : begun
     const next = new Generation(resume, source, { pathKey, place, facts }, this.#world.clock.monotonicMs())
     next.isListed = isListed
+    // A look may have seen it larger than it is now.
+    next.sawSize(old.nextBytes)
+    next.proved(old.nextBytes)
     this.#void.delete(ending.stream)
-    this.#endings.replace(ending.stream, () => this.#lastOf(old, why), next)
+    if (isUnbegun) this.#endings.passOn(old, next)
+    else this.#endings.replace(ending.stream, () => this.#lastOf(old, why), next)
     this.openFiles.pass(old, next)
     this.#forget(old)
     this.follow(next)
     this.turns.want(next)
+    if (isUnbegun) await this.neverRead.add(old, old.seenBytes)
   }
 
   /** How it ends, once all of it that was read is in the queue. */
@@ -200,20 +212,25 @@ export class Follower {
       if (seenBytes > queuedTo) queue.sawSize(label.stream, seenBytes)
   }
 
-  /** When nothing is read any more: queues what was, and remembers what was seen. */
+  /** When no file has turns any more: queues what was read, and what nobody would find again, and remembers what was seen. */
   async windUp(): Promise<void> {
     const followed = [...this.#followed.values()]
+    for (const generation of followed) await readLast(generation, this.openFiles, this.#parts)
     await Promise.all(followed.map((generation) => shipAll(generation, this.#parts)))
-    const seen = followed.filter(({ stored, seenBytes, resume: { position, seenBytes: known = 0 } }) => {
-      // Of two points in one file the next life would know only one: what was before must have ended.
-      return stored === undefined && seenBytes > Math.max(known, position)
-    })
+    // Of two points in one file the next life would know only one: what was before must have ended.
+    const seen = followed.filter((generation) => generation.stored === undefined && isNews(generation))
     const points = seen.map((generation) =>
       generation.pointAt(generation.resume.position, generation.resume.evidence),
     )
     // A disk that refuses keeps the agent from nothing but this.
     if (points.length > 0) await this.#parts.queue.setResumePoints(points).catch(() => undefined)
   }
+}
+
+/** Something was seen of it that its resume point does not say. */
+function isNews({ seenBytes, heldAt, resume }: Generation): boolean {
+  const { position, seenBytes: known = 0, changedNs } = resume
+  return seenBytes > Math.max(known, position) || (position > 0 && heldAt !== changedNs)
 }
 
 function endedAs(generation: Generation, why: Ended['why']): Ended {

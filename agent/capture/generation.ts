@@ -4,6 +4,7 @@ import type { Evidence, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts } from '../world.ts'
 import type { Chunker } from './chunker.ts'
+import { tickMsOf } from './coarse-time.ts'
 import { pathOfKey } from './find-files.ts'
 import { identityKey } from './identity.ts'
 import type { Shipping } from './shipping.ts'
@@ -19,6 +20,9 @@ export type FileState =
   | 'closed'
   /** No glob leads to it any more: it is read to its end and let go. */
   | 'draining'
+
+/** So many ranges of a file may come before small ones are joined in the index. */
+export const mostLooseRanges = 64
 
 /** One generation of one file, while it is followed. It is small: thousands of them stand still most of the time. */
 export class Generation {
@@ -48,12 +52,22 @@ export class Generation {
   shipping: Shipping | undefined
   /** False once no glob leads to it: it was deleted, or renamed away. */
   isListed = true
+  /** It was opened where it lies, and can be again, although no glob leads to it. */
+  isAtPlace = false
   /** It has another name since its facts were settled. */
   isRenamed = false
   /** It was cut short there, and what is left of it is being read; Infinity while it may grow. */
   endsAt = Infinity
+  /** The largest size that looks saw of what stands in its file since it was cut short. */
+  nextBytes = 0
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
+  /** So many ranges were shipped since the index joined any of its small ones. */
+  looseRanges: number
+  /** Before this offset there is nothing to be joined. */
+  joinedTo = 0
+  /** Its times are coarse, and it was not looked into since the tick of the last one was over: a write may not show in it. */
+  isInTick = false
   /** A flush waits for it to be read once more, from its beginning. */
   closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */
@@ -88,11 +102,14 @@ export class Generation {
     this.place = alikeOnce(resume.place, found.place)
     this.facts = found.facts
     this.readTo = resume.position
+    // Those of the lives before are counted by nobody.
+    this.looseRanges = resume.position > 0 ? mostLooseRanges - 1 : 0
     this.seenBytes = Math.max(resume.seenBytes ?? 0, resume.position, found.facts.size)
     this.size = this.seenBytes
     // A whole number takes no memory of its own.
     this.beganMs = Math.ceil(nowMs)
     this.quietSinceMs = this.beganMs
+    this.isInTick = tickMsOf(found.facts) > 0
   }
 
   get path(): Uint8Array {
@@ -162,7 +179,20 @@ export class Generation {
     const seenBytes = Math.max(this.seenBytes, position)
     const at = position as ByteOffset
     const point = { stream, path, identity, position: at, evidence, seenBytes, place: this.place }
-    return closed ? { ...point, closed } : point
+    const { heldAt } = this
+    return { ...point, ...(closed ? { closed } : {}), ...(heldAt === undefined ? {} : { changedNs: heldAt }) }
+  }
+
+  /** When it had changed last, and held what was shipped; undefined where it may hold something else. */
+  get heldAt(): string | undefined {
+    return this.isSuspect ? undefined : String(this.facts.changedNs)
+  }
+
+  /** Whether it may have been written to in place while nobody looked: it changed, and did not grow. */
+  mayHaveChanged({ size, changedNs }: FileFacts): boolean {
+    const { position, changedNs: heldAt } = this.resume
+    if (position === 0) return false
+    return heldAt === undefined || (size === position && heldAt !== String(changedNs))
   }
 
   /** Counts in bytes that were read. */
@@ -179,12 +209,43 @@ export class Generation {
     this.seenBytes = Math.max(this.seenBytes, size)
   }
 
+  /** The largest size that was seen of what stands in its file now. */
+  get presentSize(): number {
+    return this.endsAt === Infinity ? this.size : this.nextBytes
+  }
+
+  /** Its file was looked at, and is not shorter than it was. */
+  sawSize(size: number): void {
+    if (this.endsAt === Infinity) this.size = Math.max(this.size, size)
+    else this.nextBytes = Math.max(this.nextBytes, size)
+  }
+
+  /** A glob leads to it. */
+  found(): void {
+    this.isListed = true
+    this.isAtPlace = false
+  }
+
   /** Takes what was seen for explained. */
   note(facts: FileFacts, nowMs: number): void {
-    if (facts.size !== this.facts.size || facts.modifiedNs !== this.facts.modifiedNs)
-      this.quietSinceMs = nowMs
-    this.facts = facts
+    this.noteTimes(facts, nowMs)
     this.size = Math.max(this.readTo, facts.size)
+  }
+
+  /** The same, of a file that may have been seen to be larger since. */
+  noteTimes(facts: FileFacts, nowMs: number): void {
+    if (facts.size !== this.facts.size || facts.modifiedNs !== this.facts.modifiedNs) {
+      this.quietSinceMs = nowMs
+      this.isInTick = tickMsOf(facts) > 0
+    }
+    this.facts = facts
+  }
+
+  /** Whether every write that is to come shows in its time of modification, if that is the one of these facts. */
+  isTickOver(facts: FileFacts, nowMs: number): boolean {
+    const isKnown = facts.modifiedNs === this.facts.modifiedNs && facts.size === this.facts.size
+    const seenForMs = isKnown ? nowMs - this.quietSinceMs : 0
+    return seenForMs >= tickMsOf(facts)
   }
 
   /** Reads again what is not in the queue: a chunk was lost on its way there. */

@@ -68,8 +68,14 @@ export class Lookout {
     const view = this.#view
     const isAsBefore = view && this.#isAsBefore(round, view)
     const sight = isAsBefore ? this.#lookedAgain(view) : await this.#lookAround(spots, round, signal)
+    if (sight) await this.lookAtDraining()
     if (sight && !round.isPutOff) await this.#queue.looked(this.#pathOf)
     return sight
+  }
+
+  /** Looks only at what is still written to the files that no glob leads to any more. Gives whether there are any. */
+  lookAtDraining(): Promise<boolean> {
+    return this.#spots.lookAtDraining()
   }
 
   /** Every path leads to the file to which it led before, and those are followed that were. */
@@ -107,7 +113,7 @@ export class Lookout {
     if (!spot.seen) return
     const { key, facts } = spot.seen
     if (round.saw(key, spot, facts) || this.#follower.followed.has(key)) return
-    if (!this.#strangers.ignores(key, facts)) round.strangers.push({ found: spot, facts, key })
+    if (!this.#strangers.ignores(key, facts, spot.source)) round.strangers.push({ found: spot, facts, key })
   }
 
   /** A file that was deleted is none of those that came, whatever they hold. */
@@ -129,9 +135,10 @@ export class Lookout {
 
   async #placeAt(generation: Generation, { paths, first, facts }: Seen): Promise<void> {
     if (!paths.includes(generation.pathKey)) {
+      const place = await placeOf(this.#world.files, pathOfKey(first))
       generation.isRenamed = true
       generation.pathKey = first
-      generation.place = await placeOf(this.#world.files, generation.path)
+      generation.place = place
     }
     if (isOnlyTouched(generation.facts, facts) && generation.turn === 'none')
       await this.#settle(generation, facts)
@@ -146,7 +153,7 @@ export class Lookout {
     if (!isExplained) generation.isSuspect = true
     if (!isExplained || !isClosedAsItStands || !resume.closed) return
     const closed = { ...resume.closed, changedNs: String(facts.changedNs) }
-    generation.resume = { ...resume, closed, place: generation.place }
+    generation.resume = { ...resume, closed, place: generation.place, changedNs: closed.changedNs }
     await this.#queue.setResumePoint(generation.resume)
   }
 

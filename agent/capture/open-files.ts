@@ -1,4 +1,5 @@
-import type { Files, OpenFile, Path } from '../world.ts'
+import { logPathToBytes } from '../../protocol/log-path.ts'
+import type { FileFacts, Files, OpenFile, Path } from '../world.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
 
@@ -31,10 +32,10 @@ export class OpenFiles implements AsyncDisposable {
     return this.#open.size >= this.most
   }
 
-  /** The generation's file; undefined where its path leads to another one by now. Throws where it cannot be opened. */
+  /** The generation's file; undefined where its path, or place, leads to another one by now. Throws where it cannot be opened. */
   async borrow(generation: Generation): Promise<OpenFile | undefined> {
     const file = this.#open.get(generation)
-    if (!file) return generation.isListed ? this.#openAgain(generation) : undefined
+    if (!file) return this.#openAgain(generation)
     this.#open.delete(generation)
     this.#open.set(generation, file)
     // What may be open shrinks when the queue needs more.
@@ -49,12 +50,21 @@ export class OpenFiles implements AsyncDisposable {
 
   async #openAgain(generation: Generation): Promise<OpenFile | undefined> {
     await this.#closeDownTo(this.most - 1)
-    const file = await this.open(generation.path).catch(unlessGone)
+    const file = await this.open(whereToOpen(generation)).catch(unlessGone)
     if (!file) return undefined
-    const isSame = identityKey(identityOf(await file.facts())) === generation.key
+    const isSame = isIts(await file.facts(), generation)
+    generation.isAtPlace = isSame && !generation.isListed
     if (isSame) await this.keep(generation, file)
     else await file[Symbol.asyncDispose]()
     return isSame ? file : undefined
+  }
+
+  /** What its handle says of it, or the path at which it can be opened; undefined where that leads to another file, or none. */
+  async factsOf(generation: Generation): Promise<FileFacts | undefined> {
+    const file = this.#open.get(generation)
+    if (file) return file.facts()
+    const facts = await this.#files.facts(whereToOpen(generation)).catch(unlessGone)
+    return facts && isIts(facts, generation) ? facts : undefined
   }
 
   /** Opens a file; when the process or the system has no more handles, others are closed for it. */
@@ -113,8 +123,17 @@ export class OpenFiles implements AsyncDisposable {
   }
 }
 
-function canBeOpenedAgain({ isListed, endsAt, turn }: Generation): boolean {
-  return isListed && endsAt === Infinity && turn !== 'taken'
+function canBeOpenedAgain({ isListed, isAtPlace, endsAt, turn }: Generation): boolean {
+  return (isListed || isAtPlace) && endsAt === Infinity && turn !== 'taken'
+}
+
+/** No glob may lead to it, and its own place all the same: a link was set to another file. */
+function whereToOpen({ isListed, path, place }: Generation): Uint8Array {
+  return isListed ? path : logPathToBytes(place.path)
+}
+
+function isIts(facts: FileFacts, { key }: Generation): boolean {
+  return identityKey(identityOf(facts)) === key
 }
 
 function isAtEnd({ readTo, size }: Generation): boolean {

@@ -5,6 +5,7 @@ import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { isReadError } from './read-error.ts'
+import { factsOf } from './second-look.ts'
 
 /** What a look at a growing file found. */
 export type Slice =
@@ -20,8 +21,6 @@ export type Slice =
 const pageBytes = 4096
 /** Of the last bytes read that are compared with the file. */
 const proofBytes = 256
-/** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
-const secondLookMs = 10
 
 /** Reads what comes next, and makes sure that it still comes behind what was read before. */
 export async function readOn(
@@ -37,10 +36,11 @@ export async function readOn(
   if (into.length === 0) return { is: 'over', why: 'truncated' }
   const read = await readSome(file, into, generation.readTo)
   if (!read.ok) return { is: 'unreadable', cause: read.cause }
-  const { count } = read
   const { size, endsAt } = generation
+  // A look may have found meanwhile that it ends before.
+  const count = Math.min(read.count, Math.max(0, endsAt - generation.readTo))
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
-  const facts = await factsOf(generation, file, clock, signal)
+  const facts = await factsOf(file, generation.size, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
   if (count > 0 && !(await isContinued(generation, file, facts.size)))
     return overOf(generation, await file.facts())
@@ -121,19 +121,6 @@ function overOf(generation: Generation, facts: FileFacts): Slice {
   return { is: 'over', why: facts.size < generation.size ? 'truncated' : 'overwritten' }
 }
 
-/** A size that is smaller than it was counts once it was told twice. */
-async function factsOf(
-  generation: Generation,
-  file: OpenFile,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<FileFacts> {
-  const facts = await file.facts()
-  if (facts.size >= generation.size) return facts
-  await clock.sleep(secondLookMs, signal)
-  return file.facts()
-}
-
 /** At the end of the file: whether it is the same file still. undefined: it is. */
 async function explain(
   generation: Generation,
@@ -142,8 +129,10 @@ async function explain(
   count: number,
   clock: Clock,
 ): Promise<Slice | undefined> {
+  const isTickOver = generation.isTickOver(facts, clock.monotonicMs())
   if (count === 0 && isUnexplained(generation, facts) && !(await isStillIt(generation, file, facts)))
     return { is: 'over', why: 'overwritten' }
+  if (count === 0 && isTickOver) generation.isInTick = false
   // Why nothing but the time of change moved, the next look knows: a new name, mode or link.
   if (count > 0 || !isOnlyTouched(generation.facts, facts)) generation.note(facts, clock.monotonicMs())
   return undefined
@@ -154,12 +143,17 @@ async function explain(
  * Of a file of which nothing was read, nobody can say that what stands in it was there before.
  */
 async function shrunk(generation: Generation, file: OpenFile, facts: FileFacts): Promise<Slice> {
-  const { readTo, size } = generation
-  if (readTo === 0 || facts.size <= readTo || !(await hasLastBytes(generation, file)))
-    return { is: 'over', why: 'truncated' }
+  const { size } = generation
+  if (!(await isPartLeft(generation, file, facts.size))) return { is: 'over', why: 'truncated' }
   if (generation.endsAt === Infinity) generation.proved(size)
   generation.endsAt = facts.size
   return { is: 'bytes', isEnd: false }
+}
+
+/** Whether some of it that was not read yet still stands in its file, which was cut to this size. */
+export async function isPartLeft(generation: Generation, file: OpenFile, size: number): Promise<boolean> {
+  const { readTo } = generation
+  return readTo > 0 && size > readTo && (await hasLastBytes(generation, file))
 }
 
 /** Something about the file changed, and no byte, as far as its times tell. */
@@ -168,9 +162,10 @@ export function isOnlyTouched(before: FileFacts, now: FileFacts): boolean {
   return isSame && now.changedNs !== before.changedNs
 }
 
-/** It was written to, or changed otherwise, and did not grow. */
-function isUnexplained({ facts: before, readTo }: Generation, now: FileFacts): boolean {
-  return now.size <= readTo && (now.modifiedNs !== before.modifiedNs || now.changedNs !== before.changedNs)
+/** It was written to, or changed otherwise, as far as its times tell, and did not grow. */
+function isUnexplained({ facts: before, readTo, isInTick }: Generation, now: FileFacts): boolean {
+  const isChanged = now.modifiedNs !== before.modifiedNs || now.changedNs !== before.changedNs
+  return now.size <= readTo && (isInTick || isChanged)
 }
 
 async function isStillIt(generation: Generation, file: OpenFile, facts: FileFacts): Promise<boolean> {

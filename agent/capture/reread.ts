@@ -35,7 +35,9 @@ export async function reread(
   const before = await file.facts()
   const { queuedTo, readTo } = generation
   const isWhole = before.size === queuedTo && queuedTo === readTo
-  if (before.size < queuedTo || (!isWhole && !isWaitedFor)) return 'notFinished'
+  const isTickOver = generation.isTickOver(before, parts.clock.monotonicMs())
+  const mayBeClosed = isWhole && isTickOver
+  if (before.size < queuedTo || (!mayBeClosed && !isWaitedFor)) return 'notFinished'
   const shipping = new Shipping(generation, parts.queue, parts.patience)
   const isStopped = (): boolean => signal.aborted || (generation.isWanted && !isWaitedFor)
   const buffers = parts.buffers[generation.source.priority]
@@ -47,10 +49,10 @@ export async function reread(
   const after = await file.facts()
   if (shipping.isRefused || after.size < queuedTo) return 'notFinished'
   if (!isWhole || !isUnchanged(before, after)) return isWaitedFor ? 'compared' : 'notFinished'
-  generation.isSuspect = false
+  generation.isSuspect = !isTickOver
   if (!pass.isCompared) return 'neverShipped'
-  generation.facts = after
-  await shipping.close(pass.digest, after)
+  generation.noteTimes(after, parts.clock.monotonicMs())
+  await shipping.close(pass.digest, after, isTickOver)
   return shipping.isRefused ? 'notFinished' : 'closed'
 }
 

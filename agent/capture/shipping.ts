@@ -2,6 +2,7 @@ import { encodeBody, type EncodedBody } from '../../protocol/body.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
 import type { ByteOffset, Digest } from '../../protocol/ids.ts'
 import type { LossReason } from '../../protocol/manifest.ts'
+import { letGo } from '../let-go.ts'
 import { evidenceAfter, evidenceRenewed } from '../queue/evidence.ts'
 import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -18,6 +19,8 @@ export interface Shipped {
   readonly stored: Promise<boolean> | undefined
   /** As it stands in the queue. */
   resume: ResumePoint
+  /** Counted here: its ranges that came into the queue. */
+  looseRanges: number
   /** The resume point once everything before `position` is safe. */
   pointAt(position: number, evidence: readonly Evidence[]): ResumePoint
 }
@@ -63,6 +66,8 @@ export class Shipping {
       await this.#append({ kind: 'data', offset: cut.offset, body }, resume)
       if (this.#evidence === evidence && !this.isRefused) this.#evidence = undefined
     } finally {
+      // What is not compressed is the cut itself.
+      if (body.encoding === 'zstd') letGo(body.body)
       cut.release()
     }
   }
@@ -84,13 +89,17 @@ export class Shipping {
     await this.#append({ kind: 'loss', offset: offset as ByteOffset, length, reason }, point)
   }
 
-  /** Records length and hash of the whole file, as it stood when the file system said `facts` of it. */
-  async close(sha256: Digest, facts: FileFacts): Promise<void> {
+  /**
+   * Records length and hash of the whole file, as it stood when the file system said `facts` of it. Unless these are its own for
+   * sure, and not those of a later write, too, it is to be read once more.
+   */
+  async close(sha256: Digest, facts: FileFacts, areItsOwn: boolean): Promise<void> {
     await this.done()
     const { size, modifiedNs, changedNs } = facts
     const closed = { length: size, modifiedNs: String(modifiedNs), changedNs: String(changedNs) }
     const { position, evidence } = this.#generation.resume
-    const resume = { ...this.#generation.pointAt(position, evidence), closed }
+    const point = this.#generation.pointAt(position, evidence)
+    const resume = areItsOwn ? { ...point, closed } : point
     await this.#append({ kind: 'close', length: size, sha256 }, resume)
   }
 
@@ -100,7 +109,12 @@ export class Shipping {
     const arrival = { ...what, label, lane: source.priority, resume }
     const isTaken = (await stored) && (await this.#queue.append(arrival, this.#patience))
     if (!isTaken) this.isRefused = true
-    else this.#generation.resume = resume
+    else this.#taken(resume)
+  }
+
+  #taken(resume: ResumePoint): void {
+    this.#generation.resume = resume
+    this.#generation.looseRanges++
   }
 
   /** Nothing is on its way, and all that was is in the queue. */

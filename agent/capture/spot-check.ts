@@ -1,5 +1,8 @@
+import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { FileFacts, World } from '../world.ts'
 import type { Attention } from './attention.ts'
+import { CutShort } from './cut-short.ts'
+import { isDiskError } from './disk-error.ts'
 import type { FileSearch, Spot } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
@@ -19,6 +22,7 @@ export class SpotCheck {
   readonly #follower: Follower
   readonly #strangers: Strangers
   readonly #world: World
+  readonly #cutShort: CutShort
 
   constructor(
     search: FileSearch,
@@ -32,6 +36,7 @@ export class SpotCheck {
     this.#follower = follower
     this.#strangers = strangers
     this.#world = world
+    this.#cutShort = new CutShort(follower, world)
   }
 
   /** The paths, each with what stands there now; not all of them when the signal fires. */
@@ -45,23 +50,46 @@ export class SpotCheck {
       if (signal.aborted) break
       found.push(spots)
     }
+    await this.#cutShort.lookAgain(signal)
     return found
   }
 
+  /**
+   * The files that no glob leads to any more: of those nobody tells, and their handles are asked. Gives whether there are any;
+   * one that cannot be asked has a turn, which tells why.
+   */
+  async lookAtDraining(): Promise<boolean> {
+    const draining = [...this.#follower.followed.values()].filter(({ isListed }) => !isListed)
+    for (const generation of draining) await this.#askHandle(generation)
+    return draining.length > 0
+  }
+
+  async #askHandle(generation: Generation): Promise<void> {
+    const { openFiles, turns } = this.#follower
+    try {
+      const facts = await openFiles.factsOf(generation)
+      if (facts) await this.#noticeAgain(generation, logPathToBytes(generation.place.path), facts)
+    } catch (cause) {
+      if (!isDiskError(cause)) throw cause
+      turns.want(generation)
+    }
+  }
+
   /** Nothing was to be done about it at the last look, and nothing was heard of it or done with it since. */
-  #isQuiet({ pathKey, seen, isSettled }: Spot): boolean {
+  #isQuiet({ pathKey, seen, source, isSettled }: Spot): boolean {
     if (!isSettled || !seen) return false
     if (this.#attention.hasHeard && this.#attention.isHeard(pathKey)) return false
     const generation = this.#follower.followed.get(seen.key)
-    if (!generation) return this.#strangers.ignores(seen.key, seen.facts)
+    if (!generation) return this.#strangers.ignores(seen.key, seen.facts, source)
     return generation.facts === seen.facts && this.#isAtRest(generation)
   }
 
   #isAtRest(generation: Generation): boolean {
-    const { turn, isListed, readTo, size, pathKey } = generation
+    const { turn, isListed, isInTick, readTo, size, endsAt, pathKey } = generation
     const troubles = this.#follower.troubles.byPath
     const isTroubled = troubles.size > 0 && troubles.has(pathKey)
-    return turn === 'none' && isListed && readTo === size && !isTroubled
+    const isRead = readTo === size && endsAt === Infinity && !isInTick
+    return turn === 'none' && isListed && isRead && !isTroubled
   }
 
   async #ask(spot: Spot, round: Round): Promise<void> {
@@ -83,12 +111,14 @@ export class SpotCheck {
     const generation = this.#follower.followed.get(key)
     const isTold = spot.isTold && facts.links === 1
     if (!generation) {
-      spot.isSettled = isTold && this.#strangers.ignores(key, facts)
-      if (!this.#strangers.ignores(key, facts)) round.isStirred = true
+      const isIgnored = this.#strangers.ignores(key, facts, spot.source)
+      spot.isSettled = isTold && isIgnored
+      if (!isIgnored) round.isStirred = true
       return
     }
     if (generation.beganMs >= askedMs) return this.#follower.turns.want(generation)
-    await this.#noticeAgain(generation, facts)
+    generation.found()
+    await this.#noticeAgain(generation, spot.path, facts)
     if (isOnlyTouched(generation.facts, facts)) round.isStirred = true
     if (!isTold || !this.#isAtRest(generation) || !isAsKnown(generation, facts)) return
     // One of each is enough for thousands of files.
@@ -97,15 +127,14 @@ export class SpotCheck {
     spot.isSettled = true
   }
 
-  async #noticeAgain(generation: Generation, facts: FileFacts): Promise<void> {
+  async #noticeAgain(generation: Generation, path: Uint8Array, facts: FileFacts): Promise<void> {
     const { turns, troubles } = this.#follower
-    generation.isListed = true
     generation.rest()
-    generation.size = Math.max(generation.size, facts.size)
-    if (facts.size > generation.seenBytes) await this.#prove(generation)
+    this.#cutShort.see(generation, path, facts.size)
+    if (facts.size > generation.seenBytes && generation.endsAt === Infinity) await this.#prove(generation)
     const isRead = facts.size === generation.readTo && facts.size === generation.size
     const isWritten = facts.modifiedNs !== generation.facts.modifiedNs
-    if (!isRead || isWritten || troubles.has(generation)) turns.want(generation)
+    if (!isRead || isWritten || generation.isInTick || troubles.has(generation)) turns.want(generation)
   }
 
   /** It may be truncated or overwritten before it is read: then it matters how large it was. */

@@ -1,6 +1,7 @@
 import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
+import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { beginStream } from './begin-stream.ts'
 import type { Ended } from './ending.ts'
@@ -44,6 +45,7 @@ interface Newcomer {
 }
 
 const nsPerMs = 1_000_000
+const notHandedOver = 'it is there under another identity, and what was read of it is not yet in the queue'
 /** Whose resume points are stored with one write. */
 const strangersAtOnce = 256
 /** Met at the same time, where there are handles enough. */
@@ -138,14 +140,14 @@ export class Strangers {
     }
   }
 
-  /** Whether the file of this identity is too old, and was not written to since that was found. */
-  ignores(key: string, { modifiedNs }: FileFacts): boolean {
-    return this.#ignored.get(key) === modifiedNs
+  /** Whether the file of this identity was left alone as too old, was not written to since, and is too old by the clock of now. */
+  ignores(key: string, facts: FileFacts, source: SourceConfig): boolean {
+    return this.#ignored.get(key) === facts.modifiedNs && this.#isTooOld(facts, source)
   }
 
   async #meet(stranger: Stranger, met: Map<string, Newcomer>, round: Round): Promise<void> {
     const { found, facts: seen } = stranger
-    if (this.ignores(stranger.key, seen)) return
+    if (this.ignores(stranger.key, seen, found.source)) return
     const { openFiles, followed } = this.#follower
     if (openFiles.areAllTaken && this.#isPlainlyNew(stranger, round))
       return this.#meetUnopened(stranger, met, round)
@@ -201,7 +203,7 @@ export class Strangers {
     if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(start.resume, source, { pathKey, place, facts }, nowMs)
-    generation.isSuspect = mayHaveChanged(generation, facts)
+    generation.isSuspect = generation.mayHaveChanged(facts)
     return { generation, isKnown: start.isKnown === true, after: start.after }
   }
 
@@ -260,33 +262,32 @@ export class Strangers {
     if (!point) return undefined
     round.found(point)
     const before = this.#follower.followed.get(identityKey(point.identity))
-    if (before && !(await this.#follower.handOver(before))) return 'nextLook'
+    if (before && !(await this.#follower.handOver(before))) {
+      round.trouble(met.found.path, notHandedOver)
+      return 'nextLook'
+    }
     return { ...(before?.resume ?? point), identity, place }
   }
 
   async #begin(met: Unknown, file?: OpenFile): Promise<ResumePoint | undefined> {
     const { found, facts, identity } = met
-    if (this.#isTooOld(met)) {
+    if (this.#isTooOld(facts, found.source)) {
       this.#ignored.set(identityKey(identity), facts.modifiedNs)
       return undefined
     }
     const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
     const at = { pathKey: found.pathKey, place: met.place, identity }
-    return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    const resume = await beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    return { ...resume, changedNs: String(facts.changedNs) }
   }
 
-  #isTooOld({ found: { source }, facts }: Unknown): boolean {
-    if (source.ignoreOlderMs === undefined) return false
-    const ageMs = this.#world.clock.wallMs() - Number(facts.modifiedNs) / nsPerMs
-    return ageMs > source.ignoreOlderMs
+  #isTooOld({ modifiedNs }: FileFacts, { ignoreOlderMs }: SourceConfig): boolean {
+    if (ignoreOlderMs === undefined) return false
+    const ageMs = this.#world.clock.wallMs() - Number(modifiedNs) / nsPerMs
+    return ageMs > ignoreOlderMs
   }
 }
 
 function rankOf({ found }: Stranger): number {
   return lanes.indexOf(found.source.priority)
-}
-
-/** A binary file that was written to since it was read may have been changed in place. */
-function mayHaveChanged({ isText, resume }: Generation, { modifiedNs }: FileFacts): boolean {
-  return !isText && resume.position > 0 && resume.closed?.modifiedNs !== String(modifiedNs)
 }

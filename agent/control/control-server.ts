@@ -23,6 +23,8 @@ const lastWordsMs = 1000
 export async function openControl(path: string, running: Running, world: World): Promise<AsyncDisposable> {
   const stopping = new AbortController()
   const server = createServer((asked, answer) => {
+    // To say what the date is, V8 asks ICU for all names of the time zone: a MiB.
+    answer.sendDate = false
     answerTo(asked, answer, running, world, stopping.signal).catch((cause: unknown) =>
       answer.destroy(cause as Error),
     )

@@ -1,8 +1,10 @@
+import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Capture } from '../capture/capture.ts'
 import type { Generation } from '../capture/generation.ts'
 import type { Place } from '../queue/index-entry.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { World } from '../world.ts'
+import { reportedPath } from './reported-path.ts'
 import type { FileReport, FlushReport, RemainingFile } from './report.ts'
 import { tellCountsOfAll, tellFiles, type Running } from './tell-status.ts'
 
@@ -15,6 +17,7 @@ interface Target {
 }
 
 const reportEveryMs = 200
+const outOfReach = 'it is not where it was, and nothing says that it is gone'
 const notReadOnceMore = 'it may have been changed in place, and was not yet read once more'
 
 /**
@@ -29,17 +32,24 @@ export async function* flush(
 ): AsyncGenerator<FlushReport, void, undefined> {
   const { capture, queue, delivery } = running
   const deadlineMs = clock.monotonicMs() + timeoutMs
-  await capture.look()
-  const targets = capture.cutNow().map(targetOf)
+  let targets = await aim(capture)
   delivery.hurry()
-  const first = tellFlush(running, targets)
-  const targetBytes = first.receiptedBytes + first.queuedBytes + first.unreadBytes
+  let targetBytes = countBytes(running, targets)
   journal.flushStarted(targetBytes)
   let end: Place | undefined
+  let wasTroubled = false
   for (;;) {
     const seen = queue.changed.rings
+    if (wasTroubled && capture.troubles.size === 0) {
+      targets = await aim(capture)
+      targetBytes = countBytes(running, targets)
+      end = undefined
+    }
+    wasTroubled = capture.troubles.size > 0
     aimAgain(targets, capture)
-    if (targets.some(isWaitingToBeClosed)) capture.closeNow()
+    // What they are is settled by a look.
+    if (targets.some((target) => isLeft(target, queue)) || capture.isEndingStreams) await capture.look()
+    if (targets.some((target) => isWaitingToBeClosed(target) || isDraining(target, queue))) capture.closeNow()
     else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
     const isDone =
       !capture.isStopped &&
@@ -56,14 +66,21 @@ export async function* flush(
   }
 }
 
+/** The files that can be read now. Others have troubles, and the flush is not done before they were aimed at, too. */
+async function aim(capture: Capture): Promise<Target[]> {
+  await capture.look()
+  return capture.cutNow().map(targetOf)
+}
+
 function targetOf(generation: Generation): Target {
   return { generation, size: generation.flushTo, settledAfter: generation.turnsToSettle }
 }
 
-/** What stood in a file that turned out to be truncated belongs to the generation that follows. */
+/** What stood in a file that turned out to be truncated, or to have another identity, belongs to the generation that follows. */
 function aimAgain(targets: readonly Target[], capture: Capture): void {
   for (const target of targets) {
-    const next = target.generation.isOver ? capture.followedAs(target.generation.key) : undefined
+    const { isOver, key, label } = target.generation
+    const next = isOver ? (capture.followedAs(key) ?? capture.followedIn(label.stream)) : undefined
     if (!next) continue
     target.generation = next
     target.size = next.size
@@ -72,15 +89,21 @@ function aimAgain(targets: readonly Target[], capture: Capture): void {
   }
 }
 
+/** Nobody follows it any more, and what is known to be unread of it is not yet named as lost: it may be somewhere. */
+function isLeft({ generation: { isOver, label, queuedTo, seenBytes }, size }: Target, queue: Queue): boolean {
+  return isOver && queuedTo < Math.min(size, seenBytes) && queue.resumePoints.has(label.stream)
+}
+
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
-function isTaken({ generation, size, settledAfter }: Target): boolean {
-  if (generation.isOver) return true
+function isTaken(target: Target, queue: Queue): boolean {
+  const { generation, size, settledAfter } = target
+  if (generation.isOver) return !isLeft(target, queue)
   const isSettled = generation.turnsEnded >= settledAfter
   return isSettled && generation.queuedTo >= size && generation.stored === undefined
 }
 
 function isAllTaken({ capture, queue }: Running, targets: readonly Target[]): boolean {
-  return queue.areHolesMended && !capture.isEndingStreams && targets.every(isTaken)
+  return queue.areHolesMended && !capture.isEndingStreams && targets.every((target) => isTaken(target, queue))
 }
 
 /** It may have been written to in place, and what was shipped is not compared with it yet. */
@@ -88,37 +111,60 @@ function isWaitingToBeClosed({ generation }: Target): boolean {
   return generation.closing !== 'none' && !generation.isOver
 }
 
+/** Nothing leads to it any more: if it had no handle when it went, it is to be let go. */
+function isDraining(target: Target, queue: Queue): boolean {
+  const { isListed, isOver } = target.generation
+  return !isListed && !isOver && !isTaken(target, queue)
+}
+
 function placeOfNext(queue: Queue): Place {
   const { epoch, next } = queue.head
   return { epoch, seq: next }
 }
 
+/** All that there is to deliver. */
+function countBytes(running: Running, targets: readonly Target[]): number {
+  const { receiptedBytes, queuedBytes, unreadBytes } = tellFlush(running, targets)
+  return receiptedBytes + queuedBytes + unreadBytes
+}
+
 function tellFlush(running: Running, targets: readonly Target[]): Omit<FlushReport, 'done' | 'targetBytes'> {
   const { queue, delivery } = running
   const { receiptedBytes, queuedBytes, lostBytes } = tellCountsOfAll(running)
-  const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target), 0)
+  const unreadBytes = targets.reduce((sum, target) => sum + unqueuedBytes(target, queue), 0)
   const queuedRecords = queue.ledger.records
   return { receiptedBytes, queuedBytes, unreadBytes, lostBytes, queuedRecords, link: delivery.report }
 }
 
-function unqueuedBytes({ generation, size }: Target): number {
-  return generation.isOver ? 0 : Math.max(0, size - generation.queuedTo)
+function unqueuedBytes(target: Target, queue: Queue): number {
+  const { generation, size } = target
+  return generation.isOver && !isLeft(target, queue) ? 0 : Math.max(0, size - generation.queuedTo)
 }
 
 function tellRemaining(running: Running, targets: readonly Target[]): readonly RemainingFile[] {
-  const unread = new Map(
-    targets.map((target) => [target.generation.label.stream as string, unqueuedBytes(target)]),
+  const { queue } = running
+  const unread = new Map<string, number>(
+    targets.map((target) => [target.generation.label.stream, unqueuedBytes(target, queue)]),
   )
-  const unclosed = new Set(
-    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream as string),
+  const unclosed = new Set<string>(
+    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream),
   )
   const tell = (file: FileReport): RemainingFile => {
     const { path, pathBytes, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
     const of = pathBytes === undefined ? { path } : { path, pathBytes }
     return { ...of, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
   }
-  const files = tellFiles(running).map(tell)
-  return files.filter(
+  const told = tellFiles(running)
+  const streams = new Set(told.map(({ stream }) => stream))
+  const left = targets.filter(
+    (target) => isLeft(target, queue) && !streams.has(target.generation.label.stream),
+  )
+  return [...told.map(tell), ...left.map((target) => tellLeft(target, queue))].filter(
     ({ unreadBytes, queuedBytes, trouble }) => unreadBytes + queuedBytes > 0 || trouble !== '',
   )
+}
+
+function tellLeft(target: Target, queue: Queue): RemainingFile {
+  const of = reportedPath(logPathToBytes(target.generation.label.path))
+  return { ...of, unreadBytes: unqueuedBytes(target, queue), queuedBytes: 0, trouble: outOfReach }
 }

@@ -65,6 +65,7 @@ export interface Totals {
   readonly readBytes: number
   readonly queuedBytes: number
   readonly receiptedBytes: number
+  /** Of all files ever, those among them of which nothing else is told any more. */
   readonly lostBytes: number
 }
 
@@ -106,6 +107,7 @@ export interface FlushReport {
   readonly receiptedBytes: number
   readonly queuedBytes: number
   readonly unreadBytes: number
+  /** As in `Totals`. */
   readonly lostBytes: number
   /** Records that wait for a receipt. */
   readonly queuedRecords: number

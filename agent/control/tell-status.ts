@@ -40,7 +40,7 @@ export function tellStatus(running: Running): StatusReport {
     },
     watch: tellWatch(running),
     files,
-    totals: totalsOf(files),
+    totals: totalsOf(files, queue),
   }
 }
 
@@ -110,21 +110,23 @@ function tellSetAside(queue: Queue): SetAsideReport[] {
   })
 }
 
-/** Of all files, as `tellFiles` counts them, without a report for each: there may be thousands of them. */
+/**
+ * Of all files, as `tellFiles` counts them, without a report for each: there may be thousands of them. What was lost of files
+ * of which nothing else is told any more counts, too.
+ */
 export function tellCountsOfAll({ capture, queue }: Running): Counts {
-  const all = { queuedBytes: 0, receiptedBytes: 0, lostBytes: 0 }
+  const all = { queuedBytes: 0, receiptedBytes: 0, lostBytes: queue.ledger.lostInAllBytes }
   const streams = new Set(capture.followed.map(({ label }) => label.stream))
   for (const stream of queue.ledger.queuedStreams) streams.add(stream)
   for (const stream of streams) {
-    const { queuedBytes, receiptedBytes, lostBytes } = tellCounts(stream, queue)
+    const { queuedBytes, receiptedBytes } = tellCounts(stream, queue)
     all.queuedBytes += queuedBytes
     all.receiptedBytes += receiptedBytes
-    all.lostBytes += lostBytes
   }
   return all
 }
 
-function totalsOf(files: readonly FileReport[]): Totals {
+function totalsOf(files: readonly FileReport[], { ledger }: Queue): Totals {
   const sum = (of: (file: FileReport) => number): number => files.reduce((total, file) => total + of(file), 0)
   return {
     files: files.length,
@@ -132,7 +134,7 @@ function totalsOf(files: readonly FileReport[]): Totals {
     readBytes: sum((file) => file.readBytes),
     queuedBytes: sum((file) => file.queuedBytes),
     receiptedBytes: sum((file) => file.receiptedBytes),
-    lostBytes: sum((file) => file.lostBytes),
+    lostBytes: ledger.lostInAllBytes,
   }
 }
 

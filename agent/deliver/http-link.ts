@@ -3,10 +3,11 @@ import got, { RequestError, type Got, type Response } from 'got'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import type { Connections } from './connections.ts'
-import { openAgents, type Way } from './http-agents.ts'
+import { openAgents } from './http-agents.ts'
 import { linkCodes, type Answer, type Answered, type Link, type LinkRequest } from './link.ts'
 import { reset } from './reset.ts'
 import { StallWatch } from './stall-watch.ts'
+import type { Way } from './way.ts'
 
 export interface HttpLinkOptions extends Way {
   readonly server: URL
@@ -15,14 +16,17 @@ export interface HttpLinkOptions extends Way {
 }
 
 /** The link over HTTP or HTTPS: a few connections that are kept open, each with one request at a time. */
-export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World, 'clock' | 'files'>): Link {
+export async function httpLink(
+  options: HttpLinkOptions,
+  { clock, files }: Pick<World, 'clock' | 'files'>,
+): Promise<Link> {
   const { server, stallMs } = options
-  const agents = openAgents(options)
+  const { connections, ...agent } = await openAgents(server.protocol, options)
   // Retrying, redirecting and judging a status are not this layer's: what comes back is told as it is. There is no
   // deadline on the whole, and got's `socket` is not used: it looks at Node's buffers only, and so cuts an upload that
   // the kernel is still sending.
   const client = got.extend({
-    agent: { http: agents.http, https: agents.https },
+    agent,
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
@@ -37,10 +41,10 @@ export function httpLink(options: HttpLinkOptions, { clock, files }: Pick<World,
     send: (request, signal) => {
       const target = new URL(`.${request.path}`, withSlash(server))
       const watch = new StallWatch(stallMs, clock, files)
-      return new Exchange(request, watch, agents.connections).run(client, target, signal)
+      return new Exchange(request, watch, connections).run(client, target, signal)
     },
     [Symbol.asyncDispose]: async () => {
-      agents.connections[Symbol.dispose]()
+      connections[Symbol.dispose]()
     },
   }
 }

@@ -2,20 +2,20 @@
 export class LeastRoundTrip {
   /** Newest last. */
   readonly #periods: { readonly sinceMs: number; ms: number }[] = []
+  /** Kept, because it is asked for a hundred times between two notes. */
+  #ms: number | undefined
 
   /** undefined before the first. */
   get ms(): number | undefined {
-    return this.#periods.length === 0 ? undefined : Math.min(...this.#periods.map(({ ms }) => ms))
+    return this.#ms
   }
 
   note(ms: number, nowMs: number): void {
     const newest = this.#periods.at(-1)
-    if (newest && nowMs - newest.sinceMs < periodMs) {
-      newest.ms = Math.min(newest.ms, ms)
-      return
-    }
-    this.#periods.push({ sinceMs: nowMs, ms })
+    if (newest && nowMs - newest.sinceMs < periodMs) newest.ms = Math.min(newest.ms, ms)
+    else this.#periods.push({ sinceMs: nowMs, ms })
     if (this.#periods.length > periods) this.#periods.shift()
+    this.#ms = Math.min(...this.#periods.map((period) => period.ms))
   }
 }
 

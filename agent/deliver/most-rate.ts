@@ -9,10 +9,12 @@ export class MostRate {
   /** Newest last. They do not overlap, so that one pause of the link is in one of them. */
   readonly #rounds: Round[] = []
   #notedMs: number | undefined
+  /** Kept, because it is asked for a hundred times between two notes. */
+  #value: number | undefined
 
   /** undefined before the first sample. */
   get value(): number | undefined {
-    return this.#rounds.length === 0 ? undefined : Math.max(...this.#rounds.map(({ most }) => most))
+    return this.#value
   }
 
   /** True where what was known is not believed any more. */
@@ -22,11 +24,17 @@ export class MostRate {
     else this.#rounds.push({ most: rate, sinceMs: this.#notedMs ?? nowMs })
     this.#notedMs = nowMs
     if (this.#rounds.length > rememberedRounds) this.#rounds.shift()
-    return this.#forgetWhatWasLost(nowMs)
+    const isLost = this.#forgetWhatWasLost(nowMs)
+    this.#value = this.#most
+    return isLost
+  }
+
+  get #most(): number {
+    return Math.max(...this.#rounds.map(({ most }) => most))
   }
 
   #forgetWhatWasLost(nowMs: number): boolean {
-    const least = (this.value ?? 0) / believedDrop
+    const least = this.#most / believedDrop
     const latest = this.#rounds.slice(this.#rounds.findLastIndex(({ most }) => most > least) + 1)
     const sinceMs = latest[0]?.sinceMs ?? nowMs
     if (latest.length < believedRounds || nowMs - sinceMs < believedMs) return false

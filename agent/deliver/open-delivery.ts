@@ -7,10 +7,10 @@ import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { Delivery } from './deliver.ts'
 import { openGate } from './gate-keepers.ts'
-import { contextOf, type Trust } from './http-agents.ts'
 import { askForStreams } from './asking.ts'
 import { httpLink } from './http-link.ts'
 import { recall, type Recall } from './recall.ts'
+import type { Trust } from './way.ts'
 
 export interface OpenedDelivery extends AsyncDisposable {
   readonly delivery: Delivery
@@ -33,8 +33,8 @@ export async function openDelivery(
   await using disposal = new AsyncDisposableStack()
   const gate = await openGate(sending.gate, world)
   if (gate) disposal.use(gate)
-  const way = { trust: readTrust(server), proxy: server.proxy }
-  const link = disposal.use(httpLink({ server: server.url, stallMs, ...way }, world))
+  const way = { trust: await readTrust(server), proxy: server.proxy }
+  const link = disposal.use(await httpLink({ server: server.url, stallMs, ...way }, world))
   const bounds = { requestMaxBytes, retry, rateLimit, gate }
   const options = { ...bounds, signer, pinned: server.publicKeys, onReceiptsLost }
   const delivery = new Delivery(queue, link, world, options)
@@ -49,7 +49,7 @@ export async function openDelivery(
 }
 
 /** Read once, at the start: what does not parse is found then, and not on the first flight. */
-function readTrust({ ca, client }: AgentConfig['server']): Trust {
+async function readTrust({ ca, client }: AgentConfig['server']): Promise<Trust> {
   try {
     const trust = {
       ...(ca === undefined ? {} : { authorities: readFileSync(ca, 'utf8') }),
@@ -60,7 +60,9 @@ function readTrust({ ca, client }: AgentConfig['server']): Trust {
         },
       }),
     }
-    if (ca !== undefined || client) contextOf(trust)
+    if (ca === undefined && !client) return trust
+    const { contextOf } = await import('./trusting-agent.ts')
+    contextOf(trust)
     return trust
   } catch (cause) {
     throw agentFault(

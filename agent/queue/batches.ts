@@ -35,7 +35,10 @@ export class Batches {
     for (;;) {
       const choice = choose()
       const entries = await this.#firstEntries(view, choice, maxBytes, maxRecords)
-      if (entries.length === 0) return undefined
+      if (entries.length === 0) {
+        choice.foundNone()
+        return undefined
+      }
       const batch = await this.#read(view, entries, maxBytes)
       choice.handOut(batch.entries)
       if (batch.entries.length > 0) return batch

@@ -5,13 +5,15 @@ import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { Arrival } from './arrival.ts'
 import type { IndexEntry, Place } from './index-entry.ts'
 import type { OpenedQueue } from './open-queue.ts'
+import { endBehind } from './end-again.ts'
 import { firstPlaceOf, isLastWord, isSaidAgain, stillSaidBy, type Stretch } from './shipped.ts'
 
 type Opened = Pick<OpenedQueue, 'index' | 'longest'>
 
 /**
  * What is to be sealed anew of a record, in its order: of its range those parts of which nothing newer was said, and of a file's
- * end nothing once the file went on. The last of it replaces the record.
+ * end nothing once the file went on. Behind parts of a file that has ended its end comes once more. The last of it replaces the
+ * record.
  */
 export async function heldAnew(
   record: Uint8Array,
@@ -21,14 +23,18 @@ export async function heldAnew(
   const { frame, manifest } = contentOf(record)
   const parts = await partsOf(manifest, opened)
   const of = await firstPlaceOf(opened.index, manifest)
-  return Promise.all(
+  const end = await endBehind(manifest, parts.length > 0, entry, opened.index)
+  const last = parts.length - 1
+  const anew = await Promise.all(
     parts.map((part, number) =>
-      arrivalOf(manifest, frame, part, { of, entry, isLast: number === parts.length - 1 }),
+      arrivalOf(manifest, frame, part, { of, entry, isLast: number === last && !end }),
     ),
   )
+  return end ? [...anew, end] : anew
 }
 
-function contentOf(bytes: Uint8Array): { readonly frame: RecordFrame; readonly manifest: Manifest } {
+/** What is in a record that was read from the queue. */
+export function contentOf(bytes: Uint8Array): { readonly frame: RecordFrame; readonly manifest: Manifest } {
   const scan = scanRecord(bytes)
   const manifest = scan.is === 'whole' ? decodeManifest(scan.frame.envelope.payload) : undefined
   if (scan.is !== 'whole' || !manifest?.ok) throw new Error('a record that was read was checked')

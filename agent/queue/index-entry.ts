@@ -42,6 +42,8 @@ export const keys = {
   /** Of each stream: the bytes that loss records name, and those whose record has lost its body. */
   lost: 'lost/',
   bodiless: 'bodiless/',
+  /** The same bytes of all streams that have ended, in one number. */
+  lostOfEnded: 'lostOfEnded',
   shipped: 'shipped/',
   /** Of each stream: where the record stands that ended its file last. */
   closed: 'closed/',

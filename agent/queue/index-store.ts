@@ -50,6 +50,14 @@ export class IndexStore implements AsyncDisposable {
     return (stored === undefined ? '' : checkedValue(key, stored)) || undefined
   }
 
+  /** The same of many, in the order of the keys. */
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    const stored = await this.#inTurn((index) => index.getMany([...keys]))
+    return stored.map(
+      (text, at) => (text === undefined ? '' : checkedValue(keys[at] ?? '', text)) || undefined,
+    )
+  }
+
   /** Up to `limit` entries from `from` to before `to`, in the order of their keys; the value of a damaged one is empty. */
   async entries(from: string, to: string, limit: number): Promise<[string, string][]> {
     const stored = await this.#inTurn((index) => index.iterator({ gte: from, lt: to, limit }).all())

@@ -3,11 +3,13 @@ import type { ChainHead } from '../../protocol/chain.ts'
 import type { Signer } from '../../protocol/ed25519-policy.ts'
 import type { Epoch } from '../../protocol/ids.ts'
 import type { Doorbell } from '../doorbell.ts'
+import { letGo } from '../let-go.ts'
 import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import type { Arrival } from './arrival.ts'
 import { noteHighWater } from './high-water.ts'
 import { endOf, recordKey, type Place } from './index-entry.ts'
+import type { Lane } from './lane.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { Replacement } from './outflow.ts'
 import type { QueueState } from './queue-state.ts'
@@ -27,6 +29,8 @@ export interface IntakeParts {
   readonly changed: Doorbell
   readonly seen: SeenSizes
   readonly replacement: Replacement
+  /** Told of each record that is in the index. */
+  readonly tookIn: (lane: Lane) => void
 }
 
 /** Between tries at a disk that refuses, and the longest wait for room that nobody announces. */
@@ -40,11 +44,13 @@ export class Intake {
   readonly #opened: OpenedQueue
   readonly #room: Room
   readonly #stateDirectory: string
+  readonly #chain: ChainParts
   readonly #signer: Signer
   readonly #world: World
   readonly #changed: Doorbell
   readonly #seen: SeenSizes
   readonly #replacement: Replacement
+  readonly #tookIn: IntakeParts['tookIn']
   readonly #closing = new AbortController()
   readonly #line = new WaitingLine()
   readonly #between: (() => Promise<void>)[] = []
@@ -57,15 +63,17 @@ export class Intake {
   readonly #tally: Tally
 
   constructor(opened: OpenedQueue, parts: IntakeParts) {
-    const { room, stateDirectory, signer, world, changed, seen, replacement } = parts
+    const { room, stateDirectory, signer, world, changed, seen, replacement, tookIn } = parts
     this.#opened = opened
     this.#room = room
     this.#stateDirectory = stateDirectory
+    this.#chain = { device: opened.head.device, index: opened.index, stateDirectory, signer, world }
     this.#signer = signer
     this.#world = world
     this.#changed = changed
     this.#seen = seen
     this.#replacement = replacement
+    this.#tookIn = tookIn
     this.#head = opened.head
     this.#tally = new Tally(opened.ledger.records)
   }
@@ -105,7 +113,7 @@ export class Intake {
   }
 
   /** Does this while nothing is being stored: what is anew and arrives meanwhile comes next. Throws what it throws. */
-  between(work: () => Promise<void>): Promise<void> {
+  between<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#between.push(() => work().then(resolve, reject))
       this.#changed.ring()
@@ -188,17 +196,6 @@ export class Intake {
     await this.#changed.waitBeyond(seen, retryMs, this.#world.clock, this.#closing.signal)
   }
 
-  get #chain(): ChainParts {
-    const [{ device }, { index }] = [this.#head, this.#opened]
-    return {
-      device,
-      index,
-      stateDirectory: this.#stateDirectory,
-      signer: this.#signer,
-      world: this.#world,
-    }
-  }
-
   #noteHead(): Promise<void> {
     return noteHighWater(this.#stateDirectory, this.#head, this.#world.files)
   }
@@ -223,7 +220,11 @@ export class Intake {
     if (stored.some(({ arrival }) => arrival.anew)) this.noteAnew()
     this.#tally.count(stored)
     countIn(stored, this.#opened)
-    this.#room.taken(stored.reduce((sum, { record }) => sum + record.bytes.length, 0))
+    for (const { arrival, record } of stored) {
+      this.#room.taken(record.bytes.length)
+      this.#tookIn(arrival.lane)
+      letGo(record.bytes)
+    }
   }
 
   async #writeSegments(sealed: readonly SealedArrival[]): Promise<readonly StoredArrival[] | undefined> {
@@ -264,7 +265,7 @@ export class Intake {
 
   async #takeIn(stored: readonly StoredArrival[]): Promise<void> {
     const { index } = this.#opened
-    const writes = [...this.#tally.writes(stored), ...indexWrites(stored, this.#opened)]
+    const writes = [...this.#tally.writes(stored), ...(await indexWrites(stored, this.#opened))]
     const settle = (): void => this.#settle(stored)
     const replaced = stored.flatMap(({ arrival }) => arrival.anew?.replaces ?? [])
     if (replaced.length > 0) {

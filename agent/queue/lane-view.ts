@@ -7,6 +7,8 @@ export interface Choice {
   readonly spans: readonly Span[]
   /** Those that are, in their order. */
   handOut(entries: readonly IndexEntry[]): void
+  /** None was there. */
+  foundNone(): void
 }
 
 /** Which records of a lane are handed out, and where those begin that are not. */
@@ -16,13 +18,21 @@ export class LaneView {
   readonly #passedOver = new PassedOver()
   /** Whatever waits before this key is handed out, or passed over. */
   #from: string
-
   /** How many were ever given back. */
   #givenBack = 0
+  /** How often something may have come that can be handed out in its turn. */
+  #stirs = 0
+  /** How often it had when nothing was there to be handed out. */
+  #emptyAt: number | undefined
 
   constructor(lane: Lane) {
     this.lane = lane
     this.#from = lanePrefixes[lane]
+  }
+
+  /** Something was taken into the lane, or can be handed out again. */
+  stir(): void {
+    this.#stirs++
   }
 
   get isAnyPassedOver(): boolean {
@@ -31,14 +41,20 @@ export class LaneView {
 
   /** Those before `end` that are to be handed out in their turn. */
   inTurn(end: Place): Choice {
-    const givenBack = this.#givenBack
-    const spans = this.#passedOver.without([this.#from, this.endBefore(end)])
-    return { spans, handOut: (entries) => this.#handOut(entries, givenBack) }
+    const [givenBack, stirs] = [this.#givenBack, this.#stirs]
+    // Most drones use one lane: the index is not asked for the others again and again.
+    const isEmpty = this.#emptyAt === stirs
+    return {
+      spans: isEmpty ? [] : this.#passedOver.without([this.#from, this.endBefore(end)]),
+      handOut: (entries) => this.#handOut(entries, givenBack),
+      foundNone: () => (this.#emptyAt = stirs),
+    }
   }
 
   /** Those that were passed over and not handed out again yet. */
   get passedOver(): Choice {
-    return { spans: this.#passedOver.rest, handOut: (entries) => this.#handOutAgain(entries) }
+    const handOut = (entries: readonly IndexEntry[]): void => this.#handOutAgain(entries)
+    return { spans: this.#passedOver.rest, handOut, foundNone: () => undefined }
   }
 
   /** No record waits before this key, handed out or not. */
@@ -80,6 +96,7 @@ export class LaneView {
     if (this.#from >= behind && this.#passedOver.isBefore(key, this.#handedOut))
       return this.#passedOver.extend(behind, to)
     if (passed !== undefined && passed < this.#from) this.#from = passed
+    this.stir()
     this.#passedOver.begin(key, behind, to)
   }
 
@@ -109,6 +126,7 @@ export class LaneView {
   takeBackUntried(): void {
     const untried = this.#passedOver.takeBackUntried()
     if (untried !== undefined && untried < this.#from) this.#from = untried
+    this.stir()
   }
 
   /** It is passed over, as if it were handed out. */
@@ -126,7 +144,9 @@ export class LaneView {
     for (const entry of entries) {
       const key = recordKey(entry)
       this.#givenBack++
-      if (this.#handedOut.delete(key) && key < this.#from && !this.#passedOver.holds(key)) this.#from = key
+      if (!this.#handedOut.delete(key)) continue
+      this.stir()
+      if (key < this.#from && !this.#passedOver.holds(key)) this.#from = key
     }
   }
 }

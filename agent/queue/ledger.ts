@@ -33,6 +33,8 @@ export class Ledger {
   #records = 0
   #bytes = 0
   #evicted = 0
+  #lost = 0
+  #lostOfEnded = 0
 
   /** Records that wait for a receipt. */
   get records(): number {
@@ -65,6 +67,22 @@ export class Ledger {
     return neverRead + bodiless
   }
 
+  /** The same of all streams, those among them that have ended, too. */
+  get lostInAllBytes(): number {
+    return this.#lost
+  }
+
+  /** The same of all streams whose count has ended. */
+  get lostOfEndedBytes(): number {
+    return this.#lostOfEnded
+  }
+
+  /** What was lost of streams that ended in an earlier life. */
+  recallLost(bytes: number): void {
+    this.#lostOfEnded += bytes
+    this.#lost += bytes
+  }
+
   /** Whether records of the stream wait for a receipt. */
   isWaiting(stream: StreamId): boolean {
     return this.#of(stream).records > 0
@@ -92,11 +110,14 @@ export class Ledger {
     this.#records += change.records ?? 0
     this.#bytes += change.recordBytes ?? 0
     this.#evicted += change.evicted ?? 0
+    this.#lost += (change.neverRead ?? 0) + (change.bodiless ?? 0)
   }
 
   /** Ends the count of a stream that nothing follows and nothing waits for. */
   forgetStream(stream: StreamId): void {
-    if (!this.isWaiting(stream)) this.#streams.delete(stream)
+    if (this.isWaiting(stream)) return
+    this.#lostOfEnded += this.lostBytes(stream)
+    this.#streams.delete(stream)
   }
 
   #of(stream: StreamId): Readonly<Counts> {

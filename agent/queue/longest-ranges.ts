@@ -1,7 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { IndexStore } from './index-store.ts'
-import { shippedRanges } from './shipped.ts'
+import { namedRanges } from './shipped.ts'
 
 /**
  * How long the ranges of a stream's data records are at most. So whoever wants those that hold bytes behind an offset need not
@@ -15,7 +15,8 @@ export class LongestRanges {
     const known = this.#bytes.get(stream)
     if (known !== undefined) return known
     let longest = 0
-    for await (const { length } of shippedRanges(index, stream)) longest = Math.max(longest, length)
+    for await (const { length, sha256 } of namedRanges(index, stream))
+      if (sha256) longest = Math.max(longest, length)
     this.#bytes.set(stream, longest)
     return longest
   }

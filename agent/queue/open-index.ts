@@ -98,15 +98,16 @@ function isLocked(cause: unknown): boolean {
   return ('code' in cause && cause.code === 'LEVEL_LOCKED') || isLocked(cause.cause)
 }
 
-/** Nothing is wrong with the files: the disk is full, or they are not this user's. LevelDB gives no codes, only words. */
+/** LevelDB gives no codes, only words. */
 const worldly =
   /no space left|permission denied|not permitted|read-only|too many open files|cannot allocate|quota/i
+/** For EDQUOT Node has no name, and gives its number on Linux. */
+const edquot = 'Unknown system error -122'
+const worldlyCodes = new Set(['ENOSPC', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', edquot])
 
+/** Nothing is wrong with the files: the disk is full, or they are not this user's. */
 function isOfTheWorld(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false
-  const { code } = cause as NodeJS.ErrnoException
-  const isCode = ['ENOSPC', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', 'EDQUOT'].includes(
-    code ?? '',
-  )
-  return isCode || worldly.test(cause.message) || isOfTheWorld(cause.cause)
+  const { code = '' } = cause as NodeJS.ErrnoException
+  return worldlyCodes.has(code) || worldly.test(cause.message) || isOfTheWorld(cause.cause)
 }

@@ -125,6 +125,7 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
   await readCounts(index, keys.receipted, (stream, receipted) => ledger.change(stream, { receipted }))
   await readCounts(index, keys.lost, (stream, neverRead) => ledger.change(stream, { neverRead }))
   await readCounts(index, keys.bodiless, (stream, bodiless) => ledger.change(stream, { bodiless }))
+  ledger.recallLost(Number((await index.get(keys.lostOfEnded)) ?? 0))
   const lost = Math.max(0, (survey.expected ?? 0) + found.behindHead - ledger.records)
   const missing = lost + Number((await index.get(keys.missing)) ?? 0)
   await writeBaseline(index, survey, found, segments, { records: ledger.records, missing })

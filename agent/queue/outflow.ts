@@ -25,7 +25,7 @@ import { changesByReceipt, changesByReplacement, type Change } from './ledger.ts
 import type { OpenedQueue } from './open-queue.ts'
 import type { RecordReader } from './record-reader.ts'
 import { countChanges, countWrites, markWrites } from './settlement.ts'
-import { waitingEntries } from './waiting-entries.ts'
+import { firstWaiting, waitingEntries } from './waiting-entries.ts'
 
 /** What an index write takes in. */
 export interface Coming extends Doubt {
@@ -64,6 +64,10 @@ export class Outflow implements Replacement {
     this.#batches = new Batches({ index: opened.index, reader, onDamaged })
     const busy = (): ReadonlySet<number> => this.#batches.segments
     this.#eviction = new Eviction({ opened, writes: this.#writes, views: this.#views, reader, journal, busy })
+  }
+
+  view(lane: Lane): Pick<LaneView, 'stir'> {
+    return this.#views[lane]
   }
 
   /** As Queue.take; `end` is the place that the chain has not reached yet. */
@@ -279,13 +283,17 @@ export class Outflow implements Replacement {
 
   /** Whether any record before this place is still here, handed out or set aside too. */
   holdsBefore(end: Place): Promise<boolean> {
-    return this.#writes.take(async () => {
-      if (this.#opened.aside.isAnyBefore(end)) return true
-      for (const lane of lanes) {
-        const { oldest } = this.#views[lane]
-        if ((await this.#opened.index.entries(oldest, laneKey(lane, end), 1)).length > 0) return true
-      }
-      return false
-    })
+    return this.#writes.take(
+      async () => this.#opened.aside.isAnyBefore(end) || (await this.#firstWaiting(end)) !== undefined,
+    )
+  }
+
+  /** The first place before this one of a record that waits, handed out too, as its text. */
+  firstWaiting(end: Place): Promise<string | undefined> {
+    return this.#writes.take(() => this.#firstWaiting(end))
+  }
+
+  #firstWaiting(end: Place): Promise<string | undefined> {
+    return firstWaiting(this.#opened.index, Object.values(this.#views), end)
   }
 }

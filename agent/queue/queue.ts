@@ -12,6 +12,7 @@ import { del, put } from './index-store.ts'
 import { Intake } from './intake.ts'
 import type { Arrival } from './arrival.ts'
 import { unnamedBetween, type Hole } from './find-holes.ts'
+import { joinShipped, type Joined, type ReadRange } from './join-ranges.ts'
 import type { Ledger } from './ledger.ts'
 import { openQueue, type OpenedQueue, type QueueOptions } from './open-queue.ts'
 import type { Batch } from './batch.ts'
@@ -39,6 +40,7 @@ export class Queue implements AsyncDisposable {
   readonly #clock: Clock
   readonly #intake: Intake
   readonly #outflow: Outflow
+  readonly #ways: Parameters<typeof joinShipped>[3]
   readonly #sealingAnew: SealingAnew
   readonly #points: StreamPoints
   #areHolesMended: boolean
@@ -60,9 +62,10 @@ export class Queue implements AsyncDisposable {
     this.#points = new StreamPoints(opened, world.clock)
     const { seen } = this.#points
     const ground = { stateDirectory, signer, world, changed: this.changed }
-    this.#intake = new Intake(opened, { ...ground, room, seen, replacement: this.#outflow })
-    const ways = { intake: this.#intake, outflow: this.#outflow }
-    this.#sealingAnew = new SealingAnew({ opened, reader, clock: world.clock, ...ways })
+    const tookIn = (lane: Lane): void => this.#outflow.view(lane).stir()
+    this.#intake = new Intake(opened, { ...ground, room, seen, tookIn, replacement: this.#outflow })
+    this.#ways = { opened, intake: this.#intake, outflow: this.#outflow }
+    this.#sealingAnew = new SealingAnew({ reader, clock: world.clock, ...this.#ways })
   }
 
   /** Throws STATE_HELD where another agent has it open, QUEUE_UNREADABLE where it does not open. */
@@ -178,6 +181,11 @@ export class Queue implements AsyncDisposable {
     return shippedRanges(this.#opened.index, stream)
   }
 
+  /** Has the index keep adjoining small ranges as one: the first such from an offset on, where the file holds what was shipped. */
+  joinShipped(stream: StreamId, from: number, read: ReadRange): Promise<Joined> {
+    return joinShipped(stream, from, read, this.#ways)
+  }
+
   /** What is in no record of the stream between two offsets, as long as it has a resume point or records wait. */
   unnamed(stream: StreamId, from: number, to: number): Promise<readonly Hole[]> {
     return unnamedBetween(this.#opened.index, stream, from, to)
@@ -242,7 +250,8 @@ export class Queue implements AsyncDisposable {
    * Forgets records for which a verified receipt says that the server has them, and those that it has without their body,
    * as they were sent: their bytes count as lost. Segments that are empty then go.
    */
-  forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+  async forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+    await this.#sealingAnew.sayEndsAgain(received)
     return this.#outflow.forget(received, withoutBody, () => this.#end)
   }
 

@@ -26,6 +26,14 @@ export function isIdentityKnown({ device, inode, birthNs }: FileIdentity): boole
   return device !== unknown.device || inode !== unknown.inode || birthNs !== unknown.birthNs
 }
 
+/**
+ * Made of what segments still tell, where the index had lost it: nobody has met its file since, and how much of it has receipts is
+ * not known.
+ */
+export function isMadeAnew({ identity, place }: ResumePoint): boolean {
+  return !isIdentityKnown(identity) && place === undefined
+}
+
 /** A range that was read, and its hash: whether a file still is the one that was read. */
 export interface Evidence {
   readonly offset: number
@@ -46,6 +54,8 @@ export interface ResumePoint {
   readonly seenBytes?: number
   readonly place?: FilePlace
   readonly closed?: Closed
+  /** When the file had changed last, nanoseconds; left out where what was shipped may have been written over since. */
+  readonly changedNs?: string
 }
 
 /** Where a file was last seen, and the file system of its folder: one that is not there may only be unmounted. */
@@ -98,8 +108,8 @@ function alikeOnce(ranges: readonly Evidence[]): readonly Evidence[] {
 function decodeSeen(
   fields: Record<string, unknown>,
   began: LogPath,
-): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed'> {
-  const { seenBytes, closed } = fields
+): Pick<ResumePoint, 'seenBytes' | 'place' | 'closed' | 'changedNs'> {
+  const { seenBytes, closed, changedNs } = fields
   const { path, device } = asObject(fields['place'])
   const lies = decodePath(path)
   const placePath = lies === began ? began : lies
@@ -107,6 +117,7 @@ function decodeSeen(
     ...(isCount(seenBytes) ? { seenBytes } : {}),
     ...(placePath !== undefined && isDecimal(device) ? { place: { path: placePath, device } } : {}),
     ...(isClosed(closed) ? { closed } : {}),
+    ...(isDecimal(changedNs) ? { changedNs } : {}),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
-import { heldAnew } from './held-anew.ts'
+import { endAgain, outrunEnds } from './end-again.ts'
+import { contentOf, heldAnew } from './held-anew.ts'
 import { decodeEntry, endOf, placeText, recordKey, type IndexEntry, type Place } from './index-entry.ts'
 import type { Intake } from './intake.ts'
 import type { OpenedQueue } from './open-queue.ts'
@@ -43,15 +44,40 @@ export class SealingAnew {
 
   /** As Queue.sealAnew. */
   async take(entry: IndexEntry, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false
+    return !signal.aborted && this.#inTime(entry, () => this.#take(entry), signal)
+  }
+
+  /**
+   * To be called before records are forgotten for a receipt. Where one is the end of a file, and parts of that were sealed anew behind
+   * it, the end is said again: the server would take them for a change.
+   */
+  async sayEndsAgain(received: readonly IndexEntry[]): Promise<void> {
+    for (const entry of await outrunEnds(received, this.#parts.opened.index))
+      await this.#inTime(entry, () => this.#sayAgain(entry), untilClosed)
+  }
+
+  /** Waits for it, but not for long; it goes on though nobody waits any more. */
+  async #inTime(entry: IndexEntry, begin: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
     const place = placeText(entry)
-    const work = this.#underWay.get(place) ?? this.#take(entry).finally(() => this.#underWay.delete(place))
+    const work = this.#underWay.get(place) ?? begin().finally(() => this.#underWay.delete(place))
     this.#underWay.set(place, work)
     const done = new AbortController()
     const patience = this.#parts.clock.sleep(patienceMs, AbortSignal.any([signal, done.signal]))
     const isDone = await Promise.race([work, patience.then(() => false)])
     done.abort()
     return isDone
+  }
+
+  async #sayAgain(entry: IndexEntry): Promise<boolean> {
+    const { opened, reader, intake } = this.#parts
+    const read = await reader.read(entry, Buffer.allocUnsafe(entry.extent?.length ?? 0))
+    if (read.is === 'awaited' || read.is === 'damaged') return false
+    const taken: Promise<boolean>[] = []
+    await intake.between(async () => {
+      const again = await endAgain(contentOf(read.bytes).manifest, entry, opened.index)
+      if (again) taken.push(intake.append(again, untilClosed))
+    })
+    return (await Promise.all(taken)).every(Boolean)
   }
 
   /** Goes on though nobody waits for it any more: a record that was given up half stored would end the intake. */

@@ -22,14 +22,18 @@ export async function countWrites(
   staying: ReadonlySet<StreamId> = new Set(),
 ): Promise<IndexWrite[]> {
   const writes: IndexWrite[] = []
+  const over: StreamId[] = []
+  let lost = 0
   for (const [stream, change] of changes) {
-    const { records, receipted, bodiless } = ledger.after(stream, change)
+    const { records, receipted, neverRead, bodiless } = ledger.after(stream, change)
     const isOver = !resumePoints.has(stream) && !staying.has(stream) && records === 0
-    if (isOver) writes.push(...forgetCounts(stream), ...(await forgetShipped(index, stream)))
+    if (isOver) over.push(stream)
+    if (isOver) lost += neverRead + bodiless
+    if (isOver) writes.push(...(await forgetShipped(index, stream)))
     if (!isOver && change.receipted) writes.push(put(receiptedKey(stream), String(receipted)))
     if (!isOver && change.bodiless) writes.push(put(bodilessKey(stream), String(bodiless)))
   }
-  return writes
+  return [...writes, ...forgetCounts(over, lost, ledger)]
 }
 
 /** Moves the ledger on, once what `countWrites` gave is on the disk. */

@@ -1,17 +1,18 @@
-import {
-  base64url,
-  digestBytes,
-  equalBytes,
-  isCount,
-  parseBase64url,
-  parseEpoch,
-  parseSequence,
-  type Digest,
-  type StreamId,
-} from '../../protocol/ids.ts'
+import { equalBytes, isCount, type Digest, type StreamId } from '../../protocol/ids.ts'
 import type { CloseManifest, DataManifest, LossManifest, Manifest } from '../../protocol/manifest.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { beganKey, closedKey, endlessKey, keys, placeText, type Place } from './index-entry.ts'
+import {
+  decodeLayers,
+  decodePlaces,
+  encodeLayers,
+  isAlike,
+  isBehind,
+  placeFields,
+  withLayer,
+  type Layer,
+  type Places,
+} from './range-layers.ts'
 import { parseObject } from './resume-point.ts'
 
 /** A range of a file that was sealed, and the hash of its bytes then. */
@@ -25,36 +26,59 @@ const prefixOf = (stream: StreamId): string => `${keys.shipped}${stream}/`
 const keyOf = (stream: StreamId, offset: number): string =>
   `${prefixOf(stream)}${String(offset).padStart(16, '0')}`
 
+type Rows = Pick<IndexStore, 'get'>
+
 /**
  * What a record says of its file: what stands in a range, that this is lost, or that the file ends. A later record of the same
- * offset replaces the earlier one. `of` is the place of the one that held it before, where it was sealed anew.
+ * offset hides an earlier one that does not go on behind it. `of` is the place of the one that held it before, where it was
+ * sealed anew.
  */
-export function rangeWrites(manifest: Manifest, of?: Place): IndexWrite[] {
-  const { key, value } = sayingOf(manifest, of)
-  return [put(key, value)]
+export async function rangeWrites(
+  rows: Rows,
+  manifest: Manifest,
+  of?: Place,
+): Promise<readonly IndexWrite[]> {
+  const layer = layerOf(manifest, of)
+  if (!layer) return [put(keyOfSaying(manifest), JSON.stringify(placeFields({ at: placeOf(manifest), of })))]
+  if (manifest.kind === 'close') return [put(keyOfSaying(manifest), encodeLayers([layer]))]
+  return [put(keyOfSaying(manifest), encodeLayers(withLayer(await layersOf(rows, manifest), layer)))]
 }
 
 /** The same of a record that is found again. What a later one says stays, and what says the same was sealed anew. */
-export async function foundWrites(
-  index: Pick<IndexStore, 'get'>,
-  manifest: Manifest,
-): Promise<readonly IndexWrite[]> {
-  const { key, value } = sayingOf(manifest)
-  const known = parseObject((await index.get(key)) ?? '')
-  const { at, of = at } = placesIn(known)
+export async function foundWrites(rows: Rows, manifest: Manifest): Promise<readonly IndexWrite[]> {
+  const { at, of = at } = await sayingSame(rows, manifest)
   if (at && isBehind(at, manifest)) return []
-  const { length, sha256 } = parseObject(value)
-  return rangeWrites(manifest, length === known['length'] && sha256 === known['sha256'] ? of : undefined)
+  return rangeWrites(rows, manifest, of)
 }
 
-function sayingOf(manifest: Manifest, of?: Place): { readonly key: string; readonly value: string } {
+/** Where the record stands that says, or said, the same of the file. */
+async function sayingSame(rows: Rows, manifest: Manifest): Promise<Places> {
+  const layer = layerOf(manifest)
+  if (!layer || manifest.kind === 'close') return placesUnder(rows, keyOfSaying(manifest))
+  return (await layersOf(rows, manifest)).find((known) => isAlike(known, layer)) ?? nowhere
+}
+
+const nowhere: Places = { at: undefined, of: undefined }
+
+/** Where the index has what a record says of its file. */
+export function keyOfSaying(manifest: Manifest): string {
   const { kind, stream } = manifest
-  const places = { at: numbersOf(manifest), ...(of ? { of: numbersOf(of) } : {}) }
-  if (kind === 'close') return { key: closedKey(stream), value: JSON.stringify(places) }
-  const { offset, length } = manifest
-  if (length === null) return { key: endlessKey(stream), value: JSON.stringify(places) }
-  const sha256 = kind === 'data' ? base64url(manifest.sha256) : null
-  return { key: keyOf(stream, offset), value: JSON.stringify({ length, sha256, ...places }) }
+  if (kind === 'close') return closedKey(stream)
+  return manifest.length === null ? endlessKey(stream) : keyOf(stream, manifest.offset)
+}
+
+/** undefined where nobody knows of how many bytes it says something. */
+function layerOf(manifest: Manifest, of?: Place): Layer | undefined {
+  if (manifest.length === null) return undefined
+  const sha256 = manifest.kind === 'loss' ? null : manifest.sha256
+  return { length: manifest.length, sha256, at: placeOf(manifest), of }
+}
+
+const placeOf = ({ epoch, seq }: Place): Place => ({ epoch, seq })
+
+/** What is known of the offset at which the record's range begins. */
+async function layersOf(rows: Rows, manifest: Manifest): Promise<readonly Layer[]> {
+  return decodeLayers((await rows.get(keyOfSaying(manifest))) ?? '')
 }
 
 /** From its first byte to before its last. */
@@ -96,27 +120,74 @@ function isNewer({ at, offset, sha256 }: NamedRange, manifest: DataManifest | Lo
 
 /** Whether nothing new was said of the file behind this end of it. What was sealed anew is as old as what held it first. */
 export async function isLastWord(index: IndexStore, manifest: CloseManifest): Promise<boolean> {
-  const { stream, length } = manifest
-  const { at } = await placesUnder(index, closedKey(stream))
+  const { at } = await placesUnder(index, closedKey(manifest.stream))
   if (at && isBehind(at, manifest)) return false
-  if (isNews(await placesUnder(index, endlessKey(stream)), manifest)) return false
+  return !(await hasGoneOn(index, manifest.stream, manifest))
+}
+
+async function hasGoneOn(
+  index: IndexStore,
+  stream: StreamId,
+  end: Place & Pick<CloseManifest, 'length'>,
+): Promise<boolean> {
+  if (isNews(await placesUnder(index, endlessKey(stream)), end)) return true
   for await (const range of namedRanges(index, stream)) {
     // What an agent before this one noted names no place.
-    const goesOn = !range.at && range.offset + range.length > length
-    if (goesOn || isNews(range, manifest)) return false
+    const goesOn = !range.at && range.offset + range.length > end.length
+    if (goesOn || isNews(range, end)) return true
   }
-  return true
+  return false
 }
 
 function isNews({ at, of = at }: Places, than: Place): boolean {
   return of !== undefined && isBehind(of, than)
 }
 
+/** The end of a file as it was said last, and where. */
+export interface SaidEnd {
+  readonly length: number
+  readonly sha256: Digest
+  readonly at: Place
+  /** Where it was said first. */
+  readonly first: Place
+}
+
+/** undefined where the file has none; an agent before this one noted only its place. */
+export async function endSaid(index: IndexStore, stream: StreamId): Promise<SaidEnd | undefined> {
+  const [end] = decodeLayers((await index.get(closedKey(stream))) ?? '')
+  if (!end?.at || !end.sha256) return undefined
+  const { length, sha256, at, of: first = at } = end
+  return { length, sha256, at, first }
+}
+
+/**
+ * Whether the end of the file, which still holds, is to be said again, because what was sealed anew of it stands behind its
+ * record, or will, where `isComing`: it would pass for a change.
+ */
+export async function isOutrun(
+  index: IndexStore,
+  stream: StreamId,
+  { at, first, length }: SaidEnd,
+  isComing = false,
+): Promise<boolean> {
+  const isBehindIt = isComing || (await isAnyBehind(index, stream, at))
+  return isBehindIt && !(await hasGoneOn(index, stream, { ...first, length }))
+}
+
+async function isAnyBehind(index: IndexStore, stream: StreamId, end: Place): Promise<boolean> {
+  const { at: endless } = await placesUnder(index, endlessKey(stream))
+  if (endless && isBehind(endless, end)) return true
+  for await (const { at } of namedRanges(index, stream)) if (at && isBehind(at, end)) return true
+  return false
+}
+
 /** Where the first record stands that held this: the record itself, or what was sealed anew in its place. */
 export async function firstPlaceOf(index: IndexStore, manifest: Manifest): Promise<Place> {
-  const { epoch, seq } = manifest
-  const { at, of } = await placesUnder(index, sayingOf(manifest).key)
-  return at && of && placeText(at) === placeText(manifest) ? of : { epoch, seq }
+  const known = layerOf(manifest)
+    ? await layersOf(index, manifest)
+    : [await placesUnder(index, keyOfSaying(manifest))]
+  const own = known.find(({ at }) => at && placeText(at) === placeText(manifest))
+  return own?.of ?? placeOf(manifest)
 }
 
 /** Whether a later record says that bytes of this file are lost, nobody knows how many. */
@@ -125,42 +196,48 @@ export async function isSaidAgain(index: IndexStore, manifest: Manifest): Promis
   return at !== undefined && isBehind(at, manifest)
 }
 
-async function placesUnder(index: IndexStore, key: string): Promise<Places> {
-  return placesIn(parseObject((await index.get(key)) ?? ''))
+async function placesUnder(rows: Rows, key: string): Promise<Places> {
+  return decodePlaces(parseObject((await rows.get(key)) ?? ''))
 }
 
-function placesIn({ at, of }: Record<string, unknown>): Places {
-  return { at: placeIn(at), of: placeIn(of) }
-}
-
-const isBehind = (place: Place, other: Place): boolean => placeText(place) > placeText(other)
-
-/** The shipped ranges of a stream in the order of their offsets. */
+/** The ranges of a stream that were shipped last at their offsets, in the order of these. */
 export async function* shippedRanges(index: IndexStore, stream: StreamId): AsyncGenerator<ShippedRange> {
-  for await (const { offset, length, sha256 } of namedRanges(index, stream))
-    if (sha256) yield { offset, length, sha256 }
-}
-
-interface Places {
-  /** Of the record; undefined where an agent before this one noted it. */
-  readonly at: Place | undefined
-  /** Of the one that held it before, where it was sealed anew. */
-  readonly of: Place | undefined
+  for await (const row of allUnder(index, prefixOf(stream))) {
+    const [newest] = decodeRow(row)
+    if (newest?.sha256) yield { offset: newest.offset, length: newest.length, sha256: newest.sha256 }
+  }
 }
 
 /** A range that a record names. */
-export interface NamedRange extends Omit<ShippedRange, 'sha256'>, Places {
-  /** null: it was lost. */
-  readonly sha256: Digest | null
+export interface NamedRange extends Layer {
+  readonly offset: number
 }
 
-/** With those that are lost. */
+/** All that is known of a stream's ranges, with those that are lost; of one offset the newest first. */
 export async function* namedRanges(index: IndexStore, stream: StreamId): AsyncGenerator<NamedRange> {
-  for await (const [key, value] of allUnder(index, prefixOf(stream))) {
-    const range = decodeRange(key, value)
-    if (range) yield range
-  }
+  for await (const row of allUnder(index, prefixOf(stream))) yield* decodeRow(row)
 }
+
+/** What the index has of one offset. */
+export interface RangeRow {
+  readonly key: string
+  readonly value: string
+  readonly offset: number
+  readonly layers: readonly Layer[]
+}
+
+/** So many of those that a stream has at an offset or behind it, in their order. */
+export async function rowsFrom(
+  index: IndexStore,
+  stream: StreamId,
+  from: number,
+  most: number,
+): Promise<readonly RangeRow[]> {
+  const entries = await index.entries(keyOf(stream, from), `${prefixOf(stream)}\uffff`, most)
+  return entries.map(([key, value]) => ({ key, value, offset: offsetIn(key), layers: decodeLayers(value) }))
+}
+
+const offsetIn = (key: string): number => Number(key.slice(-16))
 
 const pieceRanges = 64
 
@@ -173,31 +250,16 @@ async function* rangesBetween(
 ): AsyncGenerator<NamedRange> {
   for (let start = keyOf(stream, from); ;) {
     const piece = await index.entries(start, keyOf(stream, to), pieceRanges)
-    for (const [key, value] of piece) {
-      const range = decodeRange(key, value)
-      if (range) yield range
-    }
+    for (const row of piece) yield* decodeRow(row)
     const last = piece.at(-1)
     if (!last || piece.length < pieceRanges) return
     start = `${last[0]}\0`
   }
 }
 
-function decodeRange(key: string, value: string): NamedRange | undefined {
-  const said = parseObject(value)
-  const { length, sha256 } = said
-  const offset = Number(key.slice(-16))
-  const digest = typeof sha256 === 'string' ? parseBase64url(sha256, digestBytes) : undefined
-  if (!isCount(offset) || !isCount(length) || (sha256 !== null && !digest)) return undefined
-  return { offset, length, sha256: digest ? (digest as Digest) : null, ...placesIn(said) }
-}
-
-const numbersOf = ({ epoch, seq }: Place): number[] => [epoch, seq]
-
-function placeIn(numbers: unknown): Place | undefined {
-  const [first, second]: unknown[] = Array.isArray(numbers) ? numbers : []
-  const [epoch, seq] = [parseEpoch(first), parseSequence(second)]
-  return epoch === undefined || seq === undefined ? undefined : { epoch, seq }
+function* decodeRow([key, value]: readonly [string, string]): Generator<NamedRange, void, undefined> {
+  const offset = offsetIn(key)
+  if (isCount(offset)) for (const layer of decodeLayers(value)) yield { offset, ...layer }
 }
 
 /** What takes out of the index all that records say of a stream's file. */

@@ -1,6 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import type { SealedRecord } from '../../protocol/seal.ts'
 import type { Arrival } from './arrival.ts'
+import { ComingRanges } from './coming-ranges.ts'
 import { envelopeTextOf } from './envelope-text.ts'
 import { encodeEntry, encodeHead, keys, lostKey, recordKey, resumeKey, segmentKey } from './index-entry.ts'
 import type { IndexEntry } from './index-entry.ts'
@@ -10,7 +11,6 @@ import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
 import type { Extent } from './segment-log.ts'
 import { withLargestSeen } from './seen-sizes.ts'
-import { rangeWrites } from './shipped.ts'
 
 export interface SealedArrival {
   readonly arrival: Arrival
@@ -22,6 +22,7 @@ export interface StoredArrival extends SealedArrival {
   readonly entry: IndexEntry & { readonly extent: Extent }
 }
 
+/** The same arrival with what the index is to know of its record, which stands there. */
 export function storedAt({ arrival, record }: SealedArrival, extent: Extent): StoredArrival {
   const { epoch, seq, stream } = record.manifest
   const where = { epoch, seq, lane: arrival.lane, stream, extent }
@@ -33,15 +34,15 @@ export function storedAt({ arrival, record }: SealedArrival, extent: Extent): St
   }
 }
 
-/** All that the index is to know once these are in it. */
-export function indexWrites(
+/** All that the index is to know once these are in it. To be called while nothing else is being stored. */
+export async function indexWrites(
   group: readonly StoredArrival[],
-  { ledger, resumePoints }: Pick<OpenedQueue, 'ledger' | 'resumePoints'>,
-): IndexWrite[] {
+  { index, ledger, resumePoints }: Pick<OpenedQueue, 'index' | 'ledger' | 'resumePoints'>,
+): Promise<IndexWrite[]> {
   const last = group.at(-1)
   return [
     ...group.map(({ entry }) => put(recordKey(entry), encodeEntry(entry))),
-    ...group.flatMap(({ arrival, record }) => rangeWrites(record.manifest, arrival.anew?.of)),
+    ...(await writesOfRanges(group, index)),
     ...lostWrites(group, ledger),
     ...pointWrites(pointsOf(group, resumePoints)),
     ...(last ? [put(keys.head, encodeHead({ head: last.record.head, at: last.entry.extent }))] : []),
@@ -106,6 +107,18 @@ function pointsOf(
     points.set(label.stream, resume && withLargestSeen(resume, before.get(label.stream)))
   }
   return points
+}
+
+async function writesOfRanges(
+  group: readonly StoredArrival[],
+  index: OpenedQueue['index'],
+): Promise<IndexWrite[]> {
+  const ranges = new ComingRanges(index)
+  await ranges.look(group.map(({ record }) => record.manifest))
+  const writes: IndexWrite[] = []
+  for (const { arrival, record } of group)
+    writes.push(...(await ranges.sealed(record.manifest, arrival.anew?.of)))
+  return writes
 }
 
 function lostWrites(group: readonly StoredArrival[], ledger: Ledger): IndexWrite[] {

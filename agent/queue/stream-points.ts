@@ -2,7 +2,7 @@ import type { StreamId } from '../../protocol/ids.ts'
 import type { Clock } from '../clock.ts'
 import { forgetCounts } from './forget-counts.ts'
 import { beganKey, resumeKey } from './index-entry.ts'
-import { del, put } from './index-store.ts'
+import { del, put, type IndexWrite } from './index-store.ts'
 import { OneByOne } from './one-by-one.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import { encodeResumePoint, type ResumePoint } from './resume-point.ts'
@@ -42,10 +42,11 @@ export class StreamPoints {
 
   async #end(stream: StreamId): Promise<void> {
     const { index, ledger, resumePoints } = this.#opened
+    const counts = (): IndexWrite[] => forgetCounts([stream], ledger.lostBytes(stream), ledger)
     const isWaiting = ledger.isWaiting(stream)
     await index.write([
       del(resumeKey(stream)),
-      ...(isWaiting ? [] : [...forgetCounts(stream), ...(await forgetShipped(index, stream))]),
+      ...(isWaiting ? [] : [...counts(), ...(await forgetShipped(index, stream))]),
     ])
     resumePoints.delete(stream)
     ledger.forgetStream(stream)

@@ -14,8 +14,8 @@ import {
   type Place,
 } from './index-entry.ts'
 import { allUnder, del, put, type IndexStore, type IndexWrite } from './index-store.ts'
+import { ComingRanges } from './coming-ranges.ts'
 import { lanes, type Lane } from './lane.ts'
-import { FoundRanges } from './found-ranges.ts'
 import { ownRecords, type FoundRecord, type Own, type PassedBy } from './own-records.ts'
 import type { FindBytes } from './record-reader.ts'
 import { ResumeMoves } from './resume-moves.ts'
@@ -104,7 +104,7 @@ class Search {
   readonly #known: Set<string>
   readonly #parts: TakeUpParts
   readonly #moves: ResumeMoves
-  readonly #ranges: FoundRanges
+  readonly #ranges: ComingRanges
   readonly #behind = new Map<number, Behind>()
   /** Of those that were before it, by their places. */
   readonly #holders = new Map<string, Holder>()
@@ -126,7 +126,7 @@ class Search {
     this.#known = known
     this.#parts = parts
     this.#moves = new ResumeMoves(parts.resumePoints)
-    this.#ranges = new FoundRanges(parts.index)
+    this.#ranges = new ComingRanges(parts.index)
     this.#newestEpoch = survey.epoch
     this.#last = survey.head ? survey.last : null
   }
@@ -205,7 +205,7 @@ class Search {
   }
 
   async #entryWrites({ manifest, entry }: Pick<Behind, 'manifest' | 'entry'>): Promise<IndexWrite[]> {
-    return [put(recordKey(entry), encodeEntry(entry)), ...(await this.#ranges.writes(manifest))]
+    return [put(recordKey(entry), encodeEntry(entry)), ...(await this.#ranges.found(manifest))]
   }
 
   async finish(): Promise<TakenUp> {

@@ -1,5 +1,6 @@
-import { decodeEntry, type IndexEntry } from './index-entry.ts'
+import { decodeEntry, lanePrefixes, type IndexEntry, type Place } from './index-entry.ts'
 import type { IndexStore } from './index-store.ts'
+import type { LaneView } from './lane-view.ts'
 import type { Span } from './passed-over.ts'
 
 /** Looked up in the index at first, and at most, at a time. */
@@ -32,4 +33,18 @@ export async function* waitingIn(
   spans: readonly Span[],
 ): AsyncGenerator<IndexEntry, void, undefined> {
   for (const [start, end] of spans) yield* waitingEntries(index, start, end)
+}
+
+/** The first place before `end` of a record that waits in one of these lanes, as its text. */
+export async function firstWaiting(
+  index: IndexStore,
+  views: readonly LaneView[],
+  end: Place,
+): Promise<string | undefined> {
+  const places: string[] = []
+  for (const view of views) {
+    const first = await index.entries(view.oldest, view.endBefore(end), 1)
+    places.push(...first.map(([key]) => key.slice(lanePrefixes[view.lane].length)))
+  }
+  return places.toSorted()[0]
 }

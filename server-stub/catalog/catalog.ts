@@ -86,6 +86,7 @@ export interface Commit {
   readonly lost?: readonly BlobKey[]
 }
 
+/** revoked: the key is, under this name or another. */
 export type Registration = 'added' | 'known' | 'otherKey' | 'revoked'
 
 /**
@@ -95,10 +96,13 @@ export type Registration = 'added' | 'known' | 'otherKey' | 'revoked'
  */
 export interface Catalog extends AsyncDisposable {
   addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration>
-  /** Whether there is such a device. Revoking twice keeps the first time. */
+  /** Its key, so every name that has it. Whether there is such a device. Revoking twice keeps the first time. */
   revokeDevice(device: DeviceId, nowMs: number): Promise<boolean>
   device(device: DeviceId): Promise<DeviceRow | undefined>
+  /** Throws CATALOG_DAMAGED where one of them is. */
   devices(): Promise<readonly DeviceRow[]>
+  /** Without those that are damaged, so that one of them does not keep the others from being served. */
+  soundDevices(): Promise<readonly DeviceRow[]>
 
   /** Durable once it resolves, and all or nothing. A second first record, or one manifest twice, is refused. */
   commit(commit: Commit): Promise<void>

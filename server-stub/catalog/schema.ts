@@ -1,5 +1,5 @@
-/** Version 1 had no streamsAtPath. What the schema makes where it is lacking is the whole step from there. */
-export const schemaVersion = 2
+/** Version 1 had no streamsAtPath, version 2 no register with sums: make-schema.ts takes the steps from there. */
+export const schemaVersion = 3
 
 export const schema = `
 CREATE TABLE IF NOT EXISTS settings (
@@ -7,12 +7,14 @@ CREATE TABLE IF NOT EXISTS settings (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS devices (
+-- Until version 2 it was called devices. A server of then, which would not keep the sum, finds it no more.
+CREATE TABLE IF NOT EXISTS register (
   device TEXT PRIMARY KEY,
   key BLOB NOT NULL,
   addedMs INTEGER NOT NULL,
   revokedMs INTEGER,
-  lastSeenMs INTEGER
+  lastSeenMs INTEGER,
+  sum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS blobs (

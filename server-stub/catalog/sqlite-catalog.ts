@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { PublicKey } from '../../protocol/ed25519-policy.ts'
 import {
   equalBytes,
@@ -24,75 +24,97 @@ import {
   type SettingName,
   type StreamRow,
 } from './catalog.ts'
-import { schema, schemaVersion } from './schema.ts'
+import { busyTimeoutMs, connecting, connectingToRead, type Connect } from './connect.ts'
+import { fileAt } from './file-at.ts'
+import { makeSchema } from './make-schema.ts'
 import { guarded, isBusy } from './sqlite-faults.ts'
 import { queries } from './sqlite-queries.ts'
-import { blobRow, deviceRow, recordRow, streamRow, tagsToText, type Row } from './sqlite-rows.ts'
+import {
+  blobRow,
+  deviceRow,
+  deviceValues,
+  recordRow,
+  soundDeviceRows,
+  streamRow,
+  tagsToText,
+  type Row,
+} from './sqlite-rows.ts'
+import { inTransaction } from './sqlite-transaction.ts'
 
-/** How long a writer waits for another process, such as `device add` while the server commits. */
-const busyTimeoutMs = 5000
 /** SQLite waits on this thread: so only this long, and the rest between tries, in which the server answers others. */
 const blockingMs = 50
 const pauseMs = 50
+
+const withKey = (key: PublicKey, rows: readonly DeviceRow[]): DeviceRow[] =>
+  rows.filter((row) => equalBytes(row.key.bytes, key.bytes))
 
 /** The embedded catalog: one SQLite file, shared between the server and the admin commands. */
 export class SqliteCatalog implements Catalog {
   readonly #file: string
   readonly #clock: Clock
+  readonly #connect: Connect
   readonly #database: DatabaseSync
+  /** Which file was opened: one that was removed or unmounted since can still be read and written, and is lost. */
+  #opened: string | undefined
   readonly #prepared = new Map<keyof typeof queries, StatementSync>()
 
-  private constructor(file: string, clock: Clock) {
+  private constructor(file: string, clock: Clock, connect: Connect) {
     this.#file = file
     this.#clock = clock
-    this.#database = new DatabaseSync(file, { timeout: busyTimeoutMs })
+    this.#connect = connect
+    this.#database = connect()
   }
 
   /** Opens the catalog, and makes it where there is none. */
   static open(file: string, clock: Clock): SqliteCatalog {
     return guarded(() => {
-      const catalog = new SqliteCatalog(file, clock)
-      catalog.#prepare()
-      catalog.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
-      return catalog
+      const catalog = new SqliteCatalog(file, clock, connecting(file))
+      // FULL: in WAL mode a commit is on the disk before it returns only with this.
+      catalog.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+      return catalog.#ready()
     })
+  }
+
+  /** Opens one that is there, and beside which nothing can be written. What would change it throws STORE_UNWRITABLE. */
+  static openToRead(file: string, clock: Clock): SqliteCatalog {
+    return guarded(() => new SqliteCatalog(file, clock, connectingToRead(file)).#ready())
+  }
+
+  #ready(): this {
+    makeSchema(this.#database)
+    this.#opened = fileAt(this.#file)
+    this.#database.exec(`PRAGMA busy_timeout = ${blockingMs}`)
+    return this
   }
 
   async snapshot(): Promise<SqliteCatalog> {
     return guarded(() => {
-      const catalog = new SqliteCatalog(this.#file, this.#clock)
+      const catalog = new SqliteCatalog(this.#file, this.#clock, this.#connect)
       // The transaction sees the state that its first read finds, until the connection is closed.
       catalog.#database.exec('PRAGMA query_only = ON; BEGIN; SELECT count(*) FROM settings')
+      catalog.#opened = this.#opened
       return catalog
     })
-  }
-
-  #prepare(): void {
-    // FULL: in WAL mode a commit is on the disk before it returns only with this.
-    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-    const version = this.#database.prepare('PRAGMA user_version').get()?.['user_version']
-    if (version === schemaVersion) return
-    if (version !== 0 && version !== 1)
-      throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
-    guarded(() =>
-      this.#transactOnce(() => this.#database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)),
-    )
   }
 
   async addDevice(device: DeviceId, key: PublicKey, nowMs: number): Promise<Registration> {
     return this.#transact(() => {
       const known = this.#device(device)
-      if (!known) {
-        this.#run('addDevice', device, key.bytes, nowMs)
-        return 'added'
-      }
-      if (!equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
-      return known.revokedMs === null ? 'known' : 'revoked'
+      if (known && !equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
+      if (withKey(key, this.#devices()).some(({ revokedMs }) => revokedMs !== null)) return 'revoked'
+      if (known) return 'known'
+      this.#putDevice({ device, key, addedMs: nowMs, revokedMs: null, lastSeenMs: null })
+      return 'added'
     })
   }
 
   async revokeDevice(device: DeviceId, nowMs: number): Promise<boolean> {
-    return this.#transact(() => this.#run('revokeDevice', nowMs, device) > 0)
+    return this.#transact(() => {
+      const known = this.#device(device)
+      for (const row of known ? withKey(known.key, this.#soundDevices()) : [])
+        this.#putDevice({ ...row, revokedMs: row.revokedMs ?? nowMs })
+      return known !== undefined
+    })
   }
 
   async device(device: DeviceId): Promise<DeviceRow | undefined> {
@@ -104,8 +126,24 @@ export class SqliteCatalog implements Catalog {
     return row && deviceRow(row)
   }
 
-  async devices(): Promise<readonly DeviceRow[]> {
+  #putDevice(row: DeviceRow): void {
+    this.#run('putDevice', ...deviceValues(row))
+  }
+
+  #devices(): DeviceRow[] {
     return this.#all('devices').map(deviceRow)
+  }
+
+  #soundDevices(): DeviceRow[] {
+    return soundDeviceRows(this.#all('devices'))
+  }
+
+  async devices(): Promise<readonly DeviceRow[]> {
+    return this.#devices()
+  }
+
+  async soundDevices(): Promise<readonly DeviceRow[]> {
+    return this.#soundDevices()
   }
 
   async commit({ device, nowMs, blobs, records, lost = [] }: Commit): Promise<void> {
@@ -113,7 +151,8 @@ export class SqliteCatalog implements Catalog {
       for (const { key, bytes } of blobs) this.#run('addBlob', key, bytes)
       for (const record of records) this.#add(record, nowMs)
       for (const key of lost) this.#forget(key)
-      this.#run('seeDevice', nowMs, device)
+      const known = this.#device(device)
+      if (known) this.#putDevice({ ...known, lastSeenMs: nowMs })
     })
   }
 
@@ -223,25 +262,11 @@ export class SqliteCatalog implements Catalog {
     const lastTryMs = this.#clock.monotonicMs() + busyTimeoutMs
     for (;;) {
       try {
-        return guarded(() => this.#transactOnce(work))
+        return guarded(() => inTransaction(this.#database, work))
       } catch (error) {
         if (!isBusy(error) || this.#clock.monotonicMs() >= lastTryMs) throw error
         await this.#clock.sleep(pauseMs, new AbortController().signal)
       }
-    }
-  }
-
-  /** Takes the write lock at once, so that what it read stays true. */
-  #transactOnce<T>(work: () => T): T {
-    this.#database.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      this.#database.exec('COMMIT')
-      return result
-    } catch (error) {
-      // SQLite has rolled back by itself where the disk was full.
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw error
     }
   }
 
@@ -258,7 +283,15 @@ export class SqliteCatalog implements Catalog {
   }
 
   #all(name: keyof typeof queries, ...values: SQLInputValue[]): Row[] {
-    return guarded(() => this.#statement(name).all(...values))
+    const rows = guarded(() => this.#statement(name).all(...values))
+    this.#checkPlace()
+    return rows
+  }
+
+  /** No receipt follows from a catalog that does not stand at its path any more. Each commit reads before it ends, too. */
+  #checkPlace(): void {
+    if (fileAt(this.#file) !== this.#opened)
+      throw serverFault('STORE_UNWRITABLE', `${this.#file} was removed, replaced or unmounted`)
   }
 
   #allNamed(name: keyof typeof queries, values: Record<string, SQLInputValue>): Row[] {

@@ -3,12 +3,27 @@ const recordColumns = `
   r.blobOffset, r.blobBytes, s.stream AS streamId, b.key AS blobKey
   FROM records r JOIN streams s ON s.id = r.stream JOIN blobs b ON b.id = r.blob`
 
+/** Each by its name: of a column that is not there, `*` would say nothing. */
+const streamColumns = `
+  s.device, s.stream, s.path, s.tags, s.firstEpoch, s.firstSeq, s.firstSeenMs, s.lastSeenMs,
+  (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks
+  FROM streams s`
+
+const deviceColumns = 'device, key, addedMs, revokedMs, lastSeenMs'
+
 export const queries = {
-  device: 'SELECT * FROM devices WHERE device = ?',
-  devices: 'SELECT * FROM devices ORDER BY device',
-  addDevice: 'INSERT INTO devices (device, key, addedMs) VALUES (?, ?, ?)',
-  revokeDevice: 'UPDATE devices SET revokedMs = coalesce(revokedMs, ?) WHERE device = ?',
-  seeDevice: 'UPDATE devices SET lastSeenMs = ? WHERE device = ?',
+  device: `SELECT ${deviceColumns}, sum FROM register WHERE device = ?`,
+  devices: `SELECT ${deviceColumns}, sum FROM register ORDER BY device`,
+  putDevice: `INSERT OR REPLACE INTO register (${deviceColumns}, sum) VALUES (?, ?, ?, ?, ?, ?)`,
+  /** Each with the time at which its key was revoked under another name, where it was only there. */
+  devicesWithoutSum: `
+    SELECT device, key, addedMs, lastSeenMs,
+      coalesce(revokedMs, (SELECT min(o.revokedMs) FROM devices o WHERE o.key = d.key)) AS revokedMs
+    FROM devices d`,
+  hasRegister: "SELECT 1 FROM sqlite_schema WHERE name = 'register'",
+  hasHashedRecords: "SELECT 1 FROM pragma_table_info('streams') WHERE name = 'hashedRecords'",
+  // What ANALYZE adds is no part of it.
+  schemaParts: "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'",
   recordsAt: `SELECT ${recordColumns} WHERE r.device = ? AND r.epoch = ? AND r.seq = ? AND r.role < 2
     ORDER BY r.role, r.id`,
   recordsOfStream: `SELECT ${recordColumns} WHERE s.device = ? AND s.stream = ? AND r.role < 2
@@ -41,10 +56,10 @@ export const queries = {
     INSERT INTO records (device, epoch, seq, role, digest, prev, kind, stream, start, length, reason, sha256, hasBody,
       blob, blobOffset, blobBytes)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM blobs WHERE key = ?), ?, ?)`,
-  streams: `SELECT s.*, (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks
-    FROM streams s WHERE s.device = coalesce(?, s.device) ORDER BY s.device, s.firstEpoch, s.firstSeq, s.id`,
-  streamsAt: `SELECT s.*, (SELECT count(*) FROM records r WHERE r.stream = s.id AND r.role = 1) AS forks
-    FROM streams s WHERE s.device = ? AND s.path = ? ORDER BY s.firstEpoch DESC, s.firstSeq DESC, s.id DESC LIMIT ?`,
+  streams: `SELECT ${streamColumns}
+    WHERE s.device = coalesce(?, s.device) ORDER BY s.device, s.firstEpoch, s.firstSeq, s.id`,
+  streamsAt: `SELECT ${streamColumns}
+    WHERE s.device = ? AND s.path = ? ORDER BY s.firstEpoch DESC, s.firstSeq DESC, s.id DESC LIMIT ?`,
   contentProof: 'SELECT hashedSha256 FROM streams WHERE device = ? AND stream = ?',
   keepContentProof: 'UPDATE streams SET hashedSha256 = ? WHERE device = ? AND stream = ?',
   setting: 'SELECT value FROM settings WHERE name = ?',

@@ -1,6 +1,8 @@
-import type { SQLOutputValue } from 'node:sqlite'
+import type { SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
+import { Fault } from '../../protocol/fault.ts'
 import {
+  equalBytes,
   isCount,
   parseByteOffset,
   parseDeviceId,
@@ -14,6 +16,7 @@ import { lossReasons } from '../../protocol/manifest.ts'
 import { serverFault } from '../faults.ts'
 import type { BlobInfo, BlobKey } from '../store/blob-store.ts'
 import { roles, type DeviceRow, type RecordRow, type StreamRow } from './catalog.ts'
+import { deviceSum } from './device-sum.ts'
 
 /** A row as SQLite gives it: the file may be damaged, so every field is parsed like one from outside. */
 export type Row = Record<string, SQLOutputValue>
@@ -53,14 +56,41 @@ export function recordRow(row: Row): RecordRow {
   }
 }
 
+/** Throws where the row is not the one that was written, whatever it says: a key that was revoked must stay so. */
 export function deviceRow(row: Row): DeviceRow {
+  const device = deviceFacts(row)
+  const sum = row['sum']
+  if (sum instanceof Uint8Array && equalBytes(sum, deviceSum(device))) return device
+  throw serverFault('CATALOG_DAMAGED', `the catalog's row of device ${device.device} is damaged`)
+}
+
+/** Those that are as they were written. */
+export function soundDeviceRows(rows: readonly Row[]): DeviceRow[] {
+  return rows.flatMap((row) => {
+    try {
+      return [deviceRow(row)]
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'CATALOG_DAMAGED') return []
+      throw error
+    }
+  })
+}
+
+/** The values of a row, in the order of the columns. */
+export function deviceValues(row: DeviceRow): SQLInputValue[] {
+  const { device, key, addedMs, revokedMs, lastSeenMs } = row
+  return [device, key.bytes, addedMs, revokedMs, lastSeenMs, deviceSum(row)]
+}
+
+/** What the row says, whether its sum agrees or not. */
+export function deviceFacts(row: Row): DeviceRow {
   const key = row['key'] instanceof Uint8Array ? parsePublicKey(row['key']) : undefined
   return {
-    device: sound(parseDeviceId(textIn(row, 'device')), 'devices.device'),
-    key: sound(key, 'devices.key'),
-    addedMs: countIn(row['addedMs'], 'devices.addedMs'),
-    revokedMs: nullOr(row['revokedMs'], (value) => countIn(value, 'devices.revokedMs')),
-    lastSeenMs: nullOr(row['lastSeenMs'], (value) => countIn(value, 'devices.lastSeenMs')),
+    device: sound(parseDeviceId(textIn(row, 'device')), 'register.device'),
+    key: sound(key, 'register.key'),
+    addedMs: countIn(row['addedMs'], 'register.addedMs'),
+    revokedMs: nullOr(row['revokedMs'], (value) => countIn(value, 'register.revokedMs')),
+    lastSeenMs: nullOr(row['lastSeenMs'], (value) => countIn(value, 'register.lastSeenMs')),
   }
 }
 
@@ -102,8 +132,12 @@ function isPair(value: unknown): value is [string, string] {
   return Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')
 }
 
-function nullOr<T>(value: SQLOutputValue | undefined, parse: (value: SQLOutputValue) => T): T | null {
-  return value === null || value === undefined ? null : parse(value)
+/** A column that is not there is not empty. */
+function nullOr<T>(
+  value: SQLOutputValue | undefined,
+  parse: (value: SQLOutputValue | undefined) => T,
+): T | null {
+  return value === null ? null : parse(value)
 }
 
 /** A whole number from 0. Throws CATALOG_DAMAGED, naming the column, for anything else. */

@@ -49,10 +49,13 @@ export function dataFolder(args: Arguments, { env }: Terminal): string {
   return readSettings(['data'], args, env).data
 }
 
+/** Stands before an argument that looks like a flag and is none. No argument that the system passes on has a NUL. */
+export const operandMark = '\0'
+
 /** Throws USAGE_WRONG where it is missing, empty or given twice. */
 export function textArgument(args: Arguments, name: string): string {
   const value = args[name]
-  if (typeof value === 'string' && value !== '') return value
+  if (typeof value === 'string' && value !== '') return value.replace(operandMark, '')
   throw serverFault('USAGE_WRONG', `${name} is missing, or given twice`)
 }
 

@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs'
 import { base64url } from '../../protocol/ids.ts'
 import { exits } from '../../protocol/fault.ts'
-import { showJson } from '../../protocol/show-text.ts'
+import { showJson, showText } from '../../protocol/show-text.ts'
 import type { DeviceRow, Registration } from '../catalog/catalog.ts'
 import { serverFault } from '../faults.ts'
 import { makeStore, openStore } from '../parts.ts'
@@ -30,7 +30,10 @@ export const addDevice: Command = {
   run: async (args, terminal) => {
     const device = deviceArgument(args, 'name')
     const key = parseRegistrationKey(textArgument(args, 'key'))
-    await using parts = await makeStore(dataFolder(args, terminal))
+    const data = dataFolder(args, terminal)
+    await using parts = await makeStore(data)
+    // It may be what was meant before the first start, or a slip in --data.
+    if (parts.isNew) terminal.tell(`there was no store at ${showText(data)}: made a new one\n`)
     const registration = await parts.catalog.addDevice(device, key, parts.clock.now())
     refuseUnlessActive(registration, device)
     const said = `${device} ${registration === 'added' ? 'is registered' : 'was registered before'}`
@@ -44,7 +47,8 @@ export const addDevice: Command = {
 /** A revoked key may be in other hands: nothing makes it good again. */
 function refuseUnlessActive(registration: Registration, device: string): void {
   if (registration === 'otherKey') throw serverFault('NAME_TAKEN', `${device} is registered with another key`)
-  if (registration === 'revoked') throw serverFault('KEY_IS_REVOKED', `the key of ${device} was revoked`)
+  if (registration === 'revoked')
+    throw serverFault('KEY_IS_REVOKED', `the key of ${device} was revoked, under this name or another`)
 }
 
 export const listDevices: Command = {

@@ -5,7 +5,7 @@ import { parseStreamId } from '../../protocol/ids.ts'
 import { showLine, showText } from '../../protocol/show-text.ts'
 import { serverFault } from '../faults.ts'
 import { cat } from './cat.ts'
-import { moduleOf, type Command } from './command.ts'
+import { moduleOf, operandMark, type Command } from './command.ts'
 import { addDevice, listDevices, revokeDevice } from './device.ts'
 import { files } from './files.ts'
 import { key } from './key.ts'
@@ -40,7 +40,7 @@ function commandLine(args: readonly string[], terminal: Terminal, end: (status: 
     [addDevice, listDevices, revokeDevice]
       .reduce(add, yargs)
       .demandCommand(1, 'name one of add, list, revoke')
-  const start: Argv = yargs(args.map(guardDashedId))
+  const start: Argv = yargs(markOperands(args).map(guardDashedId))
     .scriptName(name)
     .usage('$0 <command>\n\nTakes in the logs of drones, and gives them back byte for byte.')
     .locale('en')
@@ -60,12 +60,21 @@ function commandLine(args: readonly string[], terminal: Terminal, end: (status: 
     .command('device', 'the register of device keys', device)
     .example('$0 serve --data /var/lib/logbox-server', '')
     .version(pkg.version)
+    .alias('help', 'h')
     .strict()
     .demandCommand(1, 'name a command: serve, key, device, files, cat or verify')
     .exitProcess(false)
     .fail((message, error: unknown) => {
-      throw error ?? serverFault('USAGE_WRONG', showText(message))
+      throw error ?? serverFault('USAGE_WRONG', showText(message.replaceAll(operandMark, '')))
     })
+}
+
+/** What follows "--" is no flag. The library would set it apart from the arguments of the command. */
+function markOperands(args: readonly string[]): string[] {
+  const end = args.indexOf('--')
+  if (end < 0) return [...args]
+  const operands = args.slice(end + 1).map((arg) => (arg.startsWith('-') ? `${operandMark}${arg}` : arg))
+  return [...args.slice(0, end), ...operands]
 }
 
 /** One stream id in 64 starts with "-", which the library reads as a flag wherever it stands. */

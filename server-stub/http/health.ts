@@ -50,8 +50,9 @@ class Readiness {
 
 async function troubleOf({ store, catalog }: HealthParts): Promise<string | undefined> {
   try {
+    // First, because the store would make a folder that is gone anew.
+    await catalog.soundDevices()
     await store.probe()
-    await catalog.devices()
     return undefined
   } catch (error) {
     if (error instanceof Fault) return error.message

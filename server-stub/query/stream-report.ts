@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { Fault } from '../../protocol/fault.ts'
 import { equalBytes, type Digest } from '../../protocol/ids.ts'
 import type { KeyRing } from '../../protocol/verify.ts'
 import type { Catalog, RecordRow, StreamRow } from '../catalog/catalog.ts'
@@ -99,8 +100,21 @@ async function checkContent(
   const { sha256, damaged } = await hashContent(layout, close.length, parts)
   if (damaged.length > 0) return damaged
   if (!equalBytes(sha256, close.sha256)) return contentDiffers
-  await parts.catalog.keepContentProof(stream.device, stream.stream, expected)
+  await keepProof(stream, expected, parts)
   return undefined
+}
+
+/** It only spares to read again: on a disk that takes nothing it is not kept. */
+async function keepProof(
+  { device, stream }: StreamRow,
+  proof: Digest,
+  { catalog }: QueryParts,
+): Promise<void> {
+  try {
+    await catalog.keepContentProof(device, stream, proof)
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code === 'CATALOG_DAMAGED') throw error
+  }
 }
 
 /** Of the first `length` bytes of a content without gaps; what is damaged anywhere in it. */

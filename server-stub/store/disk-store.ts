@@ -1,10 +1,11 @@
 import type { Dirent } from 'node:fs'
-import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Fault } from '../../protocol/fault.ts'
-import { serverFault, type FaultCode } from '../faults.ts'
+import { serverFault } from '../faults.ts'
 import type { BlobDraft, BlobInfo, BlobKey, BlobStore } from './blob-store.ts'
 import { makeFolder, syncFolder, writeAll } from './durable.ts'
+import { storeFaultOf } from './store-fault.ts'
 
 const draftsFolder = 'drafts'
 /** How many folders are remembered as durable; after that they are made sure of again. */
@@ -12,23 +13,39 @@ const maxKnownFolders = 10_000
 /** What says that these bytes are not to be had, and not that the store as a whole is not. */
 const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'])
 
+/** How many bytes whoever runs this may still write where the folder lies. */
+type FreeBytes = (folder: string) => Promise<number>
+
+const freeBytesOn: FreeBytes = async (folder) => {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
+}
+
 /** Blobs as files below one folder, written under a temporary name and renamed once they are on the disk. */
 export class DiskStore implements BlobStore {
   /** Resolved, so that dirname of what is below it leads to it. */
   readonly #root: string
+  readonly #freeBytes: FreeBytes
   /** Folders whose names this process has seen safely on the disk. */
   readonly #durable = new Set<string>()
   #drafts = 0
+  /** What was last too much for the disk: until so much fits again, it is full. */
+  #neededBytes = probeBytes
 
-  constructor(root: string) {
+  constructor(root: string, freeBytes: FreeBytes = freeBytesOn) {
     this.#root = resolve(root)
+    this.#freeBytes = freeBytes
   }
 
   async draft(): Promise<BlobDraft> {
     const file = join(this.#root, draftsFolder, `${++this.#drafts}.part`)
     return storing(async () => {
       await makeFolder(dirname(file))
-      return new DiskDraft(file, await open(file, 'w+', 0o640), (key) => this.#publish(file, key))
+      const handle = await open(file, 'w+', 0o640)
+      return new DiskDraft(file, handle, {
+        publish: (key) => this.#publish(file, key),
+        lacked: (bytes) => void (this.#neededBytes = Math.max(this.#neededBytes, bytes)),
+      })
     })
   }
 
@@ -113,27 +130,38 @@ export class DiskStore implements BlobStore {
     await storing(() => rm(join(this.#root, draftsFolder), { recursive: true, force: true }))
   }
 
+  /** Takes no more room than it must: what it took, an upload on an almost full disk would lack. */
   async probe(): Promise<void> {
     await using draft = await this.draft()
+    const free = await storing(() => this.#freeBytes(this.#root))
+    if (free < this.#neededBytes) throw serverFault('STORE_FULL', `cannot store: ${free} bytes are free`)
     await draft.append(new Uint8Array(probeBytes))
     await storing(() => (draft as DiskDraft).sync())
+    this.#neededBytes = probeBytes
   }
 }
 
 /** More than a filesystem keeps inside an inode, so that the probe needs a block as a record would. */
 const probeBytes = 4096
 
+/** What a draft asks of its store. */
+interface DraftKeeper {
+  publish(key: BlobKey): Promise<void>
+  /** There was no room for a draft of so many bytes. */
+  lacked(bytes: number): void
+}
+
 class DiskDraft implements BlobDraft {
   readonly #file: string
   readonly #handle: FileHandle
-  readonly #publish: (key: BlobKey) => Promise<void>
+  readonly #store: DraftKeeper
   #bytes = 0
   #isSealed = false
 
-  constructor(file: string, handle: FileHandle, publish: (key: BlobKey) => Promise<void>) {
+  constructor(file: string, handle: FileHandle, store: DraftKeeper) {
     this.#file = file
     this.#handle = handle
-    this.#publish = publish
+    this.#store = store
   }
 
   get bytes(): number {
@@ -141,8 +169,9 @@ class DiskDraft implements BlobDraft {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    await storing(() => writeAll(this.#handle, bytes, this.#bytes))
-    this.#bytes += bytes.length
+    const end = this.#bytes + bytes.length
+    await this.#noting(end, () => writeAll(this.#handle, bytes, this.#bytes))
+    this.#bytes = end
   }
 
   async read(offset: number, bytes: number): Promise<Uint8Array> {
@@ -156,11 +185,21 @@ class DiskDraft implements BlobDraft {
   }
 
   async seal(key: BlobKey): Promise<void> {
-    await storing(async () => {
+    await this.#noting(this.#bytes, async () => {
       await this.sync()
-      await this.#publish(key)
+      await this.#store.publish(key)
     })
     this.#isSealed = true
+  }
+
+  /** Does what needs room for so many bytes. */
+  async #noting(bytes: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await storing(work)
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'STORE_FULL') this.#store.lacked(bytes)
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -195,10 +234,6 @@ async function storing<T>(work: () => Promise<T>): Promise<T> {
     if (cause instanceof Fault || code === '') throw cause
     throw serverFault(storeFaultOf(code), `cannot store: ${code}`, { cause })
   }
-}
-
-function storeFaultOf(code: string): FaultCode {
-  return code === 'ENOSPC' || code === 'EDQUOT' ? 'STORE_FULL' : 'STORE_UNWRITABLE'
 }
 
 async function ifPresent<T>(pending: Promise<T>): Promise<T | undefined> {

@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 /** Makes the names in a folder survive a power cut. */
@@ -7,16 +7,25 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle.sync()
 }
 
-/** Makes a folder and those above it; all their names are durable up to the first that was there before. */
+/** Makes a folder and those above it; the name of each that it makes is durable. */
 export async function makeFolder(folder: string): Promise<void> {
   const whole = resolve(folder)
-  const firstMade = await mkdir(whole, { recursive: true })
-  if (firstMade === undefined) return
-  for (let made = whole; made.length >= firstMade.length; made = dirname(made)) {
-    await syncFolder(dirname(made))
-  }
+  if (await isFolder(whole)) return
+  // Not Node's own way to make those above: where the last one cannot be, as in /proc, that never ends.
+  await makeFolder(dirname(whole))
+  await mkdir(whole).catch(async (cause: unknown) => {
+    // Another may have made it since.
+    if (!(await isFolder(whole))) throw cause
+  })
+  await syncFolder(dirname(whole))
 }
 
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
 /** Appends all of `bytes` at `position`, however many writes that takes. */
 export async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {

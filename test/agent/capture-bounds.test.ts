@@ -274,4 +274,23 @@ describe('files that are there at the first start', () => {
     )
     expect((await ground.texts()).map(({ text }) => text)).toEqual(['fresh\n', 'old\nlive\n'])
   })
+
+  test('that seemed too old by a clock that was ahead are read once it is right', async () => {
+    await using ground = await Ground.start()
+    await writeFile(ground.path('a.log'), 'fresh\n')
+    const { clock } = realWorld()
+    let aheadMs = 365 * 86_400_000
+    await ground.watch(
+      async (watch) => {
+        await watch.capture.look()
+        expect(watch.capture.followed).toEqual([])
+        aheadMs = 0
+        await queued(watch, 6)
+      },
+      {
+        clock: { ...clock, wallMs: () => clock.wallMs() + aheadMs },
+        source: { ignoreOlderMs: 3_600_000 },
+      },
+    )
+  })
 })

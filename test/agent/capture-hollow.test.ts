@@ -55,3 +55,20 @@ test('one that no glob leads to any more is let go, though not all that it claim
   )
   expect(await ground.streams()).toMatchObject([{ text: 'hello\n', losses: [] }])
 })
+
+test('nor is it followed once more at each look after a start', async () => {
+  await using ground = await Ground.start()
+  await writeFile(ground.path('a.log'), 'hello\n')
+  const files = hollow(4096, () => undefined)
+  await ground.watch((watch) => queued(watch, 6), { files })
+  await ground.watch(
+    async ({ capture, told }) => {
+      while (told.named('streamEnded').length === 0) await capture.look()
+      for (let looks = 0; looks < 5; looks++) await capture.look()
+      expect(told.named('streamStarted')).toHaveLength(1)
+      expect(capture.followed).toEqual([])
+    },
+    { files, glob: '*.txt' },
+  )
+  expect(await ground.streams()).toMatchObject([{ text: 'hello\n', losses: [] }])
+})

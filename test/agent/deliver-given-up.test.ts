@@ -6,9 +6,9 @@ import { createServer as createTlsServer } from 'node:https'
 import { createServer as createTcpServer, Socket, type AddressInfo, type Server } from 'node:net'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import type { Way } from '../../agent/deliver/http-agents.ts'
 import { httpLink } from '../../agent/deliver/http-link.ts'
 import type { Answer, Link, LinkRequest } from '../../agent/deliver/link.ts'
+import type { Way } from '../../agent/deliver/way.ts'
 import { realWorld } from '../../agent/world.ts'
 import { Authority, type Certificate } from '../kit/certificates.ts'
 import { never } from '../kit/queue-kit.ts'
@@ -126,7 +126,7 @@ const servePlain = (): Promise<Place> => serve(createServer(listener))
 const serveTls = (): Promise<Place> =>
   serve(createTlsServer({ cert: own.certificate, key: own.key }, listener))
 
-const linkTo = (server: string, proxy: NonNullable<Way['proxy']> = {}, stallMs = 60_000): Link =>
+const linkTo = (server: string, proxy: NonNullable<Way['proxy']> = {}, stallMs = 60_000): Promise<Link> =>
   httpLink({ server: new URL(server), stallMs, trust, proxy }, world)
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -177,13 +177,13 @@ const last = ['taken by the server', 'first byte there', 'waiting for the answer
 
 test('a request that is given up at any moment leaves no socket behind', async () => {
   await using place = await servePlain()
-  await using link = linkTo(`http://localhost:${place.port}`)
+  await using link = await linkTo(`http://localhost:${place.port}`)
   expect(await afterAllMoments([...first, ...last], link, place)).toMatchObject(answered)
 })
 
 test('nor does one that goes over TLS', async () => {
   await using place = await serveTls()
-  await using link = linkTo(`https://localhost:${place.port}`)
+  await using link = await linkTo(`https://localhost:${place.port}`)
   expect(await afterAllMoments([...first, 'TLS stands', ...last], link, place)).toMatchObject(answered)
 })
 
@@ -193,7 +193,7 @@ test.each([
 ])('nor one that goes through %s', async (_, scheme) => {
   await using place = await serveTls()
   await using proxy = await openProxy(scheme === 'https' ? own : undefined, () => reached('in CONNECT'))
-  await using link = linkTo(`https://localhost:${place.port}`, {
+  await using link = await linkTo(`https://localhost:${place.port}`, {
     HTTPS_PROXY: `${scheme}://localhost:${proxy.port}`,
   })
   expect(await afterAllMoments([...first, 'in CONNECT', 'TLS stands', ...last], link, place)).toMatchObject(
@@ -203,7 +203,7 @@ test.each([
 
 test('one that waits for a socket gets one once those before it are given up', async () => {
   await using place = await servePlain()
-  await using link = linkTo(`http://localhost:${place.port}`)
+  await using link = await linkTo(`http://localhost:${place.port}`)
   const giving = new AbortController()
   let unanswered = 0
   reached = (now) => {
@@ -234,7 +234,7 @@ test.each([
   ['that refuses, and keeps its connection open', 'http', 'HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n'],
 ])('a proxy %s holds no socket of a request that is over', async (_, scheme, says) => {
   await using place = await serveSilent(says)
-  await using link = linkTo(
+  await using link = await linkTo(
     'https://localhost:9',
     { HTTPS_PROXY: `${scheme}://localhost:${place.port}` },
     200,
@@ -248,7 +248,7 @@ test.each([
 
 test('a link that is closed ends what no request knows yet', async () => {
   await using place = await serveSilent()
-  const link = linkTo('https://localhost:9', { HTTPS_PROXY: `http://localhost:${place.port}` })
+  const link = await linkTo('https://localhost:9', { HTTPS_PROXY: `http://localhost:${place.port}` })
   const giving = new AbortController()
   const sending = link.send(request, giving.signal)
   while (place.connections.size === 0) await turn()

@@ -56,7 +56,7 @@ describe('a request', () => {
   test('that still moves is not cut, even where Node has long handed all of it to the kernel', async () => {
     await using server = await serve(answering)
     await using relay = await openLossyLink({ port: server.port, bytesPerSecond: 750_000 })
-    await using link = linkTo(relay.port, 1500)
+    await using link = await linkTo(relay.port, 1500)
     const beganMs = performance.now()
     const answer = await link.send({ ...post(3_000_000), onItsWayMs: 3000 }, never)
     expect(answer).toMatchObject({ is: 'answered', status: 200 })
@@ -83,14 +83,14 @@ describe('a request', () => {
     await using server = await serve(answering)
     await using relay = await openLossyLink({ port: server.port })
     relay.blackHole()
-    await using link = linkTo(relay.port, 2000)
+    await using link = await linkTo(relay.port, 2000)
     const answer = await link.send(post(1000), never)
     expect(answer).toEqual({ is: 'cut', code: 'STALLED', why: 'nothing moved for too long', sentBytes: 1000 })
   })
 
   test('whose server takes it and never answers is cut', async () => {
     await using server = await serve((request) => void request.resume())
-    await using link = linkTo(server.port, 2000)
+    await using link = await linkTo(server.port, 2000)
     expect(await link.send(post(1000), never)).toMatchObject({ is: 'cut', code: 'STALLED', sentBytes: 1000 })
   })
 
@@ -99,7 +99,7 @@ describe('a request', () => {
       request.resume()
       void trickle(response, 'slowly', 100)
     })
-    await using link = linkTo(server.port, 60_000)
+    await using link = await linkTo(server.port, 60_000)
     const answer = await link.send(post(1000), never)
     expect(answer.is === 'answered' && Buffer.from(answer.body).toString()).toBe('slowly')
   })
@@ -109,7 +109,7 @@ describe('a request', () => {
       request.resume()
       void trickle(response, 'x'.repeat(900), 50)
     })
-    await using link = linkTo(server.port, 300)
+    await using link = await linkTo(server.port, 300)
     expect(await link.send(post(1000), never)).toMatchObject({ is: 'cut', code: 'STALLED' })
   })
 
@@ -135,7 +135,7 @@ describe('a request', () => {
 
   test('that nobody lets go is not late, and says that nothing left', async () => {
     await using server = await serve(answering)
-    await using link = linkTo(server.port, 100)
+    await using link = await linkTo(server.port, 100)
     const abandoning = new AbortController()
     const sluice = {
       take: async (_: number, signal: AbortSignal) => {
@@ -150,7 +150,7 @@ describe('a request', () => {
   })
 
   test('to nobody is a cut of which nothing left', async () => {
-    await using link = linkTo(1, 60_000)
+    await using link = await linkTo(1, 60_000)
     expect(await link.send(post(1000), never)).toMatchObject({
       is: 'cut',
       code: 'ECONNREFUSED',
@@ -161,7 +161,7 @@ describe('a request', () => {
   test('uses the connection of the one before', async () => {
     await using server = await serve(answering)
     await using relay = await openLossyLink({ port: server.port })
-    await using link = linkTo(relay.port, 60_000)
+    await using link = await linkTo(relay.port, 60_000)
     for (let times = 0; times < 3; times++) await link.send(post(1000), never)
     expect(relay.connections).toBe(1)
   })
@@ -170,7 +170,7 @@ describe('a request', () => {
 test('a connection that is hung up on is not used again', async () => {
   await using server = await serve(answering)
   await using relay = await openLossyLink({ port: server.port })
-  await using link = linkTo(relay.port, 60_000)
+  await using link = await linkTo(relay.port, 60_000)
   for (let times = 0; times < 3; times++) {
     const answer = await link.send(post(1000), never)
     if (answer.is === 'answered') answer.hangUp?.()
@@ -199,7 +199,7 @@ test('through 30 stalls, each within the deadline, no request is abandoned and n
     request.on('end', () => response.end('got it'))
   })
   await using relay = await openLossyLink({ port: server.port, stallMs: 100, stallEveryMs: 20, seed: 30 })
-  await using link = linkTo(relay.port, 5000)
+  await using link = await linkTo(relay.port, 5000)
   let sentBytes = 0
   while (relay.stalls < 30) {
     expect(await link.send(post(300_000), never)).toMatchObject({ is: 'answered', status: 200 })
@@ -212,7 +212,7 @@ test('a request of which a byte moves within every deadline is sent to its end',
   const sockets: Socket[] = []
   const server = createTcpServer({ pauseOnConnect: true }, (socket) => void sockets.push(socket))
   await once(server.listen(0, '127.0.0.1'), 'listening')
-  await using link = linkTo((server.address() as AddressInfo).port, 1000)
+  await using link = await linkTo((server.address() as AddressInfo).port, 1000)
   const stopping = new AbortController()
   const reading = (async () => {
     while (!stopping.signal.aborted) {

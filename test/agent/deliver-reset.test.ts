@@ -5,9 +5,9 @@ import type { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Way } from '../../agent/deliver/http-agents.ts'
 import { httpLink } from '../../agent/deliver/http-link.ts'
 import type { LinkRequest } from '../../agent/deliver/link.ts'
+import type { Way } from '../../agent/deliver/way.ts'
 import { realWorld } from '../../agent/world.ts'
 import { Authority, type Certificate } from '../kit/certificates.ts'
 import { opened, openProxy, type Served } from '../kit/serving.ts'
@@ -49,7 +49,7 @@ const serveTls = (): Promise<Served> =>
 
 /** What becomes of a request of which the other end reads nothing more, when it is given up. */
 async function givenUp(server: string, reader: StillReader, way: Way = {}): Promise<object> {
-  await using link = httpLink({ server: new URL(server), stallMs: 60_000, trust, ...way }, world)
+  await using link = await httpLink({ server: new URL(server), stallMs: 60_000, trust, ...way }, world)
   const [over, giving] = [new AbortController(), new AbortController()]
   const sending = link.send(request, giving.signal).finally(() => over.abort())
   while (!over.signal.aborted && reader.heldBytes < stillAfterBytes) await world.clock.sleep(5, over.signal)
@@ -99,7 +99,10 @@ test('a tunnel that the proxy has not opened yet is given up with the request', 
   const asked = once(silent, 'connect') as Promise<[unknown, Socket]>
   await using proxy = await opened(silent)
   const way = { proxy: { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` } }
-  await using link = httpLink({ server: new URL('https://logs.test'), stallMs: 60_000, trust, ...way }, world)
+  await using link = await httpLink(
+    { server: new URL('https://logs.test'), stallMs: 60_000, trust, ...way },
+    world,
+  )
   const giving = new AbortController()
   const sending = link.send(request, giving.signal)
   const [, client] = await asked

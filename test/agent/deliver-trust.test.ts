@@ -2,10 +2,10 @@ import { createServer } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Way } from '../../agent/deliver/http-agents.ts'
 import { httpLink } from '../../agent/deliver/http-link.ts'
 import type { Answer, LinkRequest } from '../../agent/deliver/link.ts'
 import { senseOfFailure } from '../../agent/deliver/meaning.ts'
+import type { Way } from '../../agent/deliver/way.ts'
 import { realWorld } from '../../agent/world.ts'
 import { Authority, type Certificate } from '../kit/certificates.ts'
 import { never } from '../kit/queue-kit.ts'
@@ -38,7 +38,7 @@ function serveTls(options: ServerOptions = {}): Promise<Served> {
 }
 
 async function ask(address: string, way: Way): Promise<Answer> {
-  await using link = httpLink({ server: new URL(address), stallMs: 5000, ...way }, realWorld())
+  await using link = await httpLink({ server: new URL(address), stallMs: 5000, ...way }, realWorld())
   return link.send(request, never)
 }
 
@@ -102,7 +102,7 @@ describe('through a proxy', () => {
     await using server = await serveTls()
     await using proxy = await openProxy()
     const way = { ...trusting(), proxy: { HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` } }
-    await using link = httpLink(
+    await using link = await httpLink(
       { server: new URL(`https://localhost:${server.port}`), stallMs: 5000, ...way },
       realWorld(),
     )

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Arrival } from '../../agent/queue/arrival.ts'
 import { sha256, type ByteOffset } from '../../protocol/ids.ts'
 import { never, nextBatch, QueueKit } from '../kit/queue-kit.ts'
@@ -32,6 +32,38 @@ test('losses and closes are sealed into the chain, and counted', async () => {
     { kind: 'loss', seq: 1, offset: 7, length: 93, reason: 'truncated' },
     { kind: 'close', seq: 2, length: 7 },
   ])
+})
+
+describe('what was lost of a stream that has ended goes on counting', () => {
+  test('when its last record has its receipt', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      const end = { label: kit.label, lane: 'normal', resume: null } as const
+      await kit.append(queue, 'flight\n')
+      await queue.append({ kind: 'loss', ...end, offset: at(7), length: 93, reason: 'deleted' }, never)
+      await kit.drain(queue)
+      expect(queue.ledger.lostBytes(kit.label.stream)).toBe(0)
+      expect(queue.ledger.lostInAllBytes).toBe(93)
+    }
+    await using queue = await kit.open()
+    expect(queue.ledger.lostInAllBytes).toBe(93)
+  })
+
+  test('when it ends after all of its records had theirs, together with those before it', async () => {
+    await using kit = await QueueKit.start()
+    for (const all of [5, 10]) {
+      await using queue = await kit.open()
+      const { label, resume } = await kit.arrival('flight\n')
+      const common = { kind: 'loss', label, lane: 'normal', resume } as const
+      await queue.append({ ...common, offset: at(7), length: 5, reason: 'unreadable' }, never)
+      await kit.drain(queue)
+      await queue.endStream(label.stream)
+      expect(queue.ledger.lostInAllBytes).toBe(all)
+    }
+    await using queue = await kit.open()
+    expect(queue.ledger.lostInAllBytes).toBe(10)
+  })
 })
 
 test('shipped ranges are known in order, the last of an offset counts, and they go with the last record of the stream', async () => {

@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Batch } from '../../agent/queue/batch.ts'
-import type { Lane } from '../../agent/queue/lane.ts'
+import { lanes, type Lane } from '../../agent/queue/lane.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
@@ -63,6 +63,34 @@ describe('lanes', () => {
     expect([low.lane, urgent.lane]).toEqual(['low', 'high'])
     expect(await textsOf(kit, urgent)).toEqual(['urgent'])
     expect(await textsOf(kit, await take(queue, 2, 'low'))).toEqual(['low 3', 'low 4'])
+  })
+
+  test('that have nothing to give are looked up again only once something came, or was given back', async () => {
+    await using kit = await QueueKit.start()
+    const world = fakeWorld()
+    await using queue = await kit.open(world)
+    const isLookedUp = async (lane: Lane): Promise<boolean> => {
+      world.disk.failing.set('indexRead', 'EIO')
+      const isRead = await queue.take(1, 1, lane).then(
+        () => false,
+        () => true,
+      )
+      world.disk.failing.clear()
+      return isRead
+    }
+    for (const lane of lanes) expect(await queue.take(1, 1, lane)).toBeUndefined()
+    await append(kit, queue, 'low', 'low 1')
+    expect([await isLookedUp('low'), await isLookedUp('high')]).toEqual([true, false])
+    const first = await take(queue, 1, 'low')
+    expect(await queue.take(1, 1, 'low')).toBeUndefined()
+    expect(await isLookedUp('low')).toBe(false)
+    queue.giveBack(first)
+    expect(await isLookedUp('low')).toBe(true)
+    const again = await take(queue, 1, 'low')
+    expect(await queue.take(1, 1, 'low')).toBeUndefined()
+    await queue.forget(again.entries)
+    queue.giveBack(again)
+    expect(await isLookedUp('low')).toBe(false)
   })
 
   test('are known again when LevelDB is lost', async () => {

@@ -82,7 +82,7 @@ export class Post implements AsyncDisposable {
     const queue = disposal.use(await kit.open(world))
     for (const text of texts) await kit.append(queue, text)
     const entries = (await nextBatch(queue, 1 << 20, 100))?.entries ?? []
-    const link = disposal.use(httpLink({ server: new URL(address), stallMs: 60_000 }, realWorld()))
+    const link = disposal.use(await httpLink({ server: new URL(address), stallMs: 60_000 }, realWorld()))
     const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.publicKey], signer: kit.signer }
     const delivery = new Delivery(queue, link, world, options)
     return new Post(kit, queue, world, delivery, entries, disposal.move())

@@ -102,6 +102,7 @@ function levelOn(index: DiskIndex, world: PowerCutWorld): object {
   return {
     status: 'open',
     get: (key: string) => world.operate(() => index.entries.get(key)),
+    getMany: (keys: readonly string[]) => world.operate(() => keys.map((key) => index.entries.get(key))),
     iterator: ({ gte, lt, limit }: Range) => ({
       all: () =>
         world.operate(() =>

@@ -41,7 +41,7 @@ class Exchange implements AsyncDisposable {
     const world: World = { ...realWorld(), clock, journal: told.journal, surroundings }
     const queue = disposal.use(await kit.open(world))
     const way = disposal.use(
-      httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 20_000 }, realWorld()),
+      await httpLink({ server: new URL(`http://127.0.0.1:${link.port}`), stallMs: 20_000 }, realWorld()),
     )
     const retry = { minMs: 30, maxMs: 60 }
     const options = { requestMaxBytes: 1 << 20, retry, pinned: [server.key], signer: kit.signer }

@@ -89,3 +89,28 @@ test('what was shipped in place of other bytes stays the last, though the record
   const streams = await sortie.streams()
   expect(String(streams.find(({ path }) => path === 'c.log')?.bytes)).toBe('NEW header, body\n')
 })
+
+test('what is sealed anew of a closed file does not count as changed since: the server has its end behind it', async () => {
+  const source = { format: 'binary', closeAfter: '2s' }
+  await using sortie = await Sortie.start({ haste: 50, source })
+  const backup = await landedAndCopied(sortie)
+
+  await sortie.agent.start()
+  await sortie.append('b.log', 'first of b\n')
+  await sortie.agent.statusUntil(({ files }) => files.some(({ receiptedBytes }) => receiptedBytes === 11))
+  await sortie.agent.stop()
+  await putBack(sortie, backup)
+  await sortie.remove('b.log')
+
+  sortie.linkDown()
+  await sortie.append('c.log', 'all of c\n')
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(({ files }) =>
+    files.some(({ path, state }) => path.endsWith('c.log') && state === 'closed'),
+  )
+  sortie.linkUp()
+  await sortie.land()
+  await sortie.agent.stop()
+  const stream = (await sortie.streams()).find(({ path }) => path === 'c.log')
+  expect([String(stream?.bytes), stream?.whole, stream?.close?.length]).toEqual(['all of c\n', true, 9])
+})

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { realWorld } from '../../agent/world.ts'
+import { atPace, coarseTimes } from '../kit/coarse-times.ts'
 import { Seeded } from '../kit/seeded.ts'
 import { lacksSharedData, sharedBytes } from '../kit/shared-data.ts'
 import { Sortie } from '../kit/sortie.ts'
@@ -119,4 +121,18 @@ test.each([
   await sortie.expectGenerations([{ path: 'log.BIN', bytes: final, isClosed: true }])
   const [stream] = await sortie.streams()
   expect(stream?.seqs).toHaveLength(5 + 2)
+})
+
+test('a header that is written after a flush, in the same tick of a file system with coarse times, is shipped', async () => {
+  const world = atPace(realWorld(), 1 / 100)
+  await using sortie = await Sortie.start({
+    world: { ...world, files: coarseTimes(world.files) },
+    source: { format: 'binary' },
+  })
+  await sortie.agent.start()
+  await sortie.write('a.ulg', `HEADER:unknown;${'x'.repeat(5000)}`)
+  await sortie.land()
+  await sortie.patch('a.ulg', 0, 'HEADER:0005000;')
+  await sortie.land()
+  await sortie.expectGenerations([{ path: 'a.ulg', bytes: await sortie.read('a.ulg') }])
 })

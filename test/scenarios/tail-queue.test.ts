@@ -145,3 +145,25 @@ test('a state folder that is lost after half was delivered goes on where the ser
   await sortie.land()
   await sortie.expectGenerations([{ path: 'flight.bin', bytes: Buffer.concat([content, more]) }])
 })
+
+test('what was lost of a file is told by flush and status, although its stream has ended', async () => {
+  const settings = { queue: { maxBytes: '128KiB', minFree: '0' } }
+  await using sortie = await Sortie.start({ settings })
+  sortie.linkDown()
+  await sortie.write('a.log', content)
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(({ queue, totals }) => queue.state.is === 'full' && totals.size > 0)
+  await sortie.agent.stop()
+  await sortie.truncate('a.log')
+  sortie.linkUp()
+  await sortie.agent.start()
+  const { lostBytes } = await sortie.land()
+  const [stream] = await sortie.streams()
+  expect(stream?.losses).toEqual([
+    { from: content.length - lostBytes, to: content.length, reason: 'truncated' },
+  ])
+  await sortie.agent.kill()
+  await sortie.agent.start()
+  const { totals } = await sortie.agent.status()
+  expect(totals.lostBytes).toBe(lostBytes)
+})

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import pkg from '../../package.json' with { type: 'json' }
 import { readSettings } from '../../server-stub/config.ts'
-import { Drone, labelOf } from '../kit/drone.ts'
+import { Drone, labelOf, post, problemCode } from '../kit/drone.ts'
 import { tempFolder } from '../kit/temp-folder.ts'
-import { json, run, TestServer } from './test-server.ts'
+import { json, run, TestServer, type Ran } from './test-server.ts'
 
 const commands = ['serve', 'key', 'device add', 'device list', 'device revoke', 'files', 'cat', 'verify']
 
@@ -118,6 +118,22 @@ test('a receipt key that others may read, that is damaged, or that is another on
   expect((await run('verify', '--data', folder.path)).out.toString()).toMatch(/^RECEIPT_KEY_WRONG /)
   await writeFile(file, pem)
   expect((await run('verify', '--data', folder.path)).status).toBe(0)
+})
+
+test('a revoked key is refused under every name, whenever that was registered', async () => {
+  await using folder = await tempFolder()
+  await using server = await TestServer.start(folder.path)
+  const drone = new Drone('first')
+  const data = ['--data', folder.path]
+  const add = (name: string): Promise<Ran> => run('device', 'add', name, '--key', drone.publicKey, ...data)
+  expect([(await add('first')).status, (await add('second')).status]).toEqual([0, 0])
+  await run('device', 'revoke', 'second', ...data)
+
+  expect(await add('third')).toMatchObject({ status: 77, err: expect.stringContaining('was revoked') })
+  expect(await add('first')).toMatchObject({ status: 77 })
+  expect(await json('device', 'list', ...data)).toMatchObject([{ state: 'revoked' }, { state: 'revoked' }])
+  const answer = await post(server.url, (await drone.data(labelOf('/a'), 0, 'x')).bytes)
+  expect([answer.status, problemCode(answer)]).toEqual([403, 'KEY_REVOKED'])
 })
 
 test('a flag wins over the environment, and each says where it is wrong', () => {

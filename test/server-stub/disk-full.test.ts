@@ -4,8 +4,9 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import type { Catalog, Commit } from '../../server-stub/catalog/catalog.ts'
+import type { Catalog, Commit, SettingName } from '../../server-stub/catalog/catalog.ts'
 import { serverFault } from '../../server-stub/faults.ts'
+import { openStore, type Parts } from '../../server-stub/parts.ts'
 import { batchOf, Drone, labelOf, post, problemCode } from '../kit/drone.ts'
 import { overridable } from '../kit/overridable.ts'
 import { tempFolder } from '../kit/temp-folder.ts'
@@ -57,6 +58,25 @@ test('a catalog that is full after the blob was stored loses nothing and stores 
   await using server = await TestServer.start(folder.path)
   expect((await server.cat('hexa-7', '/a')).out.toString()).toBe('firstsecondthird')
   expect((await server.verify()).out.toString()).toMatch(/^records 3, .*all signatures/m)
+})
+
+const fullWhenStopped = ({ catalog }: Parts): Partial<Parts> => ({
+  catalog: Object.assign(overridable(catalog), {
+    keepSetting: async (name: SettingName, value: string) => {
+      if (value === 'yes') throw serverFault('STORE_FULL', 'the catalog fails: database or disk is full')
+      return catalog.keepSetting(name, value)
+    },
+  }),
+})
+
+test('a server stops well on a full disk, and the next start looks at all that is here', async () => {
+  await using folder = await tempFolder()
+  const server = await TestServer.start(folder.path, fullWhenStopped)
+
+  await expect(server[Symbol.asyncDispose]()).resolves.toBeUndefined()
+  expect(server.facts.slice(-2)).toEqual(['failed', 'stopped'])
+  await using again = await openStore(folder.path)
+  expect(await again.catalog.setting('agrees')).toBe('no')
 })
 
 const mayMount =
