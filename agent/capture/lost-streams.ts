@@ -119,8 +119,9 @@ export class LostStreams {
     const facts = await file.facts()
     const generation = await recogniseRecalled(possible, file, facts.size)
     if (!generation) return undefined
-    const position = await this.#beyondQueued(generation, file, facts.size, source.format === 'text')
-    if (position === undefined) return undefined
+    const beyond = await this.#beyondQueued(generation, file, facts.size, source.format === 'text')
+    if (beyond === undefined) return undefined
+    const position = this.#gapBefore(generation) ?? beyond
     const place = await placeOf(this.#world.files, path)
     const evidence = await evidenceAt(file, position)
     const { stream, path: began } = generation
@@ -128,6 +129,15 @@ export class LostStreams {
       generation,
       point: { stream, path: began, identity: identityOf(facts), position, evidence, place },
     }
+  }
+
+  /**
+   * Where the segments tell of the stream, too, and nobody has what stands between that and what the server has: its record was
+   * damaged, and one behind it was sent.
+   */
+  #gapBefore({ stream, from }: Recalled): ByteOffset | undefined {
+    const point = this.#queue.resumePoints.get(stream)
+    return point && isMadeAnew(point) && point.position < from ? point.position : undefined
   }
 
   /**

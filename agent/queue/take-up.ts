@@ -211,7 +211,7 @@ class Search {
   async finish(): Promise<TakenUp> {
     const { index, segments } = this.#parts
     const head = this.#followChain()
-    if (!head) await this.#dropStrays()
+    if (!head) await this.#settleStrays()
     const points = await this.#moves.moved(segments)
     const writes: IndexWrite[] = []
     for (const found of this.#behind.values()) writes.push(...(await this.#entryWrites(found)))
@@ -243,12 +243,16 @@ class Search {
 
   /**
    * Of a group that was being written when the power failed, a later record can stand there and an earlier one not. Such a one
-   * would be a gap in the chain for ever: what it holds is read again, where its file still has it.
+   * would be a gap in the chain for ever: what it holds is read again, where its file still has it. Where it may not, the record
+   * stays, and tells its file.
    */
-  async #dropStrays(): Promise<void> {
+  async #settleStrays(): Promise<void> {
     const from = this.#followedTo ?? this.#survey.head?.next ?? 0
-    for (const [seq, { manifest }] of this.#behind)
-      if (seq >= from && (await this.#isReadAgain(manifest))) this.#behind.delete(seq)
+    for (const [seq, { manifest, entry }] of [...this.#behind].toSorted(([one], [other]) => one - other)) {
+      if (seq < from) continue
+      if (await this.#isReadAgain(manifest)) this.#behind.delete(seq)
+      else this.#moves.restore(manifest, entry.extent)
+    }
   }
 
   async #isReadAgain(manifest: Manifest): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { evidenceAfter } from '../../agent/queue/evidence.ts'
@@ -6,6 +6,7 @@ import { realWorld, type OpenFile, type World } from '../../agent/world.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
 import { changedFile } from '../kit/changed-file.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
+import { flipBit } from '../kit/flip-bit.ts'
 import { nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
 import { fill, texts } from '../kit/ten-records.ts'
 
@@ -19,14 +20,7 @@ async function loseFromRecord(kit: QueueKit, record: number): Promise<void> {
   const bytes = await readFile(join(folder, log))
   let at = -1
   for (let count = 0; count <= record; count++) at = bytes.indexOf('record/', at + 1)
-  await flip(join(folder, log), at)
-}
-
-async function flip(path: string, at: number): Promise<void> {
-  const bytes = await readFile(path)
-  if (at < 0 || at >= bytes.length) throw new Error(`${path} has no byte ${at}`)
-  bytes[at] = (bytes[at] ?? 0) ^ 1
-  await writeFile(path, bytes)
+  await flipBit(join(folder, log), at)
 }
 
 /** How far the chain goes, as LevelDB alone has it. */
@@ -156,7 +150,7 @@ describe('records that the segments have and the index has not are taken up agai
     }
     await loseFromRecord(kit, 5)
     const [segment = ''] = await kit.segments()
-    await flip(segment, damaged)
+    await flipBit(segment, damaged)
     await using queue = await kit.open(fakeWorld(2))
     expect(queue.head.epoch).toBeGreaterThan(epoch)
     expect(queue.head.next).toBe(0)
