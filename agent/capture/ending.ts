@@ -7,6 +7,7 @@ import type { LossArrival } from '../queue/arrival.ts'
 import type { Lane } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
+import type { FileFacts } from '../world.ts'
 
 /** A generation of which nothing more can be read. */
 export interface Ended {
@@ -15,6 +16,20 @@ export interface Ended {
   readonly point: ResumePoint
   /** 'receiptsLost': all of it is read again in another stream. */
   readonly why: Extract<LossReason, 'truncated' | 'overwritten' | 'deleted'> | 'receiptsLost'
+}
+
+/**
+ * How it ended where its file may have been cut short after its size was asked for, and before its bytes were. As far as anybody
+ * knows the size was its own; what begins now never had that.
+ */
+export function endedBetween(
+  ended: Pick<Ended, 'point' | 'why'>,
+  { size }: FileFacts,
+  now: FileFacts,
+): Pick<Ended, 'point' | 'why'> {
+  if (now.size >= size) return ended
+  const { point } = ended
+  return { point: { ...point, seenBytes: Math.max(point.seenBytes ?? 0, size) }, why: 'truncated' }
 }
 
 type Loss = Pick<LossArrival, 'kind' | 'offset' | 'reason'> & { readonly length: number }

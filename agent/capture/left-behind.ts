@@ -5,6 +5,7 @@ import { sayCause } from '../say-cause.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { OpenFile, World } from '../world.ts'
 import { isDiskError } from './disk-error.ts'
+import { endedBetween } from './ending.ts'
 import type { Endings } from './endings.ts'
 import { pathKey } from './find-files.ts'
 import type { Follower } from './follower.ts'
@@ -97,7 +98,8 @@ export class LeftBehind {
     const is = await recognise(point, file, facts, source.format, new Witness())
     if (is !== 'same') {
       const label = { stream: point.stream, path: point.path, tags: source.tags }
-      this.#endings.end({ label, lane: source.priority, point, why: is })
+      const ended = endedBetween({ point, why: is }, facts, await file.facts())
+      this.#endings.end({ label, lane: source.priority, ...ended })
       return undefined
     }
     const place = point.place ?? (await placeOf(this.#world.files, path))

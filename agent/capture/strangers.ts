@@ -4,7 +4,7 @@ import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point
 import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
 import { beginStream } from './begin-stream.ts'
-import type { Ended } from './ending.ts'
+import { endedBetween, type Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
@@ -31,6 +31,8 @@ interface Met extends Unknown {
 /** Where a file is to be read on. */
 interface Start {
   readonly resume: ResumePoint
+  /** Of its file, where they were asked for again. */
+  readonly facts?: FileFacts
   /** It goes on in a stream that was there. */
   readonly isKnown?: boolean
   /** What the file was before, and is to end first. */
@@ -202,8 +204,9 @@ export class Strangers {
     this.#witnesses.delete(known)
     if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
-    const generation = new Generation(start.resume, source, { pathKey, place, facts }, nowMs)
-    generation.isSuspect = generation.mayHaveChanged(facts)
+    const seen = { pathKey, place, facts: start.facts ?? facts }
+    const generation = new Generation(start.resume, source, seen, nowMs)
+    generation.isSuspect = generation.mayHaveChanged(seen.facts)
     return { generation, isKnown: start.isKnown === true, after: start.after }
   }
 
@@ -217,16 +220,18 @@ export class Strangers {
   }
 
   async #startKnown(known: ResumePoint, met: Met): Promise<Start | undefined> {
-    const { found, file, facts, witness } = met
+    const { found, file, witness } = met
     const { format, tags, priority } = found.source
     // What was away for too long is back before the record that says so had room.
     const isEnding = this.#endings.isUnderWay(known.stream)
-    const is = isEnding ? 'deleted' : await recognise(known, file, facts, format, witness)
+    const is = isEnding ? 'deleted' : await recognise(known, file, met.facts, format, witness)
     if (is === 'same') return { resume: known, isKnown: true }
     const label = { stream: known.stream, path: known.path, tags }
-    const after: Ended = { label, lane: priority, point: known, why: is }
-    const resume = await this.#begin(met, file)
-    if (resume) return { resume, after }
+    const facts = await file.facts()
+    const ended = endedBetween({ point: known, why: is }, met.facts, facts)
+    const after: Ended = { label, lane: priority, ...ended }
+    const resume = await this.#begin({ ...met, facts }, file)
+    if (resume) return { resume, facts, after }
     this.#endings.end(after)
     return undefined
   }

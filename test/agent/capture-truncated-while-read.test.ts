@@ -42,6 +42,30 @@ describe('a file that is truncated and filled anew right before it is read', () 
     ])
   })
 
+  test('for the first time in this life: what it grew by is lost, and no more', async () => {
+    await using ground = await Ground.start()
+    const path = ground.path('a.log')
+    await writeFile(path, 'x'.repeat(5000))
+    await ground.watch((watch) => queued(watch, 5000))
+    await writeFile(path, 'x'.repeat(8000))
+    await ground.watch(
+      async (watch) => {
+        await watch.told.told('streamStarted')
+        await watch.told.told('streamEnded')
+        await queued(watch, 5008)
+      },
+      beforeRead(
+        () => true,
+        () => writeFileSync(path, 'the next'),
+      ),
+    )
+    const streams = await ground.streams()
+    expect(streams.map(({ text, losses }) => [text, losses])).toEqual([
+      ['the next', []],
+      ['x'.repeat(5000), [[5000, 3000, 'truncated']]],
+    ])
+  })
+
   test('on, while nothing of it is queued: no size of the new content is taken for one of the old', async () => {
     await using ground = await Ground.start()
     const path = ground.path('a.log')
