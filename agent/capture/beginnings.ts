@@ -6,7 +6,7 @@ import type { Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
 import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
-import { identityKey, identityOf, mayBeSame, recognise, recogniseByContent } from './identity.ts'
+import { identityKey, identityOf, isAt, mayBeSame, recognise, recogniseByContent } from './identity.ts'
 import type { Round, Stranger } from './round.ts'
 import type { Witness } from './witness.ts'
 
@@ -75,6 +75,15 @@ export class Beginnings {
     if (isPassedOver || isLink || round.pointsByKey(this.#queue).has(key)) return false
     const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
     return ![...missing].some((point) => mayBeSame(point.identity, identityOf(facts)))
+  }
+
+  /** How much was read of the file that this one may be. */
+  readOf({ found, facts, key }: Stranger, round: Round): number {
+    const known = round.pointsByKey(this.#queue).get(key)
+    if (known) return known.position
+    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
+    const here = [...missing].filter((point) => mayBeSame(point.identity, identityOf(facts)))
+    return Math.max(0, ...here.filter((point) => isAt(point, found.path)).map(({ position }) => position))
   }
 
   /** From where it is to be read; undefined where it is to be left alone. */

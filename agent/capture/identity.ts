@@ -78,6 +78,7 @@ function isProvable({ evidence, identity }: ResumePoint): boolean {
   return evidence.length > 0 || isIdentityKnown(identity)
 }
 
-function isAt({ place, path: began }: ResumePoint, path: Uint8Array): boolean {
+/** Whether the file was last seen there. */
+export function isAt({ place, path: began }: ResumePoint, path: Uint8Array): boolean {
   return equalBytes(logPathToBytes(place?.path ?? began), path)
 }

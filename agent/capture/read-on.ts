@@ -5,6 +5,7 @@ import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { isReadError } from './read-error.ts'
+import { factsOf } from './second-look.ts'
 
 /** What a look at a growing file found. */
 export type Slice =
@@ -20,8 +21,6 @@ export type Slice =
 const pageBytes = 4096
 /** Of the last bytes read that are compared with the file. */
 const proofBytes = 256
-/** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
-const secondLookMs = 10
 
 /** Reads what comes next, and makes sure that it still comes behind what was read before. */
 export async function readOn(
@@ -40,7 +39,7 @@ export async function readOn(
   const { count } = read
   const { size, endsAt } = generation
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
-  const facts = await factsOf(generation, file, clock, signal)
+  const facts = await factsOf(file, size, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
   if (count > 0 && !(await isContinued(generation, file, facts.size)))
     return overOf(generation, await file.facts())
@@ -119,19 +118,6 @@ async function hasLastShipped({ witness, evidence }: Generation, file: OpenFile)
 
 function overOf(generation: Generation, facts: FileFacts): Slice {
   return { is: 'over', why: facts.size < generation.size ? 'truncated' : 'overwritten' }
-}
-
-/** A size that is smaller than it was counts once it was told twice. */
-async function factsOf(
-  generation: Generation,
-  file: OpenFile,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<FileFacts> {
-  const facts = await file.facts()
-  if (facts.size >= generation.size) return facts
-  await clock.sleep(secondLookMs, signal)
-  return file.facts()
 }
 
 /** At the end of the file: whether it is the same file still. undefined: it is. */

@@ -4,11 +4,11 @@ import type { FileFacts, OpenFile, World } from '../world.ts'
 import { Beginnings } from './beginnings.ts'
 import type { Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
-import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
 import type { Round, Stranger } from './round.ts'
+import { factsOf } from './second-look.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Witness } from './witness.ts'
 
@@ -67,7 +67,7 @@ export class Strangers {
       const met = new Map<string, Newcomer>()
       const some = strangers.slice(from, from + strangersAtOnce)
       await sideBySide(some, this.#mostAtOnce, (stranger) =>
-        round.attempt(stranger.found.path, () => this.#meet(stranger, met, round)),
+        round.attempt(stranger.found.path, () => this.#meet(stranger, met, round, signal)),
       )
       await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
     }
@@ -114,7 +114,12 @@ export class Strangers {
     return this.#beginnings.ignores(key, facts)
   }
 
-  async #meet(stranger: Stranger, met: Map<string, Newcomer>, round: Round): Promise<void> {
+  async #meet(
+    stranger: Stranger,
+    met: Map<string, Newcomer>,
+    round: Round,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { found, facts: seen } = stranger
     if (this.#beginnings.ignores(stranger.key, seen)) return
     const { openFiles, followed } = this.#follower
@@ -122,7 +127,7 @@ export class Strangers {
       return this.#meetUnopened(stranger, met, round)
     const file = await openFiles.open(found.path)
     try {
-      const newcomer = await this.#recognise(found, file, round)
+      const newcomer = await this.#recognise(stranger, file, round, signal)
       const key = newcomer?.generation.key
       // Between the look at the path and its opening, a link may have been set to another file.
       if (!newcomer || key === undefined || followed.has(key) || met.has(key))
@@ -150,9 +155,15 @@ export class Strangers {
     met.set(key, { generation, isKnown: false, after: undefined })
   }
 
-  async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
+  async #recognise(
+    stranger: Stranger,
+    file: OpenFile,
+    round: Round,
+    signal: AbortSignal,
+  ): Promise<Newcomer | undefined> {
+    const { found } = stranger
     const { pathKey, source } = found
-    const facts = await file.facts()
+    const facts = await factsOf(file, this.#beginnings.readOf(stranger, round), this.#world.clock, signal)
     if (!facts.isFile) return undefined
     const identity = identityOf(facts)
     const place = await round.places.of(found.path, found.isLink)
