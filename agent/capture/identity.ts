@@ -16,10 +16,11 @@ export function identityKey({ device, inode, birthNs }: FileIdentity): string {
 
 /**
  * Whether two identities that differ may still be of one file: without a time of birth (FAT, some tmpfs and NFS) an inode's
- * number says little, and a file system that is mounted anew may have another device number.
+ * number says little, a file system that is mounted anew may have another device number, and exFAT numbers its inodes as it
+ * comes by them.
  */
 export function mayBeSame(a: FileIdentity, b: FileIdentity): boolean {
-  return a.birthNs === '0' || b.birthNs === '0' || a.device !== b.device
+  return a.birthNs === '0' || b.birthNs === '0' || a.device !== b.device || a.birthNs === b.birthNs
 }
 
 /** What a resume point says of a file that has its identity. */

@@ -3,7 +3,7 @@ import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
-import type { FileFacts, World } from '../world.ts'
+import type { FileFacts, OpenFile, World } from '../world.ts'
 import type { Attention } from './attention.ts'
 import type { Endings } from './endings.ts'
 import { pathOfKey, type FileSearch, type Spot } from './find-files.ts'
@@ -116,7 +116,7 @@ export class Lookout {
       if (round.seen.has(generation.key) || round.isHidden(generation.path)) continue
       const file = this.#follower.openFiles.peek(generation)
       const facts = await file?.facts().catch(() => undefined)
-      if (facts?.links !== 0 && generation.resume.evidence.length > 0) round.vanished.add(generation.key)
+      if (facts?.links !== 0 && isProvable(generation, file)) round.vanished.add(generation.key)
     }
   }
 
@@ -171,4 +171,9 @@ export class Lookout {
       return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }
+}
+
+/** Whether another look could find out that it is this file. Of one of which nothing was read only its time of birth tells. */
+function isProvable({ resume: { evidence, identity } }: Generation, file: OpenFile | undefined): boolean {
+  return evidence.length > 0 || (!file && identity.birthNs !== '0')
 }
