@@ -54,6 +54,8 @@ export class Generation {
   endsAt = Infinity
   /** It was written to in a way that growth does not explain. */
   isSuspect = false
+  /** Its inode's number may be another file's by now: whether its end, or all that is known of it, is to be compared first. */
+  doubt: 'none' | 'end' | 'all' = 'none'
   /** A flush waits for it to be read once more, from its beginning. */
   closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */

@@ -132,9 +132,17 @@ export class Lookout {
       generation.isRenamed = true
       generation.pathKey = first
       generation.place = await placeOf(this.#world.files, generation.path)
+      this.#doubt(generation, facts)
     }
     if (isOnlyTouched(generation.facts, facts) && generation.turn === 'none')
       await this.#settle(generation, facts)
+  }
+
+  /** A file that nobody holds open, and that has no time of birth, may have been deleted, and another one have its inode. */
+  #doubt(generation: Generation, { birthNs }: FileFacts): void {
+    if (birthNs !== 0n || this.#follower.openFiles.peek(generation)) return
+    generation.doubt = 'all'
+    this.#follower.turns.want(generation)
   }
 
   /** A new name, link or mode changes the time of change, and no byte; nothing else does that to a file that is only read. */

@@ -51,7 +51,10 @@ export class OpenFiles implements AsyncDisposable {
     await this.#closeDownTo(this.most - 1)
     const file = await this.open(generation.path).catch(unlessGone)
     if (!file) return undefined
-    const isSame = identityKey(identityOf(await file.facts())) === generation.key
+    const facts = await file.facts()
+    const isSame = identityKey(identityOf(facts)) === generation.key
+    // While nobody had it open, its inode was free to become another file's.
+    if (facts.birthNs === 0n && generation.doubt === 'none') generation.doubt = 'end'
     if (isSame) await this.keep(generation, file)
     else await file[Symbol.asyncDispose]()
     return isSame ? file : undefined

@@ -165,3 +165,13 @@ async function isStillIt(generation: Generation, file: OpenFile, facts: FileFact
   const says = await generation.witness.says(file, generation.evidence)
   return says !== 'differs' && (await hasLastBytes(generation, file))
 }
+
+/** Whether it still is the file that was read, where its inode may be another's by now. */
+export async function isBeyondDoubt(generation: Generation, file: OpenFile): Promise<boolean> {
+  const { doubt, witness, evidence } = generation
+  if (doubt === 'none') return true
+  const isAlike = doubt === 'end' || (await witness.says(file, evidence)) !== 'differs'
+  if (!isAlike || !(await hasLastBytes(generation, file))) return false
+  generation.doubt = 'none'
+  return true
+}
