@@ -8,6 +8,7 @@ import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import { identityKey, identityOf, isAt, mayBeSame, recognise, recogniseByContent } from './identity.ts'
 import type { Round, Stranger } from './round.ts'
+import { ThereBefore } from './there-before.ts'
 import type { Witness } from './witness.ts'
 
 /** A file that nobody follows yet. */
@@ -43,25 +44,32 @@ export class Beginnings {
   readonly #world: World
   /** Files that are too old, and when they were written to; by identity. */
   readonly #ignored = new Map<string, bigint>()
-  /** The agent knows of no file yet: those that are there were there before it. */
-  #isFirstLook: boolean
+  readonly #thereBefore: ThereBefore
 
   constructor(follower: Follower, endings: Endings, queue: Queue, world: World) {
     this.#follower = follower
     this.#endings = endings
     this.#queue = queue
     this.#world = world
-    this.#isFirstLook = queue.isNew
+    this.#thereBefore = new ThereBefore(queue)
   }
 
-  /** Every file that was there was met. */
-  lookedAtAll(): void {
-    this.#isFirstLook = false
+  /** To be called before any file is met. False where the disk refuses, and the next look asks again. */
+  async noteThereBefore(round: Round): Promise<boolean> {
+    try {
+      await this.#thereBefore.note(round)
+      return true
+    } catch (cause) {
+      for (const { found } of round.strangers) round.trouble(found.path, cause)
+      return false
+    }
   }
 
   /** Of files that are gone nothing is kept. */
-  forgetAllBut(seen: ReadonlyMap<string, unknown>): void {
-    for (const key of this.#ignored.keys()) if (!seen.has(key)) this.#ignored.delete(key)
+  async forgetGone(round: Round): Promise<void> {
+    const { followed } = this.#follower
+    for (const key of this.#ignored.keys()) if (!round.seen.has(key)) this.#ignored.delete(key)
+    await this.#thereBefore.forgetMet(round, (key) => followed.has(key) || this.#ignored.has(key))
   }
 
   /** Whether the file of this identity is too old, and was not written to since that was found. */
@@ -70,9 +78,9 @@ export class Beginnings {
   }
 
   /** No byte of it need be read to say that it begins a stream. */
-  isPlainlyNew({ found: { source, isLink }, facts, key }: Stranger, round: Round): boolean {
-    const isPassedOver = this.#isFirstLook && source.startAt === 'end'
-    if (isPassedOver || isLink || round.pointsByKey(this.#queue).has(key)) return false
+  isPlainlyNew({ found: { isLink }, facts, key }: Stranger, round: Round): boolean {
+    if (this.#thereBefore.bytesIn(key, facts.size) > 0 || isLink || round.pointsByKey(this.#queue).has(key))
+      return false
     const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
     return ![...missing].some((point) => mayBeSame(point.identity, identityOf(facts)))
   }
@@ -151,9 +159,9 @@ export class Beginnings {
       this.#ignored.set(identityKey(identity), facts.modifiedNs)
       return undefined
     }
-    const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
     const at = { pathKey: found.pathKey, place: met.place, identity }
-    return beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
+    const position = this.#thereBefore.bytesIn(identityKey(identity), facts.size)
+    return beginStream(at, file, position, this.#world.chance)
   }
 
   #isTooOld({ found: { source }, facts }: Unknown): boolean {

@@ -93,7 +93,8 @@ export class Lookout {
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
     if (round.strangers.length > 0) await this.#noteVanished(round)
-    round.isPutOff = !(await this.#lost.find(round.strangers, round, signal))
+    const isNoted = await this.#strangers.note(round)
+    round.isPutOff = !isNoted || !(await this.#lost.find(round.strangers, round, signal))
     if (!round.isPutOff) await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     const { changes, followed } = this.#follower

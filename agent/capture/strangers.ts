@@ -33,8 +33,6 @@ export class Strangers {
   readonly #beginnings: Beginnings
   /** Of files that could not be recognised, because of the disk; by identity. */
   readonly #witnesses = new Map<string, Witness>()
-  /** The disk refused, and they are met again. */
-  #isAnyGivenUp = false
 
   constructor(follower: Follower, endings: Endings, queue: Queue, world: World) {
     this.#follower = follower
@@ -44,20 +42,18 @@ export class Strangers {
     this.#world = world
   }
 
+  /** To be called before they are met, which must not be where it gives false: the disk refuses, and the next look asks again. */
+  note(round: Round): Promise<boolean> {
+    return this.#beginnings.noteThereBefore(round)
+  }
+
   /** Those whose path is known first: what is left of the resume points after that can only be of files that were renamed. */
   async meetAll(round: Round, signal: AbortSignal): Promise<void> {
     await this.#meetEach(round.strangers, round, signal)
     round.isRenaming = true
     await this.#meetEach(round.later, round, signal)
-    if (!this.#isAnyGivenUp) this.#beginnings.lookedAtAll()
-    this.#isAnyGivenUp = false
-    this.#forgetAllBut(round.seen)
-  }
-
-  /** Of files that are gone nothing is kept. */
-  #forgetAllBut(seen: ReadonlyMap<string, unknown>): void {
-    this.#beginnings.forgetAllBut(seen)
-    for (const key of this.#witnesses.keys()) if (!seen.has(key)) this.#witnesses.delete(key)
+    await this.#beginnings.forgetGone(round)
+    for (const key of this.#witnesses.keys()) if (!round.seen.has(key)) this.#witnesses.delete(key)
   }
 
   /** Those of the highest lane first: there may be thousands of others. */
@@ -103,7 +99,6 @@ export class Strangers {
 
   /** The next look meets them again. */
   async #giveUp(met: ReadonlyMap<string, Newcomer>, round: Round, cause: unknown): Promise<void> {
-    this.#isAnyGivenUp = true
     for (const { generation } of met.values()) {
       round.trouble(generation.path, cause)
       await this.#follower.openFiles.close(generation)
