@@ -58,15 +58,16 @@ function isClosedAs({ closed, position }: ResumePoint, facts: FileFacts): boolea
  */
 export async function recogniseByContent(
   missing: ReadonlySet<ResumePoint>,
-  found: { readonly path: Uint8Array; readonly identity: FileIdentity },
+  found: { readonly paths: readonly Uint8Array[]; readonly identity: FileIdentity },
   file: OpenFile,
   facts: FileFacts,
   isRenamed: boolean,
   witness: Witness,
 ): Promise<ResumePoint | undefined> {
   const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
-  const here = possible.filter((point) => isAt(point, found.path) && isProvable(point))
-  const elsewhere = possible.filter((point) => !isAt(point, found.path) && point.evidence.length > 0)
+  const isHere = (point: ResumePoint): boolean => found.paths.some((path) => isAt(point, path))
+  const here = possible.filter((point) => isHere(point) && isProvable(point))
+  const elsewhere = possible.filter((point) => !isHere(point) && point.evidence.length > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)
   for (const point of isRenamed ? byLength : here) {
     if (point.position <= facts.size && (await witness.says(file, point.evidence)) === 'holds') return point

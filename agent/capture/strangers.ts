@@ -50,9 +50,8 @@ export class Strangers {
   /** Those whose path is known first: what is left of the resume points after that can only be of files that were renamed. */
   async meetAll(round: Round, signal: AbortSignal): Promise<void> {
     await this.#meetEach(round.strangers, round, signal)
-    round.isRenaming = true
-    await this.#meetEach(round.later, round, signal)
-    await this.#beginnings.forgetGone(round)
+    for (const pass of ['renamed', 'last'] as const) await this.#meetEach(round.begin(pass), round, signal)
+    await this.#beginnings.settle(round)
     for (const key of this.#witnesses.keys()) if (!round.seen.has(key)) this.#witnesses.delete(key)
   }
 

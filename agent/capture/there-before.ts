@@ -1,7 +1,7 @@
 import { firstLookIsDue } from '../queue/notes.ts'
 import { parseObject } from '../queue/resume-point.ts'
 import type { Queue } from '../queue/queue.ts'
-import { isDiskError } from './disk-error.ts'
+import { unlessDisk } from './disk-error.ts'
 import { pathOfKey } from './find-files.ts'
 import type { Round, Stranger } from './round.ts'
 
@@ -55,6 +55,7 @@ export class ThereBefore {
       const isThere = round.seen.has(key) || round.isHidden(pathOfKey(pathKey))
       if (isMet(key) || !isThere) files.delete(key)
     }
+    // What is on the disk else names files that are followed: they have resume points, which are asked first.
     if (files.size < before) await this.#store(files).catch(unlessDisk)
   }
 }
@@ -68,9 +69,4 @@ function filesOf(strangers: readonly Stranger[]): Map<string, Before> {
 
 function filesIn(said = ''): Map<string, Before> {
   return new Map(Object.entries(parseObject(said)) as [string, Before][])
-}
-
-/** What is on the disk then names files that are followed: they have resume points, which are asked first. */
-function unlessDisk(cause: unknown): void {
-  if (!isDiskError(cause)) throw cause
 }
