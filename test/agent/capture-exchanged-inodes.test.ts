@@ -1,7 +1,7 @@
 import { appendFile, rename, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import type { FileFacts } from '../../agent/world.ts'
-import { Ground, queued, queuedBytes, type Life } from '../kit/capture-ground.ts'
+import type { FileFacts, Files } from '../../agent/world.ts'
+import { Ground, queued, queuedBytes, type Life, type Watch } from '../kit/capture-ground.ts'
 import { heldUp, tightQueue } from '../kit/full-queue.ts'
 import { saidFacts } from '../kit/said-facts.ts'
 import { Seeded } from '../kit/seeded.ts'
@@ -74,6 +74,66 @@ describe.each([
     ])
   })
 })
+
+/** The same, but one of the files cannot be opened as long as `isRefused` says so. */
+function refusing(life: Life, name: string, isRefused: () => boolean): Life {
+  return {
+    ...life,
+    files: (real) => {
+      const files = life.files?.(real) ?? real
+      const openToRead: Files['openToRead'] = async (path) => {
+        if (!isRefused() || !Buffer.from(path).toString().endsWith(name)) return files.openToRead(path)
+        throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+      }
+      return { ...files, openToRead }
+    },
+  }
+}
+
+async function look({ capture }: Watch, times: number): Promise<void> {
+  for (let looks = 0; looks < times; looks++) await capture.look()
+}
+
+test.each([
+  ['was read', 20_000_000],
+  ['waits unread', 12_000],
+])(
+  'a file that %s, and cannot be opened when its number is exchanged, keeps its stream',
+  async (_, queueBytes) => {
+    await using ground = await Ground.start()
+    const [one, two] = [unlike(1, 30_000), unlike(2, 30_000)]
+    await writeFile(ground.path('1.BIN'), one)
+    await ground.watch(
+      async (watch) => {
+        await (queueBytes > 60_000 ? queued(watch, 30_000) : heldUp(watch, 30_000))
+        await writeFile(ground.path('2.BIN'), two)
+        await watch.told.told('streamStarted', 2)
+        if (queueBytes > 60_000) await queued(watch, 60_000)
+      },
+      { ...numbered(first), queueBytes },
+    )
+    let isRefused = true
+    await writeFile(ground.path('copy.BIN'), `${two}copy`)
+    const after = { '1.BIN': 101n, '2.BIN': 100n }
+    await ground.watch(
+      async (watch) => {
+        await watch.told.told('fileTrouble')
+        await queued(watch, 60_004)
+        await look(watch, 20)
+        isRefused = false
+        await appendFile(ground.path('2.BIN'), 'on')
+        await queued(watch, 90_006)
+        await look(watch, 20)
+      },
+      refusing({ ...numbered(after), source: { closeAfterMs: 1 } }, '2.BIN', () => isRefused),
+    )
+    expect(await found(ground)).toEqual([
+      ['1.BIN', one],
+      ['2.BIN', `${two}on`],
+      ['copy.BIN', `${two}copy`],
+    ])
+  },
+)
 
 test('a file that was renamed goes on in its stream, though another has its name and its number', async () => {
   await using ground = await Ground.start()
