@@ -2,7 +2,8 @@ import type { Path, World } from '../world.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
-import { isPartLeft, secondLookMs } from './read-on.ts'
+import { isPartLeft } from './read-on.ts'
+import { secondLookMs } from './second-look.ts'
 import { sideBySide } from './side-by-side.ts'
 
 const mostSideBySide = 4

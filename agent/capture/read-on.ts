@@ -5,6 +5,7 @@ import type { FileFacts, OpenFile } from '../world.ts'
 import type { Chunker } from './chunker.ts'
 import type { Generation } from './generation.ts'
 import { isReadError } from './read-error.ts'
+import { factsOf } from './second-look.ts'
 
 /** What a look at a growing file found. */
 export type Slice =
@@ -20,8 +21,6 @@ export type Slice =
 const pageBytes = 4096
 /** Of the last bytes read that are compared with the file. */
 const proofBytes = 256
-/** A file that seems to be shorter is looked at again after this long: NFS may tell a size that was true before. */
-export const secondLookMs = 10
 
 /** Reads what comes next, and makes sure that it still comes behind what was read before. */
 export async function readOn(
@@ -41,7 +40,7 @@ export async function readOn(
   // A look may have found meanwhile that it ends before.
   const count = Math.min(read.count, Math.max(0, endsAt - generation.readTo))
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
-  const facts = await factsOf(generation, file, clock, signal)
+  const facts = await factsOf(file, size, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
   if (count > 0 && !(await isContinued(generation, file, facts.size)))
     return overOf(generation, await file.facts())
@@ -122,19 +121,6 @@ function overOf(generation: Generation, facts: FileFacts): Slice {
   return { is: 'over', why: facts.size < generation.size ? 'truncated' : 'overwritten' }
 }
 
-/** A size that is smaller than it was counts once it was told twice. */
-async function factsOf(
-  generation: Generation,
-  file: OpenFile,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<FileFacts> {
-  const facts = await file.facts()
-  if (facts.size >= generation.size) return facts
-  await clock.sleep(secondLookMs, signal)
-  return file.facts()
-}
-
 /** At the end of the file: whether it is the same file still. undefined: it is. */
 async function explain(
   generation: Generation,
@@ -187,4 +173,14 @@ async function isStillIt(generation: Generation, file: OpenFile, facts: FileFact
   if (!generation.isText) return true
   const says = await generation.witness.says(file, generation.evidence)
   return says !== 'differs' && (await hasLastBytes(generation, file))
+}
+
+/** Whether it still is the file that was read, where its inode may be another's by now. */
+export async function isBeyondDoubt(generation: Generation, file: OpenFile): Promise<boolean> {
+  const { doubt, witness, evidence } = generation
+  if (doubt === 'none') return true
+  const isAlike = doubt === 'end' || (await witness.says(file, evidence)) !== 'differs'
+  if (!isAlike || !(await hasLastBytes(generation, file))) return false
+  generation.doubt = 'none'
+  return true
 }
