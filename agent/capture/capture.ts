@@ -132,7 +132,7 @@ export class Capture {
 
   /** What ends a stream is on its way into the queue. */
   get isEndingStreams(): boolean {
-    return this.#endings.areAnyUnderWay
+    return this.#endings.areAnyUnderWay || this.#follower.neverRead.isAnyWaiting
   }
 
   /** Nothing that comes into the files from now on is read. */
@@ -195,7 +195,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
-    await this.#leftBehind.look(unfollowed)
+    await this.#leftBehind.look(unfollowed, signal)
     if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()

@@ -1,7 +1,6 @@
 import type { Path, World } from '../world.ts'
 import type { Follower } from './follower.ts'
 import type { Generation } from './generation.ts'
-import { identityKey, identityOf } from './identity.ts'
 import { isPartLeft } from './read-on.ts'
 import { secondLookMs } from './second-look.ts'
 import { sideBySide } from './side-by-side.ts'
@@ -50,8 +49,8 @@ export class CutShort {
   }
 
   async #lookAgainAt(generation: Generation, { path, than, isNext }: Shorter): Promise<void> {
-    const facts = await this.#world.files.facts(path).catch(() => undefined)
-    if (!facts || identityKey(identityOf(facts)) !== generation.key || facts.size >= than) return
+    const facts = await this.#follower.openFiles.factsOf(generation).catch(() => undefined)
+    if (!facts || facts.size >= than) return
     const isLeft = await this.#isPartLeft(generation, path, facts.size).catch(() => false)
     // It may have had its turn meanwhile, and seen for itself.
     if (generation.isOver) return

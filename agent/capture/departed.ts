@@ -1,7 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Queue } from '../queue/queue.ts'
-import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, isMadeAnew, type ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { World } from '../world.ts'
 import type { Endings } from './endings.ts'
@@ -55,11 +55,12 @@ export class Departed {
 
   /**
    * Ends at once those of which bytes are known that nobody read, and whose file is nowhere: who asks what is lost cannot wait
-   * until it may be back.
+   * until it may be back. Not those of which nobody knows how much has receipts.
    */
   async settle(unfollowed: readonly ResumePoint[]): Promise<void> {
     for (const point of unfollowed)
-      if (isUnread(point) && (await this.#whereIs(point)) === 'missing') this.#end(point)
+      if (isUnread(point) && !isMadeAnew(point) && (await this.#whereIs(point)) === 'missing')
+        this.#end(point)
   }
 
   /** What came back has all its time again when it goes once more. */

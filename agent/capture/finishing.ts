@@ -47,7 +47,8 @@ export class Finishing {
       if (isFinished || !generation.isListed) await this.#attend(generation, isFinished, signal)
       else this.troubles.remove(generation)
       if (generation.looseRanges >= mostLooseRanges) await this.#join(generation, signal)
-      const isDone = generation.isClosedAsItStands || this.#isKnownUnclosable(generation)
+      const isCompared = generation.isClosedAsItStands || !generation.mayBeRewritten
+      const isDone = isCompared || this.#isKnownUnclosable(generation)
       if (isDone && generation.turn === 'none') generation.closing = 'none'
     }
     this.troubles.removeOver()

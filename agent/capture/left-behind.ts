@@ -12,6 +12,7 @@ import { Generation } from './generation.ts'
 import { identityKey, identityOf, recognise } from './identity.ts'
 import { isGone } from './open-files.ts'
 import { placeOf } from './places.ts'
+import { factsOf } from './second-look.ts'
 import { Troubles } from './troubles.ts'
 import { Witness } from './witness.ts'
 
@@ -55,23 +56,23 @@ export class LeftBehind {
   }
 
   /** `unfollowed` are the resume points whose file this look did not find. */
-  async look(unfollowed: readonly ResumePoint[]): Promise<void> {
+  async look(unfollowed: readonly ResumePoint[], signal: AbortSignal): Promise<void> {
     const troubled = new Map<string, string>()
     for (const point of unfollowed.filter(isUnread)) {
       if (this.#tried.get(point.stream) === point.position) continue
-      const why = await this.#takeUp(point).catch(whyNot)
+      const why = await this.#takeUp(point, signal).catch(whyNot)
       if (why !== undefined) troubled.set(pathKey(whereIs(point)), why)
     }
     this.troubles.replace(troubled)
   }
 
-  async #takeUp(point: ResumePoint): Promise<undefined> {
+  async #takeUp(point: ResumePoint, signal: AbortSignal): Promise<undefined> {
     const facts = await this.#world.files.facts(whereIs(point))
     const key = identityKey(point.identity)
     if (identityKey(identityOf(facts)) !== key || this.#follower.followed.has(key)) return undefined
     const file = await this.#follower.openFiles.open(whereIs(point))
     try {
-      const generation = await this.#recognise(point, file)
+      const generation = await this.#recognise(point, file, signal)
       if (generation) await this.#follow(generation, file)
       else await file[Symbol.asyncDispose]()
       return undefined
@@ -88,10 +89,10 @@ export class LeftBehind {
   }
 
   /** Ends its stream where what was read is no more in it. */
-  async #recognise(point: ResumePoint, file: OpenFile): Promise<Generation | undefined> {
+  async #recognise(point: ResumePoint, file: OpenFile, signal: AbortSignal): Promise<Generation | undefined> {
     const path = whereIs(point)
     const source = this.#sourceOf(logPathToBytes(point.path)) ?? this.#sourceOf(path) ?? forgotten
-    const facts = await file.facts()
+    const facts = await factsOf(file, point.position, this.#world.clock, signal)
     if (identityKey(identityOf(facts)) !== identityKey(point.identity)) return undefined
     const is = await recognise(point, file, facts, source.format, new Witness())
     if (is !== 'same') {

@@ -136,9 +136,10 @@ export class Lookout {
 
   async #placeAt(generation: Generation, { paths, first, facts }: Seen): Promise<void> {
     if (!paths.includes(generation.pathKey)) {
+      const place = await placeOf(this.#world.files, pathOfKey(first))
       generation.isRenamed = true
       generation.pathKey = first
-      generation.place = await placeOf(this.#world.files, generation.path)
+      generation.place = place
       this.#doubt(generation, facts)
     }
     if (isOnlyTouched(generation.facts, facts) && generation.turn === 'none')

@@ -4,7 +4,7 @@ import { logPathFromBytes, logPathToBytes, showLogPath, type LogPath } from '../
 import type { Recall, Recalled } from '../deliver/recall.ts'
 import { evidenceAt } from '../queue/evidence.ts'
 import type { Queue } from '../queue/queue.ts'
-import { isIdentityKnown, type ResumePoint } from '../queue/resume-point.ts'
+import { isMadeAnew, type ResumePoint } from '../queue/resume-point.ts'
 import type { OpenFile, World } from '../world.ts'
 import { pathKey, pathOfKey } from './find-files.ts'
 import { identityKey, identityOf } from './identity.ts'
@@ -166,7 +166,7 @@ export class LostStreams {
 function withServersWord(points: Queue['resumePoints'], notHere: Iterable<Recalled>): ResumePoint[] {
   return [...notHere].flatMap(({ stream, position, evidence }) => {
     const point = points.get(stream)
-    if (!point || isIdentityKnown(point.identity) || point.position >= position) return []
+    if (!point || !isMadeAnew(point) || point.position >= position) return []
     const proofs = evidence.map(({ sha256, ...range }) => ({ ...range, sha256: base64url(sha256) }))
     const seenBytes = Math.max(position, point.seenBytes ?? 0)
     return [{ ...point, position, seenBytes, evidence: [...point.evidence, ...proofs] }]

@@ -25,6 +25,10 @@ export class NeverRead {
     this.#chance = chance
   }
 
+  get isAnyWaiting(): boolean {
+    return this.#cuts.size > 0
+  }
+
   /** So many bytes stood in the generation's file, in this generation or in one after it. */
   async add(generation: Generation, bytes: number): Promise<void> {
     const cut = this.#cuts.get(generation.pathKey)

@@ -49,7 +49,7 @@ export async function reread(
   const after = await file.facts()
   if (shipping.isRefused || after.size < queuedTo) return 'notFinished'
   if (!isWhole || !isUnchanged(before, after)) return isWaitedFor ? 'compared' : 'notFinished'
-  generation.isSuspect = false
+  generation.isSuspect = !isTickOver
   if (!pass.isCompared) return 'neverShipped'
   generation.noteTimes(after, parts.clock.monotonicMs())
   await shipping.close(pass.digest, after, isTickOver)

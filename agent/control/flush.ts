@@ -48,7 +48,7 @@ export async function* flush(
     wasTroubled = capture.troubles.size > 0
     aimAgain(targets, capture)
     // What they are is settled by a look.
-    if (targets.some((target) => isLeft(target, queue))) await capture.look()
+    if (targets.some((target) => isLeft(target, queue)) || capture.isEndingStreams) await capture.look()
     if (targets.some((target) => isWaitingToBeClosed(target) || isDraining(target, queue))) capture.closeNow()
     else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
     const isDone =

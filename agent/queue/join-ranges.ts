@@ -75,8 +75,8 @@ function firstRun(rows: readonly RangeRow[]): readonly Loose[] {
 
 function looseIn({ key, value, offset, layers }: RangeRow): Loose | undefined {
   const [layer] = layers
-  // What is beneath goes on behind it.
-  if (!layer?.sha256 || !layer.at || layers.length > 1) return undefined
+  // What is beneath goes on behind it; and what was sealed anew is to be told from what is new.
+  if (!layer?.sha256 || !layer.at || layer.of || layers.length > 1) return undefined
   return { key, value, offset, length: layer.length, sha256: layer.sha256, at: layer.at }
 }
 

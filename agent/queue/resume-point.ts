@@ -26,6 +26,14 @@ export function isIdentityKnown({ device, inode, birthNs }: FileIdentity): boole
   return device !== unknown.device || inode !== unknown.inode || birthNs !== unknown.birthNs
 }
 
+/**
+ * Made of what segments still tell, where the index had lost it: nobody has met its file since, and how much of it has receipts is
+ * not known.
+ */
+export function isMadeAnew({ identity, place }: ResumePoint): boolean {
+  return !isIdentityKnown(identity) && place === undefined
+}
+
 /** A range that was read, and its hash: whether a file still is the one that was read. */
 export interface Evidence {
   readonly offset: number
