@@ -31,7 +31,10 @@ function upgrade(database: DatabaseSync): void {
   checkSchema(database)
 }
 
-/** Before version 3 no sum stood beside a device: its row is believed this once. */
+/**
+ * Before version 3 no sum stood beside a device: its row is believed this once. A key was then revoked under one of its
+ * names only, and is now under each.
+ */
 function takeDevices(database: DatabaseSync, version: number): DeviceRow[] {
   if (database.prepare(queries.hasRegister).get())
     throw serverFault('CATALOG_DAMAGED', `the catalog says version ${version}, and is of a later one`)

@@ -42,6 +42,23 @@ test.each([
   expect(named.all()).toMatchObject([{ name: 'streamsAtPath' }])
 })
 
+test('a key that was revoked under one name is taken over as revoked under every name', async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, 'catalog.db')
+  const other = 'hexa-8' as DeviceId
+  {
+    const { publicKey } = makeSigner()
+    await using made = SqliteCatalog.open(file, realClock)
+    await made.addDevice(device, publicKey, 1)
+    await made.addDevice(other, publicKey, 1)
+  }
+  using database = new DatabaseSync(file)
+  database.exec(`${intoVersion2} UPDATE devices SET revokedMs = 5 WHERE device = '${other}'`)
+
+  await using opened = SqliteCatalog.open(file, realClock)
+  expect(await opened.devices()).toMatchObject([{ revokedMs: 5 }, { revokedMs: 5 }])
+})
+
 test('a catalog of a later version is left alone', async () => {
   await using folder = await tempFolder()
   const file = join(folder.path, 'catalog.db')
