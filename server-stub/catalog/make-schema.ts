@@ -26,6 +26,9 @@ function upgrade(database: DatabaseSync): void {
   if (version !== 0 && version !== 1 && version !== 2)
     throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
   const devices = version === 0 ? [] : takeDevices(database, version)
+  // Version 1 had it at first, and was not called another when it went.
+  if (database.prepare(queries.hasHashedRecords).get())
+    database.exec('ALTER TABLE streams DROP COLUMN hashedRecords')
   database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)
   for (const device of devices) database.prepare(queries.putDevice).run(...deviceValues(device))
   checkSchema(database)

@@ -21,6 +21,7 @@ export const queries = {
       coalesce(revokedMs, (SELECT min(o.revokedMs) FROM devices o WHERE o.key = d.key)) AS revokedMs
     FROM devices d`,
   hasRegister: "SELECT 1 FROM sqlite_schema WHERE name = 'register'",
+  hasHashedRecords: "SELECT 1 FROM pragma_table_info('streams') WHERE name = 'hashedRecords'",
   // What ANALYZE adds is no part of it.
   schemaParts: "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'",
   recordsAt: `SELECT ${recordColumns} WHERE r.device = ? AND r.epoch = ? AND r.seq = ? AND r.role < 2
