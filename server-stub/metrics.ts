@@ -109,7 +109,7 @@ function addDeviceGauge(registry: Registry, catalog: Catalog): Gauge {
     labelNames: ['state'],
     registers: [registry],
     async collect() {
-      const devices = await catalog.devices()
+      const devices = await catalog.soundDevices()
       const active = devices.filter(({ revokedMs }) => revokedMs === null).length
       this.set({ state: 'active' }, active)
       this.set({ state: 'revoked' }, devices.length - active)

@@ -99,7 +99,10 @@ export interface Catalog extends AsyncDisposable {
   /** Its key, so every name that has it. Whether there is such a device. Revoking twice keeps the first time. */
   revokeDevice(device: DeviceId, nowMs: number): Promise<boolean>
   device(device: DeviceId): Promise<DeviceRow | undefined>
+  /** Throws CATALOG_DAMAGED where one of them is. */
   devices(): Promise<readonly DeviceRow[]>
+  /** Without those that are damaged, so that one of them does not keep the others from being served. */
+  soundDevices(): Promise<readonly DeviceRow[]>
 
   /** Durable once it resolves, and all or nothing. A second first record, or one manifest twice, is refused. */
   commit(commit: Commit): Promise<void>

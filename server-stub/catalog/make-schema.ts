@@ -26,12 +26,18 @@ function upgrade(database: DatabaseSync): void {
   if (version !== 0 && version !== 1 && version !== 2)
     throw serverFault('CATALOG_DAMAGED', `the catalog is of version ${String(version)}`)
   const devices = version === 0 ? [] : takeDevices(database, version)
+  // Version 1 had it at first, and was not called another when it went.
+  if (database.prepare(queries.hasHashedRecords).get())
+    database.exec('ALTER TABLE streams DROP COLUMN hashedRecords')
   database.exec(`${schema}; PRAGMA user_version = ${schemaVersion}`)
   for (const device of devices) database.prepare(queries.putDevice).run(...deviceValues(device))
   checkSchema(database)
 }
 
-/** Before version 3 no sum stood beside a device: its row is believed this once. */
+/**
+ * Before version 3 no sum stood beside a device: its row is believed this once. A key was then revoked under one of its
+ * names only, and is now under each.
+ */
 function takeDevices(database: DatabaseSync, version: number): DeviceRow[] {
   if (database.prepare(queries.hasRegister).get())
     throw serverFault('CATALOG_DAMAGED', `the catalog says version ${version}, and is of a later one`)

@@ -34,6 +34,7 @@ import {
   deviceRow,
   deviceValues,
   recordRow,
+  soundDeviceRows,
   streamRow,
   tagsToText,
   type Row,
@@ -43,6 +44,9 @@ import { inTransaction } from './sqlite-transaction.ts'
 /** SQLite waits on this thread: so only this long, and the rest between tries, in which the server answers others. */
 const blockingMs = 50
 const pauseMs = 50
+
+const withKey = (key: PublicKey, rows: readonly DeviceRow[]): DeviceRow[] =>
+  rows.filter((row) => equalBytes(row.key.bytes, key.bytes))
 
 /** The embedded catalog: one SQLite file, shared between the server and the admin commands. */
 export class SqliteCatalog implements Catalog {
@@ -97,7 +101,7 @@ export class SqliteCatalog implements Catalog {
     return this.#transact(() => {
       const known = this.#device(device)
       if (known && !equalBytes(known.key.bytes, key.bytes)) return 'otherKey'
-      if (this.#devicesWith(key).some(({ revokedMs }) => revokedMs !== null)) return 'revoked'
+      if (withKey(key, this.#devices()).some(({ revokedMs }) => revokedMs !== null)) return 'revoked'
       if (known) return 'known'
       this.#putDevice({ device, key, addedMs: nowMs, revokedMs: null, lastSeenMs: null })
       return 'added'
@@ -107,7 +111,7 @@ export class SqliteCatalog implements Catalog {
   async revokeDevice(device: DeviceId, nowMs: number): Promise<boolean> {
     return this.#transact(() => {
       const known = this.#device(device)
-      for (const row of known ? this.#devicesWith(known.key) : [])
+      for (const row of known ? withKey(known.key, this.#soundDevices()) : [])
         this.#putDevice({ ...row, revokedMs: row.revokedMs ?? nowMs })
       return known !== undefined
     })
@@ -130,12 +134,16 @@ export class SqliteCatalog implements Catalog {
     return this.#all('devices').map(deviceRow)
   }
 
-  #devicesWith(key: PublicKey): DeviceRow[] {
-    return this.#devices().filter((row) => equalBytes(row.key.bytes, key.bytes))
+  #soundDevices(): DeviceRow[] {
+    return soundDeviceRows(this.#all('devices'))
   }
 
   async devices(): Promise<readonly DeviceRow[]> {
     return this.#devices()
+  }
+
+  async soundDevices(): Promise<readonly DeviceRow[]> {
+    return this.#soundDevices()
   }
 
   async commit({ device, nowMs, blobs, records, lost = [] }: Commit): Promise<void> {

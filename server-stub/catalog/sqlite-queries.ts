@@ -15,8 +15,13 @@ export const queries = {
   device: `SELECT ${deviceColumns}, sum FROM register WHERE device = ?`,
   devices: `SELECT ${deviceColumns}, sum FROM register ORDER BY device`,
   putDevice: `INSERT OR REPLACE INTO register (${deviceColumns}, sum) VALUES (?, ?, ?, ?, ?, ?)`,
-  devicesWithoutSum: `SELECT ${deviceColumns} FROM devices`,
+  /** Each with the time at which its key was revoked under another name, where it was only there. */
+  devicesWithoutSum: `
+    SELECT device, key, addedMs, lastSeenMs,
+      coalesce(revokedMs, (SELECT min(o.revokedMs) FROM devices o WHERE o.key = d.key)) AS revokedMs
+    FROM devices d`,
   hasRegister: "SELECT 1 FROM sqlite_schema WHERE name = 'register'",
+  hasHashedRecords: "SELECT 1 FROM pragma_table_info('streams') WHERE name = 'hashedRecords'",
   // What ANALYZE adds is no part of it.
   schemaParts: "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'",
   recordsAt: `SELECT ${recordColumns} WHERE r.device = ? AND r.epoch = ? AND r.seq = ? AND r.role < 2

@@ -1,5 +1,6 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import { parsePublicKey } from '../../protocol/ed25519-policy.ts'
+import { Fault } from '../../protocol/fault.ts'
 import {
   equalBytes,
   isCount,
@@ -61,6 +62,18 @@ export function deviceRow(row: Row): DeviceRow {
   const sum = row['sum']
   if (sum instanceof Uint8Array && equalBytes(sum, deviceSum(device))) return device
   throw serverFault('CATALOG_DAMAGED', `the catalog's row of device ${device.device} is damaged`)
+}
+
+/** Those that are as they were written. */
+export function soundDeviceRows(rows: readonly Row[]): DeviceRow[] {
+  return rows.flatMap((row) => {
+    try {
+      return [deviceRow(row)]
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'CATALOG_DAMAGED') return []
+      throw error
+    }
+  })
 }
 
 /** The values of a row, in the order of the columns. */

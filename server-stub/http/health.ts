@@ -51,7 +51,7 @@ class Readiness {
 async function troubleOf({ store, catalog }: HealthParts): Promise<string | undefined> {
   try {
     // First, because the store would make a folder that is gone anew.
-    await catalog.devices()
+    await catalog.soundDevices()
     await store.probe()
     return undefined
   } catch (error) {

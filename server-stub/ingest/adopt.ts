@@ -22,7 +22,7 @@ interface AdoptParts {
  */
 export async function adoptBlobs(parts: AdoptParts): Promise<boolean> {
   if ((await parts.catalog.setting('agrees')) === 'yes') return true
-  const keys = auditKeys(await parts.catalog.devices())
+  const keys = auditKeys(await parts.catalog.soundDevices())
   let isWhole = true
   for (const area of areas) {
     for await (const blob of parts.store.list(area)) {

@@ -1,5 +1,5 @@
 import type { Dirent } from 'node:fs'
-import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Fault } from '../../protocol/fault.ts'
 import { serverFault } from '../faults.ts'
@@ -13,18 +13,28 @@ const maxKnownFolders = 10_000
 /** What says that these bytes are not to be had, and not that the store as a whole is not. */
 const unreadable = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO'])
 
+/** How many bytes whoever runs this may still write where the folder lies. */
+type FreeBytes = (folder: string) => Promise<number>
+
+const freeBytesOn: FreeBytes = async (folder) => {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
+}
+
 /** Blobs as files below one folder, written under a temporary name and renamed once they are on the disk. */
 export class DiskStore implements BlobStore {
   /** Resolved, so that dirname of what is below it leads to it. */
   readonly #root: string
+  readonly #freeBytes: FreeBytes
   /** Folders whose names this process has seen safely on the disk. */
   readonly #durable = new Set<string>()
   #drafts = 0
   /** What was last too much for the disk: until so much fits again, it is full. */
   #neededBytes = probeBytes
 
-  constructor(root: string) {
+  constructor(root: string, freeBytes: FreeBytes = freeBytesOn) {
     this.#root = resolve(root)
+    this.#freeBytes = freeBytes
   }
 
   async draft(): Promise<BlobDraft> {
@@ -120,9 +130,12 @@ export class DiskStore implements BlobStore {
     await storing(() => rm(join(this.#root, draftsFolder), { recursive: true, force: true }))
   }
 
+  /** Takes no more room than it must: what it took, an upload on an almost full disk would lack. */
   async probe(): Promise<void> {
     await using draft = await this.draft()
-    await draft.append(new Uint8Array(this.#neededBytes))
+    const free = await storing(() => this.#freeBytes(this.#root))
+    if (free < this.#neededBytes) throw serverFault('STORE_FULL', `cannot store: ${free} bytes are free`)
+    await draft.append(new Uint8Array(probeBytes))
     await storing(() => (draft as DiskDraft).sync())
     this.#neededBytes = probeBytes
   }

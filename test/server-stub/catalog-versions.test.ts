@@ -22,9 +22,34 @@ const intoVersion2 = `
   DROP TABLE register;
   PRAGMA user_version = 2;`
 
+/** What hashedSha256 was kept with at first. */
+const asItBegan = `
+  DROP TABLE records;
+  DROP TABLE streams;
+  CREATE TABLE streams (
+  id INTEGER PRIMARY KEY,
+  device TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  path BLOB NOT NULL,
+  tags TEXT NOT NULL,
+  firstEpoch INTEGER NOT NULL,
+  firstSeq INTEGER NOT NULL,
+  labelEpoch INTEGER NOT NULL,
+  labelSeq INTEGER NOT NULL,
+  firstSeenMs INTEGER NOT NULL,
+  lastSeenMs INTEGER NOT NULL,
+  hashedRecords INTEGER,
+  hashedSha256 BLOB,
+  UNIQUE (device, stream)
+) STRICT;`
+
 test.each([
   { version: 1, into: `${intoVersion2} DROP INDEX streamsAtPath; PRAGMA user_version = 1` },
   { version: 2, into: intoVersion2 },
+  {
+    version: '1 as it began',
+    into: `${intoVersion2} DROP INDEX streamsAtPath; ${asItBegan} PRAGMA user_version = 1`,
+  },
 ])('a catalog of version $version is taken over with all that is in it', async ({ into }) => {
   await using folder = await tempFolder()
   const file = join(folder.path, 'catalog.db')
@@ -40,6 +65,23 @@ test.each([
   expect(await opened.device(device)).toMatchObject({ addedMs: 1, revokedMs: 5 })
   const named = database.prepare("SELECT name FROM sqlite_schema WHERE name IN ('streamsAtPath', 'devices')")
   expect(named.all()).toMatchObject([{ name: 'streamsAtPath' }])
+})
+
+test('a key that was revoked under one name is taken over as revoked under every name', async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, 'catalog.db')
+  const other = 'hexa-8' as DeviceId
+  {
+    const { publicKey } = makeSigner()
+    await using made = SqliteCatalog.open(file, realClock)
+    await made.addDevice(device, publicKey, 1)
+    await made.addDevice(other, publicKey, 1)
+  }
+  using database = new DatabaseSync(file)
+  database.exec(`${intoVersion2} UPDATE devices SET revokedMs = 5 WHERE device = '${other}'`)
+
+  await using opened = SqliteCatalog.open(file, realClock)
+  expect(await opened.devices()).toMatchObject([{ revokedMs: 5 }, { revokedMs: 5 }])
 })
 
 test('a catalog of a later version is left alone', async () => {

@@ -15,24 +15,31 @@ test('a folder that cannot be is a fault, and not tried for ever', async () => {
 
 type Write = (this: FileHandle, buffer: Buffer, offset: number, length: number) => Promise<unknown>
 
-/** A disk that takes no file that is larger. */
-async function withRoom(folder: string): Promise<Disposable & { bytes: number }> {
+interface Disk extends Disposable {
+  freeBytes: number
+  /** By the largest write since this was last set to 0. */
+  writtenBytes: number
+}
+
+/** A disk that takes no write that is larger than what it says is free. */
+async function diskAt(folder: string): Promise<Disk> {
   await using any = await open(folder, 'r')
   const prototype = Object.getPrototypeOf(any) as { write: Write }
   const write = Reflect.get(prototype, 'write')
-  const room = { bytes: 0, [Symbol.dispose]: () => mocked.mockRestore() }
+  const disk = { freeBytes: 0, writtenBytes: 0, [Symbol.dispose]: () => mocked.mockRestore() }
   const mocked = vi.spyOn(prototype, 'write').mockImplementation(function (this: FileHandle, ...args) {
-    if (args[2] > room.bytes) throw Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC' })
+    if (args[2] > disk.freeBytes) throw Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC' })
+    disk.writtenBytes = Math.max(disk.writtenBytes, args[2])
     return Reflect.apply(write, this, args)
   })
-  return room
+  return disk
 }
 
 test('a full store is ready again once there is room for what last found none, and not before', async () => {
   await using folder = await tempFolder()
-  const store = new DiskStore(folder.path)
-  using room = await withRoom(folder.path)
-  room.bytes = 400_000
+  using disk = await diskAt(folder.path)
+  const store = new DiskStore(folder.path, async () => disk.freeBytes)
+  disk.freeBytes = 400_000
   await store.probe()
   {
     await using draft = await store.draft()
@@ -40,11 +47,18 @@ test('a full store is ready again once there is room for what last found none, a
     await expect(draft.append(new Uint8Array(400_001))).rejects.toMatchObject({ code: 'STORE_FULL' })
   }
 
+  disk.writtenBytes = 0
   await expect(store.probe()).rejects.toMatchObject({ code: 'STORE_FULL' })
-  room.bytes = 480_000
+  disk.freeBytes = 480_000
   await expect(store.probe()).rejects.toMatchObject({ code: 'STORE_FULL' })
-  room.bytes = 480_001
+  disk.freeBytes = 480_001
   await store.probe()
-  room.bytes = 400_000
+  disk.freeBytes = 400_000
   await store.probe()
+  expect(disk.writtenBytes).toBe(4096)
+})
+
+test('a probe asks the disk itself how much is free', async () => {
+  await using folder = await tempFolder()
+  await expect(new DiskStore(folder.path).probe()).resolves.toBeUndefined()
 })
