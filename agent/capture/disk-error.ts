@@ -13,3 +13,8 @@ export function isDiskError(cause: unknown): boolean {
   const isCode = code !== undefined && (systemCode.test(code) || levelCodes.has(code))
   return isCode || isDiskError(cause.cause)
 }
+
+/** What a disk refuses may be left for the next time. Throws what is a bug. */
+export function unlessDisk(cause: unknown): void {
+  if (!isDiskError(cause)) throw cause
+}

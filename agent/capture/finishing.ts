@@ -9,6 +9,7 @@ import type { Follower } from './follower.ts'
 import { mostLooseRanges, type Generation } from './generation.ts'
 import { joinRanges } from './join-ranges.ts'
 import { isReadError } from './read-error.ts'
+import { isBeyondDoubt } from './read-on.ts'
 import { reread } from './reread.ts'
 import type { CaptureParts } from './take-turn.ts'
 
@@ -94,6 +95,7 @@ export class Finishing {
     if (isWaited) generation.closing = 'underWay'
     try {
       const file = await openFiles.borrow(generation)
+      if (file && !(await isBeyondDoubt(generation, file))) return turns.want(generation)
       const pause = (stop: AbortSignal): Promise<void> => turns.quiet(yieldMs, this.#world.clock, stop)
       const result = file && (await reread(generation, file, isWaited, this.#parts, pause, signal))
       const { path, stream } = generation.label

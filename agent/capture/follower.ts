@@ -4,7 +4,7 @@ import { Doorbell } from '../doorbell.ts'
 import { lanes } from '../queue/lane.ts'
 import { sayCause } from '../say-cause.ts'
 import type { TaskGroup } from '../task-group.ts'
-import type { World } from '../world.ts'
+import type { OpenFile, World } from '../world.ts'
 import { Aging } from './aging.ts'
 import { beginStream } from './begin-stream.ts'
 import { endStream, type Ended } from './ending.ts'
@@ -14,6 +14,7 @@ import { Generation } from './generation.ts'
 import { readLast } from './last-read.ts'
 import { NeverRead } from './never-read.ts'
 import type { OpenFiles } from './open-files.ts'
+import { isBeyondDoubt } from './read-on.ts'
 import { cutDue, shipAll, takeTurn, type CaptureParts, type OverReason, type TurnEnd } from './take-turn.ts'
 import { Turns } from './turns.ts'
 
@@ -112,9 +113,9 @@ export class Follower {
         return false
       }
       const file = await this.openFiles.borrow(generation)
-      const isVoid = file !== undefined && this.#void.has(generation.label.stream)
-      const end: TurnEnd = isVoid
-        ? { is: 'over', why: 'receiptsLost' }
+      const over = file && (await this.#whyOver(generation, file))
+      const end: TurnEnd = over
+        ? { is: 'over', why: over }
         : await takeTurn(generation, file, this.#parts, signal)
       return await this.#after(generation, end)
     } catch (cause) {
@@ -127,6 +128,13 @@ export class Follower {
     } finally {
       this.#aging.note(generation, generation.cutTo > before)
     }
+  }
+
+  /** Why it is not to be read on before anything of it is; undefined where it is. */
+  async #whyOver(generation: Generation, file: OpenFile): Promise<OverReason | undefined> {
+    if (this.#void.has(generation.label.stream)) return 'receiptsLost'
+    if (await isBeyondDoubt(generation, file)) return undefined
+    return (await file.facts()).size < generation.size ? 'truncated' : 'overwritten'
   }
 
   async #after(generation: Generation, end: TurnEnd): Promise<boolean> {

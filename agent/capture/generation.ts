@@ -68,6 +68,8 @@ export class Generation {
   joinedTo = 0
   /** Its times are coarse, and it was not looked into since the tick of the last one was over: a write may not show in it. */
   isInTick = false
+  /** Its inode's number may be another file's by now: whether its end, or all that is known of it, is to be compared first. */
+  doubt: 'none' | 'end' | 'all' = 'none'
   /** A flush waits for it to be read once more, from its beginning. */
   closing: 'none' | 'asked' | 'underWay' = 'none'
   /** It has been read as far as it ever will be. */

@@ -16,10 +16,11 @@ export function identityKey({ device, inode, birthNs }: FileIdentity): string {
 
 /**
  * Whether two identities that differ may still be of one file: without a time of birth (FAT, some tmpfs and NFS) an inode's
- * number says little, and a file system that is mounted anew may have another device number.
+ * number says little, a file system that is mounted anew may have another device number, and exFAT numbers its inodes as it
+ * comes by them.
  */
 export function mayBeSame(a: FileIdentity, b: FileIdentity): boolean {
-  return a.birthNs === '0' || b.birthNs === '0' || a.device !== b.device
+  return a.birthNs === '0' || b.birthNs === '0' || a.device !== b.device || a.birthNs === b.birthNs
 }
 
 /** What a resume point says of a file that has its identity. */
@@ -57,15 +58,16 @@ function isClosedAs({ closed, position }: ResumePoint, facts: FileFacts): boolea
  */
 export async function recogniseByContent(
   missing: ReadonlySet<ResumePoint>,
-  found: { readonly path: Uint8Array; readonly identity: FileIdentity },
+  found: { readonly paths: readonly Uint8Array[]; readonly identity: FileIdentity },
   file: OpenFile,
   facts: FileFacts,
   isRenamed: boolean,
   witness: Witness,
 ): Promise<ResumePoint | undefined> {
   const possible = [...missing].filter((point) => mayBeSame(point.identity, found.identity))
-  const here = possible.filter((point) => isAt(point, found.path) && isProvable(point))
-  const elsewhere = possible.filter((point) => !isAt(point, found.path) && point.evidence.length > 0)
+  const isHere = (point: ResumePoint): boolean => found.paths.some((path) => isAt(point, path))
+  const here = possible.filter((point) => isHere(point) && isProvable(point))
+  const elsewhere = possible.filter((point) => !isHere(point) && point.evidence.length > 0)
   const byLength = elsewhere.toSorted((a, b) => b.position - a.position)
   for (const point of isRenamed ? byLength : here) {
     if (point.position <= facts.size && (await witness.says(file, point.evidence)) === 'holds') return point
@@ -78,6 +80,7 @@ function isProvable({ evidence, identity }: ResumePoint): boolean {
   return evidence.length > 0 || isIdentityKnown(identity)
 }
 
-function isAt({ place, path: began }: ResumePoint, path: Uint8Array): boolean {
+/** Whether the file was last seen there. */
+export function isAt({ place, path: began }: ResumePoint, path: Uint8Array): boolean {
   return equalBytes(logPathToBytes(place?.path ?? began), path)
 }

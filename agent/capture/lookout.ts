@@ -3,7 +3,7 @@ import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Recall } from '../deliver/recall.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { ResumePoint } from '../queue/resume-point.ts'
-import type { FileFacts, World } from '../world.ts'
+import type { FileFacts, OpenFile, World } from '../world.ts'
 import type { Attention } from './attention.ts'
 import type { Endings } from './endings.ts'
 import { pathOfKey, type FileSearch, type Spot } from './find-files.ts'
@@ -99,7 +99,8 @@ export class Lookout {
     // Those that moved first: what has their old name now is another file.
     for (const generation of this.#follower.followed.values()) await this.#placeAgain(generation, round)
     if (round.strangers.length > 0) await this.#noteVanished(round)
-    round.isPutOff = !(await this.#lost.find(round.strangers, round, signal))
+    const isNoted = await this.#strangers.note(round)
+    round.isPutOff = !isNoted || !(await this.#lost.find(round.strangers, round, signal))
     if (!round.isPutOff) await this.#strangers.meetAll(round, signal)
     if (signal.aborted) return undefined
     const { changes, followed } = this.#follower
@@ -122,7 +123,7 @@ export class Lookout {
       if (round.seen.has(generation.key) || round.isHidden(generation.path)) continue
       const file = this.#follower.openFiles.peek(generation)
       const facts = await file?.facts().catch(() => undefined)
-      if (facts?.links !== 0 && generation.resume.evidence.length > 0) round.vanished.add(generation.key)
+      if (facts?.links !== 0 && isProvable(generation, file)) round.vanished.add(generation.key)
     }
   }
 
@@ -139,9 +140,17 @@ export class Lookout {
       generation.isRenamed = true
       generation.pathKey = first
       generation.place = place
+      this.#doubt(generation, facts)
     }
     if (isOnlyTouched(generation.facts, facts) && generation.turn === 'none')
       await this.#settle(generation, facts)
+  }
+
+  /** A file that nobody holds open, and that has no time of birth, may have been deleted, and another one have its inode. */
+  #doubt(generation: Generation, { birthNs }: FileFacts): void {
+    if (birthNs !== 0n || this.#follower.openFiles.peek(generation)) return
+    generation.doubt = 'all'
+    this.#follower.turns.want(generation)
   }
 
   /** A new name, link or mode changes the time of change, and no byte; nothing else does that to a file that is only read. */
@@ -178,4 +187,9 @@ export class Lookout {
       return !round.isHidden(logPathToBytes(place?.path ?? path))
     })
   }
+}
+
+/** Whether another look could find out that it is this file. Of one of which nothing was read only its time of birth tells. */
+function isProvable({ resume: { evidence, identity } }: Generation, file: OpenFile | undefined): boolean {
+  return evidence.length > 0 || (!file && identity.birthNs !== '0')
 }

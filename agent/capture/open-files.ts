@@ -52,8 +52,11 @@ export class OpenFiles implements AsyncDisposable {
     await this.#closeDownTo(this.most - 1)
     const file = await this.open(whereToOpen(generation)).catch(unlessGone)
     if (!file) return undefined
-    const isSame = isIts(await file.facts(), generation)
+    const facts = await file.facts()
+    const isSame = isIts(facts, generation)
     generation.isAtPlace = isSame && !generation.isListed
+    // While nobody had it open, its inode was free to become another file's.
+    if (facts.birthNs === 0n && generation.doubt === 'none') generation.doubt = 'end'
     if (isSame) await this.keep(generation, file)
     else await file[Symbol.asyncDispose]()
     return isSame ? file : undefined

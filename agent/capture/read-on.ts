@@ -40,7 +40,7 @@ export async function readOn(
   // A look may have found meanwhile that it ends before.
   const count = Math.min(read.count, Math.max(0, endsAt - generation.readTo))
   // Looked at after the read: a truncation before it shows in the size, or has taken the last bytes along.
-  const facts = await factsOf(file, generation.size, clock, signal)
+  const facts = await factsOf(file, size, clock, signal)
   if (facts.size < Math.min(size, endsAt)) return shrunk(generation, file, facts)
   if (count > 0 && !(await isContinued(generation, file, facts.size)))
     return overOf(generation, await file.facts())
@@ -173,4 +173,14 @@ async function isStillIt(generation: Generation, file: OpenFile, facts: FileFact
   if (!generation.isText) return true
   const says = await generation.witness.says(file, generation.evidence)
   return says !== 'differs' && (await hasLastBytes(generation, file))
+}
+
+/** Whether it still is the file that was read, where its inode may be another's by now. */
+export async function isBeyondDoubt(generation: Generation, file: OpenFile): Promise<boolean> {
+  const { doubt, witness, evidence } = generation
+  if (doubt === 'none') return true
+  const isAlike = doubt === 'end' || (await witness.says(file, evidence)) !== 'differs'
+  if (!isAlike || !(await hasLastBytes(generation, file))) return false
+  generation.doubt = 'none'
+  return true
 }

@@ -30,6 +30,9 @@ export interface Stranger {
   readonly key: string
 }
 
+/** In which strangers are compared with what is known: of their own path, then of every other, until nobody else can be it. */
+export type Pass = 'here' | 'renamed' | 'last'
+
 /** A file, under each name that leads to it, by pathKey. */
 export interface Seen {
   readonly first: string
@@ -44,9 +47,9 @@ export class Round implements Hearer {
   isStirred = false
   readonly seen = new Map<string, Seen>()
   readonly strangers: Stranger[] = []
-  /** Strangers put off until every path that is known was looked at. */
-  readonly later: Stranger[] = []
-  isRenaming = false
+  /** Strangers put off until all others were met in this pass. */
+  later: Stranger[] = []
+  pass: Pass = 'here'
   /** Strangers wait for a later look: what the server has of them could not be stored. */
   isPutOff = false
   /** Who is followed and was not seen: its file system may have come back under another number. By identity. */
@@ -59,6 +62,7 @@ export class Round implements Hearer {
   readonly #byPath = new Map<string, Generation>()
   #pointsByKey: Map<string, ResumePoint> | undefined
   #missing: Set<ResumePoint> | undefined
+  #missingByPath: Map<string, readonly ResumePoint[]> | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(places: Places) {
@@ -136,7 +140,19 @@ export class Round implements Hearer {
     return this.#pointsByKey
   }
 
-  /** The resume points whose own file was not seen. */
+  /** Gives the strangers that were put off until then. */
+  begin(pass: Pass): readonly Stranger[] {
+    this.pass = pass
+    for (const point of this.#missing ?? []) if (this.#isOnlyHidden(point)) this.#missing?.delete(point)
+    return this.later.splice(0)
+  }
+
+  /** Its file is there, and could not be looked at. */
+  #isOnlyHidden({ identity, place, path }: ResumePoint): boolean {
+    return this.seen.has(identityKey(identity)) && this.isHidden(logPathToBytes(place?.path ?? path))
+  }
+
+  /** The resume points whose own file was not seen, or, where an inode's number says little, not met yet. */
   missingPoints(
     queue: Queue,
     followed: ReadonlyMap<string, Generation>,
@@ -146,13 +162,27 @@ export class Round implements Hearer {
       [...queue.resumePoints.values()].filter(({ identity, stream }) => {
         if (endings.isUnderWay(stream)) return false
         const key = identityKey(identity)
-        return !this.seen.has(key) && (!followed.has(key) || this.vanished.has(key))
+        const isSeen = this.seen.has(key) && identity.birthNs !== '0'
+        const isFollowed = followed.get(key)?.label.stream === stream
+        return !isSeen && (!isFollowed || this.vanished.has(key))
       }),
     )
     return this.#missing
   }
 
-  /** Its file was found under another identity. */
+  /** Those of them that lie at this path. */
+  missingAt(path: Uint8Array, missing: ReadonlySet<ResumePoint>): readonly ResumePoint[] {
+    if (!this.#missingByPath) {
+      this.#missingByPath = new Map()
+      for (const point of missing) {
+        const key = pathKey(logPathToBytes(point.place?.path ?? point.path))
+        this.#missingByPath.set(key, [...(this.#missingByPath.get(key) ?? []), point])
+      }
+    }
+    return (this.#missingByPath.get(pathKey(path)) ?? []).filter((point) => missing.has(point))
+  }
+
+  /** Its file was found. */
   found(point: ResumePoint): void {
     this.#missing?.delete(point)
   }

@@ -1,43 +1,17 @@
 import { lanes } from '../queue/lane.ts'
 import type { Queue } from '../queue/queue.ts'
-import type { FileIdentity, FilePlace, ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { FileFacts, OpenFile, World } from '../world.ts'
-import { beginStream } from './begin-stream.ts'
-import { endedBetween, type Ended } from './ending.ts'
+import { Beginnings } from './beginnings.ts'
+import type { Ended } from './ending.ts'
 import type { Endings } from './endings.ts'
-import type { FoundFile } from './find-files.ts'
 import type { Follower } from './follower.ts'
 import { Generation } from './generation.ts'
-import { identityKey, identityOf, mayBeSame, recognise, recogniseByContent } from './identity.ts'
+import { identityKey, identityOf } from './identity.ts'
 import type { Round, Stranger } from './round.ts'
+import { factsOf } from './second-look.ts'
 import { sideBySide } from './side-by-side.ts'
 import { Witness } from './witness.ts'
-
-/** A file that nobody follows yet. */
-interface Unknown {
-  readonly found: FoundFile
-  readonly facts: FileFacts
-  readonly identity: FileIdentity
-  readonly place: FilePlace
-}
-
-/** It was opened. */
-interface Met extends Unknown {
-  readonly file: OpenFile
-  readonly witness: Witness
-}
-
-/** Where a file is to be read on. */
-interface Start {
-  readonly resume: ResumePoint
-  /** Of its file, where they were asked for again. */
-  readonly facts?: FileFacts
-  /** It goes on in a stream that was there. */
-  readonly isKnown?: boolean
-  /** What the file was before, and is to end first. */
-  readonly after?: Ended
-}
 
 /** Whom a look is about to have followed. */
 interface Newcomer {
@@ -46,8 +20,6 @@ interface Newcomer {
   readonly after: Ended | undefined
 }
 
-const nsPerMs = 1_000_000
-const notHandedOver = 'it is there under another identity, and what was read of it is not yet in the queue'
 /** Whose resume points are stored with one write. */
 const strangersAtOnce = 256
 /** Met at the same time, where there are handles enough. */
@@ -59,37 +31,29 @@ export class Strangers {
   readonly #endings: Endings
   readonly #queue: Queue
   readonly #world: World
-  /** Files that are too old, and when they were written to; by identity. */
-  readonly #ignored = new Map<string, bigint>()
+  readonly #beginnings: Beginnings
   /** Of files that could not be recognised, because of the disk; by identity. */
   readonly #witnesses = new Map<string, Witness>()
-  /** The agent knows of no file yet: those that are there were there before it. */
-  #isFirstLook: boolean
-  /** The disk refused, and they are met again. */
-  #isAnyGivenUp = false
 
   constructor(follower: Follower, endings: Endings, queue: Queue, world: World) {
     this.#follower = follower
+    this.#beginnings = new Beginnings(follower, endings, queue, world)
     this.#endings = endings
     this.#queue = queue
     this.#world = world
-    this.#isFirstLook = queue.isNew
+  }
+
+  /** To be called before they are met, which must not be where it gives false: the disk refuses, and the next look asks again. */
+  note(round: Round): Promise<boolean> {
+    return this.#beginnings.noteThereBefore(round)
   }
 
   /** Those whose path is known first: what is left of the resume points after that can only be of files that were renamed. */
   async meetAll(round: Round, signal: AbortSignal): Promise<void> {
     await this.#meetEach(round.strangers, round, signal)
-    round.isRenaming = true
-    await this.#meetEach(round.later, round, signal)
-    if (!this.#isAnyGivenUp) this.#isFirstLook = false
-    this.#isAnyGivenUp = false
-    this.#forgetAllBut(round.seen)
-  }
-
-  /** Of files that are gone nothing is kept. */
-  #forgetAllBut(seen: ReadonlyMap<string, unknown>): void {
-    for (const known of [this.#ignored, this.#witnesses])
-      for (const key of known.keys()) if (!seen.has(key)) known.delete(key)
+    for (const pass of ['renamed', 'last'] as const) await this.#meetEach(round.begin(pass), round, signal)
+    await this.#beginnings.settle(round)
+    for (const key of this.#witnesses.keys()) if (!round.seen.has(key)) this.#witnesses.delete(key)
   }
 
   /** Those of the highest lane first: there may be thousands of others. */
@@ -99,7 +63,7 @@ export class Strangers {
       const met = new Map<string, Newcomer>()
       const some = strangers.slice(from, from + strangersAtOnce)
       await sideBySide(some, this.#mostAtOnce, (stranger) =>
-        round.attempt(stranger.found.path, () => this.#meet(stranger, met, round)),
+        round.attempt(stranger.found.path, () => this.#meet(stranger, met, round, signal)),
       )
       await this.#follow([...met.values()]).catch((cause: unknown) => this.#giveUp(met, round, cause))
     }
@@ -135,7 +99,6 @@ export class Strangers {
 
   /** The next look meets them again. */
   async #giveUp(met: ReadonlyMap<string, Newcomer>, round: Round, cause: unknown): Promise<void> {
-    this.#isAnyGivenUp = true
     for (const { generation } of met.values()) {
       round.trouble(generation.path, cause)
       await this.#follower.openFiles.close(generation)
@@ -144,18 +107,23 @@ export class Strangers {
 
   /** Whether the file of this identity was left alone as too old, was not written to since, and is too old by the clock of now. */
   ignores(key: string, facts: FileFacts, source: SourceConfig): boolean {
-    return this.#ignored.get(key) === facts.modifiedNs && this.#isTooOld(facts, source)
+    return this.#beginnings.ignores(key, facts, source)
   }
 
-  async #meet(stranger: Stranger, met: Map<string, Newcomer>, round: Round): Promise<void> {
+  async #meet(
+    stranger: Stranger,
+    met: Map<string, Newcomer>,
+    round: Round,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { found, facts: seen } = stranger
     if (this.ignores(stranger.key, seen, found.source)) return
     const { openFiles, followed } = this.#follower
-    if (openFiles.areAllTaken && this.#isPlainlyNew(stranger, round))
+    if (openFiles.areAllTaken && this.#beginnings.isPlainlyNew(stranger, round))
       return this.#meetUnopened(stranger, met, round)
     const file = await openFiles.open(found.path)
     try {
-      const newcomer = await this.#recognise(found, file, round)
+      const newcomer = await this.#recognise(stranger, file, round, signal)
       const key = newcomer?.generation.key
       // Between the look at the path and its opening, a link may have been set to another file.
       if (!newcomer || key === undefined || followed.has(key) || met.has(key))
@@ -168,14 +136,6 @@ export class Strangers {
     }
   }
 
-  /** No byte of it need be read to say that it begins a stream. */
-  #isPlainlyNew({ found: { source, isLink }, facts, key }: Stranger, round: Round): boolean {
-    const isPassedOver = this.#isFirstLook && source.startAt === 'end'
-    if (isPassedOver || isLink || round.pointsByKey(this.#queue).has(key)) return false
-    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
-    return ![...missing].some((point) => mayBeSame(point.identity, identityOf(facts)))
-  }
-
   /** Its handle would be another's: it is opened when it has its turn. */
   async #meetUnopened(
     { found, facts, key }: Stranger,
@@ -184,23 +144,29 @@ export class Strangers {
   ): Promise<void> {
     const { pathKey, source } = found
     const place = await round.places.of(found.path, found.isLink)
-    const resume = await this.#begin({ found, facts, identity: identityOf(facts), place })
+    const resume = await this.#beginnings.begin({ found, facts, identity: identityOf(facts), place })
     if (!resume || this.#follower.followed.has(key) || met.has(key)) return
     const nowMs = this.#world.clock.monotonicMs()
     const generation = new Generation(resume, source, { pathKey, place, facts }, nowMs)
     met.set(key, { generation, isKnown: false, after: undefined })
   }
 
-  async #recognise(found: FoundFile, file: OpenFile, round: Round): Promise<Newcomer | undefined> {
+  async #recognise(
+    stranger: Stranger,
+    file: OpenFile,
+    round: Round,
+    signal: AbortSignal,
+  ): Promise<Newcomer | undefined> {
+    const { found } = stranger
     const { pathKey, source } = found
-    const facts = await file.facts()
+    const facts = await factsOf(file, this.#beginnings.readOf(stranger, round), this.#world.clock, signal)
     if (!facts.isFile) return undefined
     const identity = identityOf(facts)
     const place = await round.places.of(found.path, found.isLink)
     const known = identityKey(identity)
     const witness = this.#witnesses.get(known) ?? new Witness()
     this.#witnesses.set(known, witness)
-    const start = await this.#start({ found, file, facts, identity, place, witness }, round)
+    const start = await this.#beginnings.of({ found, file, facts, identity, place, witness }, round)
     this.#witnesses.delete(known)
     if (!start) return undefined
     const nowMs = this.#world.clock.monotonicMs()
@@ -208,88 +174,6 @@ export class Strangers {
     const generation = new Generation(start.resume, source, seen, nowMs)
     generation.isSuspect = generation.mayHaveChanged(seen.facts)
     return { generation, isKnown: start.isKnown === true, after: start.after }
-  }
-
-  /** From where it is to be read; undefined where it is to be left alone. */
-  async #start(met: Met, round: Round): Promise<Start | undefined> {
-    const known = round.pointsByKey(this.#queue).get(identityKey(met.identity))
-    // Its end may have been stored since the round began.
-    if (known && this.#queue.resumePoints.has(known.stream)) return this.#startKnown(known, met)
-    const resume = await round.inTurn(() => this.#resumeUnknown(met, round))
-    return resume && { resume }
-  }
-
-  async #startKnown(known: ResumePoint, met: Met): Promise<Start | undefined> {
-    const { found, file, witness } = met
-    const { format, tags, priority } = found.source
-    // What was away for too long is back before the record that says so had room.
-    const isEnding = this.#endings.isUnderWay(known.stream)
-    const is = isEnding ? 'deleted' : await recognise(known, file, met.facts, format, witness)
-    if (is === 'same') return { resume: known, isKnown: true }
-    const label = { stream: known.stream, path: known.path, tags }
-    const facts = await file.facts()
-    const ended = endedBetween({ point: known, why: is }, met.facts, facts)
-    const after: Ended = { label, lane: priority, ...ended }
-    const resume = await this.#begin({ ...met, facts }, file)
-    if (resume) return { resume, facts, after }
-    this.#endings.end(after)
-    return undefined
-  }
-
-  /** Of a file that has an identity which nobody knows. */
-  async #resumeUnknown(met: Met, round: Round): Promise<ResumePoint | undefined> {
-    const { found, facts, identity } = met
-    const point = await this.#resumeByContent(met, round)
-    if (point === 'nextLook') return undefined
-    if (point || round.isRenaming || !this.#mayBeRenamed(identity, round))
-      return point ?? this.#begin(met, met.file)
-    round.later.push({ found, facts, key: identityKey(identity) })
-    return undefined
-  }
-
-  /** Whether a file of this identity may be one whose own file was not seen. */
-  #mayBeRenamed(identity: FileIdentity, round: Round): boolean {
-    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
-    return [...missing].some((point) => point.evidence.length > 0 && mayBeSame(point.identity, identity))
-  }
-
-  async #resumeByContent(met: Met, round: Round): Promise<ResumePoint | 'nextLook' | undefined> {
-    const { file, facts, identity, place } = met
-    const missing = round.missingPoints(this.#queue, this.#follower.followed, this.#endings)
-    const point = await recogniseByContent(
-      missing,
-      { path: met.found.path, identity },
-      file,
-      facts,
-      round.isRenaming,
-      met.witness,
-    )
-    if (!point) return undefined
-    round.found(point)
-    const before = this.#follower.followed.get(identityKey(point.identity))
-    if (before && !(await this.#follower.handOver(before))) {
-      round.trouble(met.found.path, notHandedOver)
-      return 'nextLook'
-    }
-    return { ...(before?.resume ?? point), identity, place }
-  }
-
-  async #begin(met: Unknown, file?: OpenFile): Promise<ResumePoint | undefined> {
-    const { found, facts, identity } = met
-    if (this.#isTooOld(facts, found.source)) {
-      this.#ignored.set(identityKey(identity), facts.modifiedNs)
-      return undefined
-    }
-    const isPassedOver = this.#isFirstLook && found.source.startAt === 'end'
-    const at = { pathKey: found.pathKey, place: met.place, identity }
-    const resume = await beginStream(at, file, isPassedOver ? facts.size : 0, this.#world.chance)
-    return { ...resume, changedNs: String(facts.changedNs) }
-  }
-
-  #isTooOld({ modifiedNs }: FileFacts, { ignoreOlderMs }: SourceConfig): boolean {
-    if (ignoreOlderMs === undefined) return false
-    const ageMs = this.#world.clock.wallMs() - Number(modifiedNs) / nsPerMs
-    return ageMs > ignoreOlderMs
   }
 }
 

@@ -11,7 +11,7 @@ import { noteKey } from './index-entry.ts'
 import { put, type IndexStore, type IndexWrite } from './index-store.ts'
 import { parseObject } from './resume-point.ts'
 
-/** Small things that are to be known again after a start. Losing one costs a question to the server. */
+/** Small things that are to be known again after a start. Losing one costs a question to the server, or bytes carried that need not be. */
 export type NoteName =
   | 'capabilities'
   | 'stores'
@@ -19,6 +19,11 @@ export type NoteName =
   | 'owed'
   /** Streams of which the server has lost what it signed for. */
   | 'void'
+  /** Files that were there before the agent, and are still to be met. */
+  | 'firstLook'
+
+/** What 'firstLook' says until there was one. */
+export const firstLookIsDue = 'due'
 
 const lastReceiptedKey = noteKey('lastReceipted')
 

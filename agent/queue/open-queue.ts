@@ -11,6 +11,7 @@ import {
   decodeHead,
   keys,
   lanePrefixes,
+  noteKey,
   segmentKey,
   type IndexEntry,
   type StoredHead,
@@ -25,6 +26,7 @@ import { decodeResumePoint, type ResumePoint } from './resume-point.ts'
 import { bytesInFiles } from './find-bytes.ts'
 import { findHoles, type Hole } from './find-holes.ts'
 import { lanes } from './lane.ts'
+import { firstLookIsDue } from './notes.ts'
 import { LongestRanges } from './longest-ranges.ts'
 import type { FindBytes } from './record-reader.ts'
 import { removeHalfWritten } from './replace-file.ts'
@@ -61,8 +63,6 @@ export interface OpenedQueue {
   /** Records of which neither index nor segments have anything left. */
   readonly missing: number
   readonly holes: readonly Hole[]
-  /** Nothing here, and no chain that was remembered, says that there was an agent before. */
-  readonly isNew: boolean
   /** Where a damaged LevelDB was put. */
   readonly movedAside: string | undefined
   readonly disposal: AsyncDisposableStack
@@ -118,6 +118,9 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
     throw agentFault('STATE_FOREIGN', `${stateDirectory} has only records of another device or key`)
   for (const point of found.points) resumePoints.set(point.stream, point)
   const chain = { device: options.device, stateDirectory, signer, index, world }
+  // Nothing says that there was an agent before. What this one starts would.
+  if (remembered === undefined && !stored && found.newestEpoch === undefined)
+    await index.write([put(noteKey('firstLook'), firstLookIsDue)])
   const head = found.head ?? (await startChain(chain, { newestFound: found.newestEpoch }))
   const ledger = new Ledger()
   await countRecords(index, segments, ledger)
@@ -134,8 +137,7 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
   await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
   if (missing > 0) world.journal.recordsMissing(missing)
   const holes = missing > 0 ? await findHoles(index, resumePoints) : []
-  const isNew = remembered === undefined && !stored && found.newestEpoch === undefined
-  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, isNew, movedAside }
+  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
   return { ...parts, longest: new LongestRanges(), disposal: disposal.move() }
 }
 

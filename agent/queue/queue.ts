@@ -109,11 +109,6 @@ export class Queue implements AsyncDisposable {
     return this.#opened.aside.records
   }
 
-  /** No agent was here before: files that are there were there before it. */
-  get isNew(): boolean {
-    return this.#opened.isNew
-  }
-
   /** What was read and is in no record any more: index and segments have lost it. */
   get holes(): readonly Hole[] {
     return this.#opened.holes

@@ -1,6 +1,7 @@
 import { appendFile, writeFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
-import { Ground, queued } from '../kit/capture-ground.ts'
+import { describe, expect, test } from 'vitest'
+import type { Files } from '../../agent/world.ts'
+import { Ground, queued, type Life } from '../kit/capture-ground.ts'
 
 test('files that were there before the agent count so although the disk refused its first look', async () => {
   await using ground = await Ground.start()
@@ -19,4 +20,62 @@ test('files that were there before the agent count so although the disk refused 
   )
   const [stream] = await ground.streams()
   expect(stream?.records[0]).toMatchObject({ offset: before.length })
+})
+
+const refusing = (isRefused: () => boolean): Life => ({
+  source: { startAt: 'end' },
+  files: (real): Files => ({
+    ...real,
+    openToRead: async (path) => {
+      if (!isRefused()) return real.openToRead(path)
+      throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+    },
+  }),
+})
+
+describe('what stood in a file that could not be opened at the first look is passed over', () => {
+  test('and what was appended until it could be is not', async () => {
+    await using ground = await Ground.start()
+    let isRefused = true
+    await writeFile(ground.path('a.log'), 'old\n')
+    await ground.watch(
+      async (watch) => {
+        await watch.told.told('fileTrouble')
+        await appendFile(ground.path('a.log'), 'new\n')
+        await writeFile(ground.path('b.log'), 'all of it is new\n')
+        await watch.capture.look()
+        isRefused = false
+        await queued(watch, 21)
+      },
+      refusing(() => isRefused),
+    )
+    const found = (await ground.streams()).map(({ path, text }) => [path, text.replaceAll('\0', '')])
+    expect(found).toEqual([
+      ['a.log', 'new\n'],
+      ['b.log', 'all of it is new\n'],
+    ])
+  })
+
+  test('also in the next life of the agent, unless it was emptied meanwhile', async () => {
+    await using ground = await Ground.start()
+    for (const name of ['a', 'b']) await writeFile(ground.path(`${name}.log`), 'stood there before\n')
+    await ground.watch(
+      async ({ told }) => void (await told.told('fileTrouble', 2)),
+      refusing(() => true),
+    )
+    await writeFile(ground.path('b.log'), 'written anew\n')
+    await ground.watch(
+      async (watch) => {
+        await watch.told.told('streamStarted', 2)
+        await appendFile(ground.path('a.log'), 'new\n')
+        await queued(watch, 17)
+      },
+      refusing(() => false),
+    )
+    const found = (await ground.streams()).map(({ path, text }) => [path, text.replaceAll('\0', '')])
+    expect(found).toEqual([
+      ['a.log', 'new\n'],
+      ['b.log', 'written anew\n'],
+    ])
+  })
 })

@@ -79,6 +79,23 @@ test('a file older than ignoreOlder is left alone until it is written to; then a
   ])
 })
 
+test('startAt: end passes over what stood there before, though the agent is killed in the midst of its first look', async () => {
+  await using sortie = await Sortie.start({ source: { startAt: 'end' } })
+  for (let i = 0; i < 600; i++) await sortie.write(`${i}.log`, `old ${i}\n`)
+  await sortie.agent.start()
+  await sortie.told.told('streamStarted')
+  await sortie.agent.kill()
+  await sortie.write('new.log', 'came while it was off\n')
+  await sortie.append('599.log', 'so did this\n')
+  await sortie.agent.start()
+  await sortie.land()
+  const streams = await sortie.streams()
+  expect(streams.map(({ bytes }) => String(bytes).replaceAll('\0', '')).toSorted()).toEqual([
+    'came while it was off\n',
+    'so did this\n',
+  ])
+})
+
 const nobody = 65_534
 const mayBeNobody = geteuid?.() === 0
 
