@@ -145,7 +145,7 @@ async function benchRest(folder: string, program: Program): Promise<void> {
   const used = watched.usage().cpuSeconds - before
   console.log(`\nat rest, one line a second for ${seconds} s`)
   row('CPU', `${((used / seconds) * 100).toFixed(2)} % of a core`)
-  row('RSS', `${watched.restingMiB.toFixed(0)} MiB`)
+  row('RSS', `${watched.restingMiB.toFixed(1)} MiB`)
   await watched.stop()
   await serving.stop()
 }
