@@ -186,23 +186,29 @@ test('a server that does not answer holds capture up for ten seconds, and no lon
   expect(await ground.texts()).toEqual([{ path: 'a.log', text: 'one\n' }])
 })
 
-test('what still waits in the segments of a lost index is not read again', async () => {
-  await using ground = await Ground.start()
-  const path = ground.path('flight.log')
+/** Of two records the first was forgotten, and the other stands in a segment of which no index tells. */
+async function indexLost(ground: Ground, path: string, waiting: string): Promise<StreamId> {
+  let stream = '' as StreamId
   await writeFile(path, 'take-off\n')
-  let stream = ''
   await ground.watch(async (watch) => {
     await queued(watch, 9)
-    await appendFile(path, 'climb\n')
-    await queued(watch, 15)
+    await appendFile(path, waiting)
+    await queued(watch, 9 + waiting.length)
     const batch = await nextBatch(watch.queue, 1, 1)
-    stream = batch?.entries[0]?.stream ?? ''
+    stream = batch?.entries[0]?.stream ?? stream
     await watch.queue.forget(batch?.entries ?? [])
   })
   await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  return stream
+}
+
+test('what still waits in the segments of a lost index is not read again', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  const stream = await indexLost(ground, path, 'climb\n')
   await rename(path, `${path}.1`)
   await appendFile(`${path}.1`, 'cruise\n')
-  const known = { ...held(path, 'take-off\n'), stream: stream as StreamId }
+  const known = { ...held(path, 'take-off\n'), stream }
   await ground.watch(
     async (watch) => {
       await watch.told.told('streamRecalled')
@@ -218,19 +224,9 @@ test.each([
 ])('a file that was truncated and refilled, %s in the segments, is a new stream', async (_, refilled) => {
   await using ground = await Ground.start()
   const path = ground.path('flight.log')
-  await writeFile(path, 'take-off\n')
-  let stream = ''
-  await ground.watch(async (watch) => {
-    await queued(watch, 9)
-    await appendFile(path, 'climb to 100 m\n')
-    await queued(watch, 24)
-    const batch = await nextBatch(watch.queue, 1, 1)
-    stream = batch?.entries[0]?.stream ?? ''
-    await watch.queue.forget(batch?.entries ?? [])
-  })
-  await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  const stream = await indexLost(ground, path, 'climb to 100 m\n')
   await writeFile(path, refilled)
-  const known = { ...held(path, 'take-off\n'), stream: stream as StreamId }
+  const known = { ...held(path, 'take-off\n'), stream }
   await ground.watch(async (watch) => queued(watch, 15 + refilled.length), server([known]).life)
   const texts = await ground.texts()
   expect(texts.map(({ text }) => text).toSorted()).toEqual(['take-off\nclimb to 100 m\n', refilled])

@@ -62,24 +62,27 @@ test('a state folder that is put back to how it was: the server gets every byte 
   expect(codesOf(await sortie.verify())).toEqual(new Set(['FORK', 'CHAIN_BROKEN']))
 })
 
-test('what was shipped in place of other bytes stays the last, though the record of those is sealed anew', async () => {
-  const source = { format: 'binary', closeAfter: '2s' }
-  await using sortie = await Sortie.start({ haste: 50, source })
+/** A closed file waits, in places of the chain that an agent before the state was put back has used. */
+async function closedWherePutBack(sortie: Sortie, content: string): Promise<void> {
   const backup = await landedAndCopied(sortie)
-
   await sortie.agent.start()
   await sortie.append('b.log', 'first of b\n')
   await sortie.agent.statusUntil(({ files }) => files.some(({ receiptedBytes }) => receiptedBytes === 11))
   await sortie.agent.stop()
   await putBack(sortie, backup)
   await sortie.remove('b.log')
-
   sortie.linkDown()
-  await sortie.append('c.log', 'old header, body\n')
+  await sortie.append('c.log', content)
   await sortie.agent.start()
   await sortie.agent.statusUntil(({ files }) =>
     files.some(({ path, state }) => path.endsWith('c.log') && state === 'closed'),
   )
+}
+
+test('what was shipped in place of other bytes stays the last, though the record of those is sealed anew', async () => {
+  const source = { format: 'binary', closeAfter: '2s' }
+  await using sortie = await Sortie.start({ haste: 50, source })
+  await closedWherePutBack(sortie, 'old header, body\n')
   const { queue } = await sortie.agent.status()
   await sortie.patch('c.log', 0, 'NEW')
   await sortie.agent.statusUntil((now) => now.queue.records >= queue.records + 2)
@@ -93,21 +96,7 @@ test('what was shipped in place of other bytes stays the last, though the record
 test('what is sealed anew of a closed file does not count as changed since: the server has its end behind it', async () => {
   const source = { format: 'binary', closeAfter: '2s' }
   await using sortie = await Sortie.start({ haste: 50, source })
-  const backup = await landedAndCopied(sortie)
-
-  await sortie.agent.start()
-  await sortie.append('b.log', 'first of b\n')
-  await sortie.agent.statusUntil(({ files }) => files.some(({ receiptedBytes }) => receiptedBytes === 11))
-  await sortie.agent.stop()
-  await putBack(sortie, backup)
-  await sortie.remove('b.log')
-
-  sortie.linkDown()
-  await sortie.append('c.log', 'all of c\n')
-  await sortie.agent.start()
-  await sortie.agent.statusUntil(({ files }) =>
-    files.some(({ path, state }) => path.endsWith('c.log') && state === 'closed'),
-  )
+  await closedWherePutBack(sortie, 'all of c\n')
   sortie.linkUp()
   await sortie.land()
   await sortie.agent.stop()
