@@ -7,10 +7,16 @@ import { noise } from '../kit/noise.ts'
 const size = 30_000
 const tight: Life = { queueBytes: 12_000, source: { closeAfterMs: 1 } }
 
-/** A file of which the queue could not take all. */
+/** Two chunks. */
+const buffered = 2 * 4096
+
+/** A file of which the queue could not take all. Its turn waits for a buffer, and sees nothing of what becomes of the file. */
 async function heldUp(ground: Ground, { queue, capture }: Watch): Promise<void> {
   await writeFile(ground.path('a.log'), noise(size))
-  while (queue.state.is !== 'full') await capture.look()
+  const isWaiting = (): boolean =>
+    queue.state.is === 'full' &&
+    capture.followed.every(({ readTo, queuedTo }) => readTo - queuedTo === buffered)
+  while (!isWaiting()) await capture.look()
 }
 
 /** It is there for a look, and gone before it is read. */
