@@ -195,7 +195,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
-    await this.#leftBehind.look(unfollowed, signal)
+    await this.#leftBehind.look(unfollowed, isThorough, signal)
     if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()
