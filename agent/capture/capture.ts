@@ -155,6 +155,8 @@ export class Capture {
       await this.#lookForEver(this.#tasks.signal)
     }
     signal.removeEventListener('abort', stop)
+    // One that a flush asked for may still be opening files.
+    await this.#looking
     await this.#tasks.ended()
     await this.#follower.windUp()
   }

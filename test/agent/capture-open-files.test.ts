@@ -1,4 +1,5 @@
 import { stat, writeFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Generation } from '../../agent/capture/generation.ts'
 import { pathKey } from '../../agent/capture/find-files.ts'
@@ -6,7 +7,8 @@ import { identityOf } from '../../agent/capture/identity.ts'
 import { OpenFiles } from '../../agent/capture/open-files.ts'
 import { placeOf } from '../../agent/capture/places.ts'
 import { realWorld, type OpenFile } from '../../agent/world.ts'
-import { Ground, sourceOf } from '../kit/capture-ground.ts'
+import { changedFile } from '../kit/changed-file.ts'
+import { Ground, queued, resting, sourceOf, type Life } from '../kit/capture-ground.ts'
 import { openedAs } from '../kit/opened-as.ts'
 
 /** As Node says ESTALE. */
@@ -79,4 +81,43 @@ test('a disk that refuses to close a file keeps no other from being opened, and 
     expect(handles.open).toBe(2)
   }
   expect(handles.open).toBe(0)
+})
+
+test('a look that is under way when the agent stops leaves no file open', async () => {
+  await using ground = await Ground.start()
+  const handles = { open: 0, closed: 0 }
+  const opening = Promise.withResolvers<void>()
+  let looking: Promise<void> = Promise.resolve()
+  /** Whoever does not wait for it has closed the other file by then. */
+  const slow = async (): Promise<void> => {
+    opening.resolve()
+    for (let turn = 0; handles.closed === 0 && turn < 1000; turn++) await setImmediate()
+  }
+  const slowly: Life['files'] = (real) => ({
+    ...real,
+    openToRead: async (path) => {
+      if (Buffer.from(path).toString() === ground.path('late.log')) await slow()
+      const file = await real.openToRead(path)
+      handles.open++
+      const close = async (): Promise<void> => {
+        handles.open--
+        handles.closed++
+        await file[Symbol.asyncDispose]()
+      }
+      return changedFile(file, { [Symbol.asyncDispose]: close })
+    },
+  })
+  await writeFile(ground.path('a.log'), 'one\n')
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 4)
+      await resting(watch)
+      await writeFile(ground.path('late.log'), 'two\n')
+      looking = watch.capture.look()
+      await opening.promise
+    },
+    { files: slowly, options: { rescanMs: 3_600_000 } },
+  )
+  await looking
+  expect(handles).toEqual({ open: 0, closed: 2 })
 })
