@@ -155,6 +155,8 @@ export class Capture {
       await this.#lookForEver(this.#tasks.signal)
     }
     signal.removeEventListener('abort', stop)
+    // One that a flush asked for may still be opening files.
+    await this.#looking
     await this.#tasks.ended()
     await this.#follower.windUp()
   }
@@ -195,7 +197,7 @@ export class Capture {
     this.#follower.noteSizes()
     this.#byPath = byPath
     this.#troubles.replace(troubled)
-    await this.#leftBehind.look(unfollowed, signal)
+    await this.#leftBehind.look(unfollowed, isThorough, signal)
     if (isThorough && troubled.size === 0) await this.#departed.settle(unfollowed)
     await this.#departed.look(unfollowed)
     if (!signal.aborted && (await this.#watch.keep(folders))) this.#follower.rearranged.ring()

@@ -29,6 +29,9 @@ const forgotten: SourceConfig = {
   closeAfterMs: 0,
 }
 
+/** Looked for at a time, and as many of those that have troubles: a drone can know of thousands. */
+const mostAtOnce = 100
+
 /**
  * Files with bytes that are known and unread, which lie where they lay, and to which no glob leads any more: a link was set to
  * another file while the agent was off, or the configuration changed. They are followed as if they were renamed now.
@@ -42,6 +45,7 @@ export class LeftBehind {
   readonly #world: World
   /** From where they were followed: what nothing more could be read of is not followed once more. */
   readonly #tried = new Map<StreamId, number>()
+  #turn = 0
 
   constructor(
     follower: Follower,
@@ -56,15 +60,38 @@ export class LeftBehind {
     this.troubles = new Troubles(world.journal)
   }
 
-  /** `unfollowed` are the resume points whose file this look did not find. */
-  async look(unfollowed: readonly ResumePoint[], signal: AbortSignal): Promise<void> {
-    const troubled = new Map<string, string>()
-    for (const point of unfollowed.filter(isUnread)) {
-      if (this.#tried.get(point.stream) === point.position) continue
+  /** `unfollowed` are the resume points whose file this look did not find. Without `isThorough` some are left for later looks. */
+  async look(unfollowed: readonly ResumePoint[], isThorough: boolean, signal: AbortSignal): Promise<void> {
+    const left = unfollowed.filter((point) => isUnread(point) && !this.#isTried(point))
+    const due = isThorough ? new Set(left) : this.#due(left)
+    const troubled = new Map(this.#troublesOf(left.filter((point) => !due.has(point))))
+    for (const point of due) {
       const why = await this.#takeUp(point, signal).catch(whyNot)
       if (why !== undefined) troubled.set(pathKey(whereIs(point)), why)
     }
     this.troubles.replace(troubled)
+  }
+
+  #isTried({ stream, position }: ResumePoint): boolean {
+    return this.#tried.get(stream) === position
+  }
+
+  /** A flush waits for what has a trouble. */
+  #due(left: readonly ResumePoint[]): ReadonlySet<ResumePoint> {
+    const from = this.#turn < left.length ? this.#turn : 0
+    this.#turn = from + mostAtOnce
+    const { byPath } = this.troubles
+    const troubled = byPath.size === 0 ? [] : left.filter((point) => byPath.has(pathKey(whereIs(point))))
+    return new Set([...troubled.slice(0, mostAtOnce), ...left.slice(from, from + mostAtOnce)])
+  }
+
+  /** By pathKey, as the last look at them found it. */
+  *#troublesOf(points: readonly ResumePoint[]): Generator<readonly [string, string]> {
+    for (const point of points) {
+      const key = pathKey(whereIs(point))
+      const why = this.troubles.byPath.get(key)
+      if (why !== undefined) yield [key, why]
+    }
   }
 
   async #takeUp(point: ResumePoint, signal: AbortSignal): Promise<undefined> {

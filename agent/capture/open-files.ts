@@ -1,5 +1,6 @@
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { FileFacts, Files, OpenFile, Path } from '../world.ts'
+import { unlessDisk } from './disk-error.ts'
 import type { Generation } from './generation.ts'
 import { identityKey, identityOf } from './identity.ts'
 
@@ -52,14 +53,17 @@ export class OpenFiles implements AsyncDisposable {
     await this.#closeDownTo(this.most - 1)
     const file = await this.open(whereToOpen(generation)).catch(unlessGone)
     if (!file) return undefined
+    await using unkept = new AsyncDisposableStack()
+    unkept.defer(() => closeRead(file))
     const facts = await file.facts()
     const isSame = isIts(facts, generation)
     generation.isAtPlace = isSame && !generation.isListed
     // While nobody had it open, its inode was free to become another file's.
     if (facts.birthNs === 0n && generation.doubt === 'none') generation.doubt = 'end'
-    if (isSame) await this.keep(generation, file)
-    else await file[Symbol.asyncDispose]()
-    return isSame ? file : undefined
+    if (!isSame) return undefined
+    unkept.move()
+    await this.keep(generation, file)
+    return file
   }
 
   /** What its handle says of it, or the path at which it can be opened; undefined where that leads to another file, or none. */
@@ -89,7 +93,7 @@ export class OpenFiles implements AsyncDisposable {
   async close(generation: Generation): Promise<void> {
     const file = this.#open.get(generation)
     this.#open.delete(generation)
-    await file?.[Symbol.asyncDispose]()
+    if (file) await closeRead(file)
   }
 
   /** Hands a file on to the generation that follows in the same file. */
@@ -123,6 +127,15 @@ export class OpenFiles implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const generation of this.#open.keys()) await this.close(generation)
+  }
+}
+
+/** A disk that refuses to close what was only read takes nothing with it, and the handle is gone all the same (close(2)). */
+async function closeRead(file: OpenFile): Promise<void> {
+  try {
+    await file[Symbol.asyncDispose]()
+  } catch (cause) {
+    unlessDisk(cause)
   }
 }
 

@@ -37,18 +37,18 @@ export async function* flush(
   let targetBytes = countBytes(running, targets)
   journal.flushStarted(targetBytes)
   let end: Place | undefined
-  let wasTroubled = false
+  let wasTroubled = capture.troubles.size > 0
   for (;;) {
     const seen = queue.changed.rings
+    aimAgain(targets, capture)
+    // What they are is settled by a look, which may also be the one to find what had a trouble.
+    if (targets.some((target) => isLeft(target, queue)) || capture.isEndingStreams) await capture.look()
     if (wasTroubled && capture.troubles.size === 0) {
       targets = await aim(capture)
       targetBytes = countBytes(running, targets)
       end = undefined
     }
     wasTroubled = capture.troubles.size > 0
-    aimAgain(targets, capture)
-    // What they are is settled by a look.
-    if (targets.some((target) => isLeft(target, queue)) || capture.isEndingStreams) await capture.look()
     if (targets.some((target) => isWaitingToBeClosed(target) || isDraining(target, queue))) capture.closeNow()
     else if (isAllTaken(running, targets)) end ??= placeOfNext(queue)
     const isDone =

@@ -1,4 +1,4 @@
-import { appendFile, writeFile } from 'node:fs/promises'
+import { appendFile, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import type { Files } from '../../agent/world.ts'
 import { Ground, queued, type Life } from '../kit/capture-ground.ts'
@@ -20,6 +20,26 @@ test('files that were there before the agent count so although the disk refused 
   )
   const [stream] = await ground.streams()
   expect(stream?.records[0]).toMatchObject({ offset: before.length })
+})
+
+test('of a file that is too old at the first look nothing is passed over: all of it is read once it is written to', async () => {
+  await using ground = await Ground.start()
+  for (const name of ['a', 'b']) await writeFile(ground.path(`${name}.log`), 'old\n')
+  await utimes(ground.path('a.log'), 1_600_000_000, 1_600_000_000)
+  await ground.watch(
+    async (watch) => {
+      await watch.told.told('streamStarted')
+      await watch.capture.look()
+      for (const name of ['a', 'b']) await appendFile(ground.path(`${name}.log`), 'new\n')
+      await queued(watch, 12)
+    },
+    { source: { startAt: 'end', ignoreOlderMs: 3_600_000 } },
+  )
+  const found = (await ground.streams()).map(({ path, text }) => [path, text.replaceAll('\0', '')])
+  expect(found).toEqual([
+    ['b.log', 'new\n'],
+    ['a.log', 'old\nnew\n'],
+  ])
 })
 
 const refusing = (isRefused: () => boolean): Life => ({

@@ -128,6 +128,48 @@ test('a flush that could not read a file once more is not done, and names it', a
   )
 })
 
+test('a file that could not be read when a flush began is waited for, also where a look of its own finds it', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('a.log')
+  let isRefused = true
+  const files: Life['files'] = (real) => ({
+    ...real,
+    watch: () => Promise.reject(failure('ENOSPC')),
+    openToRead: (opened) =>
+      isRefused && Buffer.from(opened).toString() === path
+        ? Promise.reject(failure('EACCES'))
+        : real.openToRead(opened),
+  })
+  await writeFile(path, 'unread\n')
+  await ground.watch(
+    async (watch) => {
+      await watch.told.told('fileTrouble')
+      // A stream ends: that has the flush look. By then the file can be read.
+      const ending = endingOnce(watch.capture, () => (isRefused = false))
+      expect(await flushed(ground, { ...watch, capture: ending })).toEqual(['unread\n'])
+    },
+    { ...deaf, files },
+  )
+})
+
+const failure = (code: string): Error => Object.assign(new Error(`${code}: injected`), { code })
+
+/** Says once that a stream is ending, and calls back when it does. */
+function endingOnce(capture: Watch['capture'], asked: () => void): Watch['capture'] {
+  let isEnding = true
+  return new Proxy(capture, {
+    get: (target, name) => {
+      if (name === 'isEndingStreams' && isEnding) {
+        asked()
+        isEnding = false
+        return true
+      }
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+}
+
 test('the resume points of the first version are read, and those of this one with all that they hold', () => {
   const first =
     '{"stream":"AAAAAAAAAAAAAAAAAAAAAA","path":"L3Zhci9hLmxvZw","identity":{"device":"1","inode":"2","birthNs":"3"},"position":7,"evidence":[]}'
