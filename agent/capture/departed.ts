@@ -1,7 +1,7 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
 import type { Queue } from '../queue/queue.ts'
-import { isIdentityKnown, isMadeAnew, type ResumePoint } from '../queue/resume-point.ts'
+import { isIdentityKnown, isMadeAnew, isUnread, type ResumePoint } from '../queue/resume-point.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { World } from '../world.ts'
 import type { Endings } from './endings.ts'
@@ -113,10 +113,6 @@ export class Departed {
     this.#missingSinceMs.delete(stream)
     this.#endings.end({ label, lane: source?.priority ?? 'normal', point, why: 'deleted' })
   }
-}
-
-function isUnread({ position, seenBytes = 0 }: ResumePoint): boolean {
-  return position < seenBytes
 }
 
 /** Of a file that no source is about any more. */

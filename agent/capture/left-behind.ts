@@ -1,6 +1,6 @@
 import type { StreamId } from '../../protocol/ids.ts'
 import { logPathToBytes } from '../../protocol/log-path.ts'
-import type { ResumePoint } from '../queue/resume-point.ts'
+import { isUnread, type ResumePoint } from '../queue/resume-point.ts'
 import { sayCause } from '../say-cause.ts'
 import type { SourceConfig } from '../source-config.ts'
 import type { OpenFile, World } from '../world.ts'
@@ -136,10 +136,6 @@ export class LeftBehind {
     generation.isAtPlace = true
     return generation
   }
-}
-
-function isUnread({ position, seenBytes = 0 }: ResumePoint): boolean {
-  return position < seenBytes
 }
 
 function whereIs({ place, path }: ResumePoint): Uint8Array {

@@ -71,6 +71,11 @@ export interface Closed {
   readonly changedNs: string
 }
 
+/** Bytes of the file are known that nobody read. */
+export function isUnread({ position, seenBytes = 0 }: ResumePoint): boolean {
+  return position < seenBytes
+}
+
 export function encodeResumePoint(point: ResumePoint): string {
   const path = base64url(logPathToBytes(point.path))
   const place = point.place && { ...point.place, path: base64url(logPathToBytes(point.place.path)) }
