@@ -177,12 +177,14 @@ export class LostStreams {
  * in the segments, a file that was truncated would be the one that was read.
  */
 function withServersWord(points: Queue['resumePoints'], notHere: Iterable<Recalled>): ResumePoint[] {
-  return [...notHere].flatMap(({ stream, position, evidence }) => {
+  return [...notHere].flatMap(({ stream, from, position, evidence }) => {
     const point = points.get(stream)
     if (!point || !isMadeAnew(point) || point.position >= position) return []
     const proofs = evidence.map(({ sha256, ...range }) => ({ ...range, sha256: base64url(sha256) }))
-    const seenBytes = Math.max(position, point.seenBytes ?? 0)
-    return [{ ...point, position, seenBytes, evidence: [...point.evidence, ...proofs] }]
+    const proven = { ...point, evidence: [...point.evidence, ...proofs] }
+    // Nobody has what stands between.
+    if (point.position < from) return [{ ...proven, seenBytes: Math.max(from, point.seenBytes ?? 0) }]
+    return [{ ...proven, position, seenBytes: Math.max(position, point.seenBytes ?? 0) }]
   })
 }
 
