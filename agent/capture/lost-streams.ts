@@ -5,6 +5,7 @@ import type { Recall, Recalled } from '../deliver/recall.ts'
 import { evidenceAt } from '../queue/evidence.ts'
 import type { Queue } from '../queue/queue.ts'
 import { isMadeAnew, type ResumePoint } from '../queue/resume-point.ts'
+import type { SourceConfig } from '../source-config.ts'
 import type { OpenFile, World } from '../world.ts'
 import { pathKey, pathOfKey } from './find-files.ts'
 import { identityKey, identityOf } from './identity.ts'
@@ -121,7 +122,7 @@ export class LostStreams {
     if (!generation) return undefined
     const beyond = await this.#beyondQueued(generation, file, facts.size, source.format === 'text')
     if (beyond === undefined) return undefined
-    const position = this.#gapBefore(generation) ?? beyond
+    const position = this.#gapBefore(generation, source) ?? beyond
     const place = await placeOf(this.#world.files, path)
     const evidence = await evidenceAt(file, position)
     const { stream, path: began } = generation
@@ -132,12 +133,14 @@ export class LostStreams {
   }
 
   /**
-   * Where the segments tell of the stream, too, and nobody has what stands between that and what the server has: its record was
-   * damaged, and one behind it was sent.
+   * From where on nobody has what stands before all that the server has: its record was damaged, or set aside, and one behind it was
+   * sent. Where segments do not tell of the stream, either, it may be what was to be passed over.
    */
-  #gapBefore({ stream, from }: Recalled): ByteOffset | undefined {
+  #gapBefore({ stream, from }: Recalled, { startAt }: SourceConfig): ByteOffset | undefined {
     const point = this.#queue.resumePoints.get(stream)
-    return point && isMadeAnew(point) && point.position < from ? point.position : undefined
+    const begin = startAt === 'beginning' ? (0 as ByteOffset) : undefined
+    const position = point && isMadeAnew(point) ? point.position : begin
+    return position !== undefined && position < from ? position : undefined
   }
 
   /**
@@ -174,12 +177,14 @@ export class LostStreams {
  * in the segments, a file that was truncated would be the one that was read.
  */
 function withServersWord(points: Queue['resumePoints'], notHere: Iterable<Recalled>): ResumePoint[] {
-  return [...notHere].flatMap(({ stream, position, evidence }) => {
+  return [...notHere].flatMap(({ stream, from, position, evidence }) => {
     const point = points.get(stream)
     if (!point || !isMadeAnew(point) || point.position >= position) return []
     const proofs = evidence.map(({ sha256, ...range }) => ({ ...range, sha256: base64url(sha256) }))
-    const seenBytes = Math.max(position, point.seenBytes ?? 0)
-    return [{ ...point, position, seenBytes, evidence: [...point.evidence, ...proofs] }]
+    const proven = { ...point, evidence: [...point.evidence, ...proofs] }
+    // Nobody has what stands between.
+    if (point.position < from) return [{ ...proven, seenBytes: Math.max(from, point.seenBytes ?? 0) }]
+    return [{ ...proven, position, seenBytes: Math.max(position, point.seenBytes ?? 0) }]
   })
 }
 

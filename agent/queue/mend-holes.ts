@@ -74,11 +74,12 @@ async function* readAgain(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   if (point.evidence.length === 0) return
+  const left = { offset: hole.offset, length: hole.length }
   for await (const path of placesOf(point, queue, files, signal)) {
     try {
       await using file = await files.openToRead(path)
       if (!(await stillHolds(file, point.evidence))) continue
-      return yield* pieces(file, hole)
+      return yield* pieces(file, left)
     } catch {
       // Gone, or not readable: what is left of it is a loss, unless it is elsewhere.
     }
@@ -100,12 +101,14 @@ async function* placesOf(
   if (beside) yield beside
 }
 
-async function* pieces(file: OpenFile, { offset, length }: Hole): AsyncGenerator<Uint8Array> {
-  for (let done = 0; done < length;) {
-    const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, length - done))
-    const count = await file.read(bytes, offset + done)
+/** What is left of it, counting it off: where one file fails, another goes on behind. */
+async function* pieces(file: OpenFile, left: { offset: number; length: number }): AsyncGenerator<Uint8Array> {
+  while (left.length > 0) {
+    const bytes = Buffer.allocUnsafe(Math.min(pieceBytes, left.length))
+    const count = await file.read(bytes, left.offset)
     if (count === 0) return
+    left.offset += count
+    left.length -= count
     yield bytes.subarray(0, count)
-    done += count
   }
 }

@@ -30,13 +30,6 @@ export class ResumeMoves {
     this.#points = points
   }
 
-  /** Over a record that goes on where its stream's resume point stands. */
-  moveOver(manifest: Manifest, extent: Extent): void {
-    const point = this.#points.get(manifest.stream)
-    const before = this.#moves.get(manifest.stream) ?? (point && { point, first: undefined, last: undefined })
-    if (before) this.#moves.set(manifest.stream, moved(before, manifest, extent))
-  }
-
   /**
    * Over a record that the index knew nothing of. Where its stream's resume point is lost, that is made anew: from the start of
    * the file, because nobody knows which of the records before it had their receipts: what is read twice lands in its own place.
@@ -45,7 +38,8 @@ export class ResumeMoves {
    */
   restore(manifest: Manifest, extent: Extent): void {
     const { stream, path } = manifest
-    if (this.#points.has(stream)) return this.moveOver(manifest, extent)
+    const known = this.#points.get(stream)
+    if (known) return this.#moveOver(known, manifest, extent)
     if (manifest.kind === 'close') return
     const point = { stream, path, identity: unknownIdentity, position: 0 as ByteOffset, evidence: [] }
     const before = this.#moves.get(stream) ?? { point, first: undefined, last: undefined }
@@ -58,6 +52,11 @@ export class ResumeMoves {
       first: before.first ?? piece,
       last: piece ?? before.last,
     })
+  }
+
+  #moveOver(point: ResumePoint, manifest: Manifest, extent: Extent): void {
+    const before = this.#moves.get(point.stream) ?? { point, first: undefined, last: undefined }
+    this.#moves.set(point.stream, moved(before, manifest, extent))
   }
 
   /** A record that `restore` went over was none of the chain: what it held may be in no other. */

@@ -270,7 +270,7 @@ class Search {
       if (!continues(head, next.manifest)) return undefined
       head = headAfter(head, next.digest)
       this.#last = next.entry.extent
-      this.#moves.moveOver(next.manifest, next.entry.extent)
+      this.#moves.restore(next.manifest, next.entry.extent)
       this.#followedTo = head.next
     }
     const isWhole = head && this.#behind.size === head.next - (this.#survey.head?.next ?? 0)

@@ -79,6 +79,32 @@ test('what stood before all that the server has, in a record that was damaged, i
   ])
 })
 
+test('what stood before all that the server has is named as lost where another file has its path', async () => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  let stream = '' as StreamId
+  let extents: Extent[] = []
+  await ground.watch(async (watch) => {
+    await write(path, watch)
+    stream = [...watch.queue.resumePoints.keys()][0] ?? stream
+    extents = await extentsOf(watch, stream)
+  })
+  await damage(ground, extents[0])
+  await rm(join(ground.kit.state, 'queue'), { recursive: true })
+  await rm(path)
+  await writeFile(path, 'landed\n')
+  const held = heldFrom(stream, path, 9, flight.length)
+  const recall: Recall = async () => ({ is: 'told', generations: [held], timeMs: 0 })
+  await ground.watch(
+    async (watch) => {
+      await watch.told.told('streamEnded')
+    },
+    { options: { recall } },
+  )
+  const before = (await ground.streams()).find(({ records }) => records[0]?.stream === stream)
+  expect(before?.losses).toEqual([[0, 9, 'deleted']])
+})
+
 test('a stream goes on of which the index has lost the beginning, and the segments a part of the rest', async () => {
   await using ground = await Ground.start()
   const path = ground.path('flight.log')

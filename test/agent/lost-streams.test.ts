@@ -74,6 +74,24 @@ test.each([
   expect(streams[0]?.records[0]?.stream).not.toBe(known.stream)
 })
 
+test.each([
+  ['is read again', 'beginning', 0],
+  ['may be what was passed over, where reading begins at the end', 'end', 15],
+] as const)('what stands before all that the server has %s', async (_title, startAt, offset) => {
+  await using ground = await Ground.start()
+  const path = ground.path('flight.log')
+  await writeFile(path, 'take-off\nclimb\ncruise\n')
+  const whole = held(path, 'take-off\nclimb\n')
+  const known = { ...whole, from: 7 as ByteOffset, evidence: whole.evidence.slice(1) }
+  await ground.watch(
+    async (watch) => {
+      await queued(watch, 22 - offset)
+      expect(watch.told.named('streamRecalled')).toEqual([[path, known.stream, offset]])
+    },
+    { ...server([known]).life, source: { startAt } },
+  )
+})
+
 test('a file that was rotated meanwhile is found by its bytes, though two begin alike', async () => {
   await using ground = await Ground.start()
   const path = ground.path('flight.log')

@@ -1,7 +1,9 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { evidenceAfter } from '../../agent/queue/evidence.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
+import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { noise } from '../kit/noise.ts'
 import { never, QueueKit, withheld } from '../kit/queue-kit.ts'
@@ -59,6 +61,28 @@ test('a record that no index knows of is not read again, although the one before
   await using queue = await kit.open(fakeWorld(2))
   expect(queue.resumePoints.get(kit.label.stream)?.position).toBe('one\ntwo\n'.length)
   expect(await kit.drain(queue)).toEqual([withheld, 'two\n'])
+})
+
+test('a stream that began behind the end of an older LevelDB goes on, and is not read once more as another', async () => {
+  await using kit = await QueueKit.start()
+  const index = join(kit.state, 'queue')
+  const old = await kit.folder('old')
+  const label = labelOf('/var/log/flight/payload.log')
+  {
+    await using queue = await kit.open()
+    await kit.append(queue, 'one\n')
+    await cp(index, old, { recursive: true })
+    const next = await kit.arrival('two\n', label)
+    const resume = { ...next.resume, position: 4 as ByteOffset }
+    await queue.setResumePoint({ ...resume, position: 0 as ByteOffset })
+    await queue.append({ ...next, offset: 0 as ByteOffset, resume }, never)
+  }
+  await rm(index, { recursive: true })
+  await cp(old, index, { recursive: true })
+  await using queue = await kit.open(fakeWorld(2))
+  expect(queue.head.next).toBe(2)
+  const evidence = evidenceAfter([], 0, Buffer.from('two\n'))
+  expect(queue.resumePoints.get(label.stream)).toMatchObject({ position: 4, evidence })
 })
 
 test('a damaged record behind the head begins a new chain, whichever lane has the last segment', async () => {

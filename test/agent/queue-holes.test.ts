@@ -5,10 +5,11 @@ import { evidenceAfter } from '../../agent/queue/evidence.ts'
 import { mendHoles } from '../../agent/queue/mend-holes.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
 import type { ResumePoint } from '../../agent/queue/resume-point.ts'
-import { realWorld } from '../../agent/world.ts'
+import { realWorld, type Files, type OpenFile } from '../../agent/world.ts'
 import { encodeBody } from '../../protocol/body.ts'
 import type { StreamLabel } from '../../protocol/chunk.ts'
 import type { ByteOffset } from '../../protocol/ids.ts'
+import { changedFile } from '../kit/changed-file.ts'
 import { labelOf } from '../kit/drone.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
 import { never, nextBatch, QueueKit, withheld } from '../kit/queue-kit.ts'
@@ -111,6 +112,29 @@ describe('a record of which index and segment have nothing left', () => {
     await using queue = await kit.open(fakeWorld(2))
     await mendHoles(queue, realWorld().files, unsourced, never)
     expect(await kit.drain(queue)).toEqual([...texts.filter((_, index) => index !== 4), texts[4]])
+  })
+
+  test('is read on where its disk failed in the midst of it', async () => {
+    await using kit = await QueueKit.start()
+    await lose(kit, await shipped(kit), 4)
+    const [start, read] = [startOf(4), 7]
+    let failures = 0
+    const { files } = realWorld()
+    const openToRead: Files['openToRead'] = async (path) => {
+      const file = await files.openToRead(path)
+      const readSome: OpenFile['read'] = async (into, position) => {
+        if (position === start + read && failures++ === 0)
+          throw Object.assign(new Error('EIO: injected, read'), { code: 'EIO' })
+        return file.read(position === start ? into.subarray(0, read) : into, position)
+      }
+      return changedFile(file, { read: readSome })
+    }
+    await using queue = await kit.open(fakeWorld(2))
+    await mendHoles(queue, { ...files, openToRead }, unsourced, never)
+    expect(failures).toBe(2)
+    const text = texts[4] ?? ''
+    const others = texts.filter((_, index) => index !== 4)
+    expect(await kit.drain(queue)).toEqual([...others, text.slice(0, read), text.slice(read)])
   })
 
   test('is read again where the first look finds its file, for which it waits', async () => {

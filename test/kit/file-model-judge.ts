@@ -16,6 +16,8 @@ interface Stretch {
   readonly isLive: boolean
   /** The end of a longer version before may stand behind it. */
   readonly mayHaveOldEnd: boolean
+  /** Neither index nor segments tell what has its receipt: what the server has may be named as lost, too. */
+  readonly mayNameDelivered: boolean
   /** So much of its last version was certainly read. */
   readonly seen: number
 }
@@ -141,6 +143,7 @@ function stretchesFrom({ isShattered, isUnheard }: FileModel, file: ModelFile, f
       refilled,
       isLive,
       mayHaveOldEnd: isUnheard && versions.length > 1,
+      mayNameDelivered: isShattered,
       seen: isLive ? version.content.length : seen,
     })
   }
@@ -187,7 +190,8 @@ function whyNotOf(stretch: Stretch, stream: StoredStream): string | undefined {
   if (stretch.isLive && !told.equals(last)) return differenceOf(last, bytes)
   if (stretch.isLive && losses.length > 0) return `it has losses: ${losses.map(showLoss).join(', ')}`
   if (bytes.length < stretch.seen) return `it ends at ${bytes.length}, and ${stretch.seen} were read`
-  const early = losses.find(({ from }) => from < stretch.seen)
+  const unread = losses.filter(({ isDelivered }) => !(isDelivered && stretch.mayNameDelivered))
+  const early = unread.find(({ from }) => from < stretch.seen)
   if (early) return `it says that bytes are lost that were read: ${showLoss(early)}`
   const longest = Math.max(...allOf(stretch).map(({ content }) => content.length))
   const wild = losses.find(({ to }) => to !== null && to > longest)

@@ -12,6 +12,8 @@ export interface Loss {
   /** null: nobody knows. */
   readonly to: number | null
   readonly reason: string
+  /** The server had all of it before. */
+  readonly isDelivered?: true | undefined
 }
 
 /** A generation of a file as the server has it, rebuilt from the stored records. */
@@ -125,10 +127,13 @@ const showRange = ({ from, to }: Gap): string => `${from}-${to ?? ''}`
 /** Losses that touch and have one reason are one. */
 function joined(gaps: readonly Gap[]): Loss[] {
   const losses: Loss[] = []
-  for (const { from, to, detail: reason } of gaps) {
+  for (const { from, to, detail: reason, why } of gaps) {
     const last = losses.at(-1)
-    if (last && last.to === from && last.reason === reason) losses.splice(-1, 1, { ...last, to })
-    else losses.push({ from, to, reason })
+    const isAdjoining = last !== undefined && last.to === from && last.reason === reason
+    const wasDelivered = why === 'outdated' && (!isAdjoining || last.isDelivered)
+    const isDelivered = wasDelivered ? true : undefined
+    if (isAdjoining) losses.splice(-1, 1, { ...last, to, isDelivered })
+    else losses.push({ from, to, reason, isDelivered })
   }
   return losses
 }
