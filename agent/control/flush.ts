@@ -19,6 +19,8 @@ interface Target {
 const reportEveryMs = 200
 const outOfReach = 'it is not where it was, and nothing says that it is gone'
 const notReadOnceMore = 'it may have been changed in place, and was not yet read once more'
+/** Of a file that has still to have a turn, for which there may be more, or other, bytes than its sizes tell. */
+export const notLookedInto = 'what stands in it now was not yet looked into'
 
 /**
  * Has everything that stands in the watched files read, cut and delivered. Yields how far it is about five times a second;
@@ -96,10 +98,14 @@ function isLeft({ generation: { isOver, label, queuedTo, seenBytes }, size }: Ta
 
 /** All of it is in the queue, or beyond; of a file that ended before, no more can ever be. */
 function isTaken(target: Target, queue: Queue): boolean {
-  const { generation, size, settledAfter } = target
+  const { generation, size } = target
   if (generation.isOver) return !isLeft(target, queue)
-  const isSettled = generation.turnsEnded >= settledAfter
-  return isSettled && generation.queuedTo >= size && generation.stored === undefined
+  return isSettled(target) && generation.queuedTo >= size && generation.stored === undefined
+}
+
+/** It had a turn since it was aimed at. */
+function isSettled({ generation, settledAfter }: Target): boolean {
+  return generation.turnsEnded >= settledAfter
 }
 
 function isAllTaken({ capture, queue }: Running, targets: readonly Target[]): boolean {
@@ -146,11 +152,11 @@ function tellRemaining(running: Running, targets: readonly Target[]): readonly R
   const unread = new Map<string, number>(
     targets.map((target) => [target.generation.label.stream, unqueuedBytes(target, queue)]),
   )
-  const unclosed = new Set<string>(
-    targets.filter(isWaitingToBeClosed).map(({ generation }) => generation.label.stream),
+  const undone = new Map<string, string>(
+    targets.map((target) => [target.generation.label.stream, whyUndone(target)]),
   )
   const tell = (file: FileReport): RemainingFile => {
-    const { path, pathBytes, queuedBytes, trouble = unclosed.has(file.stream) ? notReadOnceMore : '' } = file
+    const { path, pathBytes, queuedBytes, trouble = undone.get(file.stream) ?? '' } = file
     const of = pathBytes === undefined ? { path } : { path, pathBytes }
     return { ...of, unreadBytes: unread.get(file.stream) ?? 0, queuedBytes, trouble }
   }
@@ -162,6 +168,12 @@ function tellRemaining(running: Running, targets: readonly Target[]): readonly R
   return [...told.map(tell), ...left.map((target) => tellLeft(target, queue))].filter(
     ({ unreadBytes, queuedBytes, trouble }) => unreadBytes + queuedBytes > 0 || trouble !== '',
   )
+}
+
+/** Though all of its bytes may be in the queue; empty where nothing more is to be done with it. */
+function whyUndone(target: Target): string {
+  if (isWaitingToBeClosed(target)) return notReadOnceMore
+  return target.generation.isOver || isSettled(target) ? '' : notLookedInto
 }
 
 function tellLeft(target: Target, queue: Queue): RemainingFile {

@@ -1,5 +1,6 @@
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { notLookedInto } from '../../agent/control/flush.ts'
 import { realWorld, type World } from '../../agent/world.ts'
 import { FileModel, type ModelFile } from './file-model.ts'
 import { whyImpossible } from './file-model-judge.ts'
@@ -234,9 +235,10 @@ class ProgramRun {
 
   async #readAll(): Promise<void> {
     const deadlineMs = performance.now() + settleMs
-    for (let unread = 1; unread > 0;) {
-      unread = (await this.#sortie.agent.flush(haste)).unreadBytes
-      if (performance.now() > deadlineMs) throw new Error(`${unread} bytes are not read`)
+    for (;;) {
+      const { unreadBytes, remaining = [] } = await this.#sortie.agent.flush(haste)
+      if (unreadBytes === 0 && !remaining.some(({ trouble }) => trouble === notLookedInto)) return
+      if (performance.now() > deadlineMs) throw new Error(`${unreadBytes} bytes are not read`)
     }
   }
 

@@ -83,8 +83,8 @@ describe('flush exits with', () => {
     const late = await flight.flush('300ms')
     expect(late.status).toBe(75)
     expect(late.report).toMatchObject({ done: false, receiptedBytes: 6, queuedBytes: 7 })
-    expect(late.report.remaining).toEqual([
-      { path: flight.path('a.log'), unreadBytes: 0, queuedBytes: 7, trouble: '' },
+    expect(late.report.remaining).toMatchObject([
+      { path: flight.path('a.log'), unreadBytes: 0, queuedBytes: 7 },
     ])
     await flight.killAgent()
     const { status, stderr } = await flight.agentCommand('flush')

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import { notLookedInto } from '../../agent/control/flush.ts'
 import type { StatusReport } from '../../agent/control/report.ts'
 import { realWorld, type FileFacts, type Files, type Path, type World } from '../../agent/world.ts'
 import { changedFile } from '../kit/changed-file.ts'
@@ -160,4 +161,22 @@ test('a flush is not done, and names them, while files with unread bytes went wi
   expect(unread.every(({ unreadBytes }) => unreadBytes > 0)).toBe(true)
   expect(unread.length).toBeGreaterThan(2)
   expect(sortie.told.named('bytesLost')).toEqual([])
+})
+
+test('a flush that ends before a file had its turn names it, though of the size that it has all was read', async () => {
+  await using sortie = await Sortie.start({ settings: tight, source: { format: 'text' } })
+  sortie.linkDown()
+  await sortie.write('b.log', 'one\n')
+  await sortie.agent.start()
+  await sortie.agent.statusUntil(({ totals }) => totals.queuedBytes === 4)
+  const noise = new Seeded(2).bytes(400_000)
+  await sortie.write('a.log', noise)
+  await sortie.agent.statusUntil(isHeldUpAt(400_004))
+  await sortie.write('b.log', 'two\n')
+  const { done, remaining = [] } = await sortie.agent.flush(0)
+  expect(done).toBe(false)
+  expect(remaining.find(({ path }) => path === sortie.path('b.log'))).toMatchObject({
+    unreadBytes: 0,
+    trouble: notLookedInto,
+  })
 })
