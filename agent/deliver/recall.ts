@@ -15,7 +15,7 @@ export interface Recalled {
   readonly stream: StreamId
   /** The one that was asked for. */
   readonly path: LogPath
-  /** Where the bytes begin that are on the server without a gap: 0 unless the drone began later in the file. */
+  /** Where the bytes begin that are on the server without a gap: 0 unless the drone began later, or a record before is not there. */
   readonly from: ByteOffset
   /** Where they end. */
   readonly position: ByteOffset

@@ -4,7 +4,7 @@ import { del, put, type IndexStore } from './index-store.ts'
 import type { Intake } from './intake.ts'
 import type { OpenedQueue } from './open-queue.ts'
 import type { Outflow } from './outflow.ts'
-import { encodeLayers, type Layer } from './range-layers.ts'
+import { encodeLayers, isBehind, type Layer } from './range-layers.ts'
 import { rowsFrom, type RangeRow } from './shipped.ts'
 
 /** What stands in the file behind an offset: so many bytes, or fewer where it ends before. */
@@ -90,11 +90,16 @@ async function joinRun(run: Run, read: ReadRange, { opened, intake, outflow }: P
   const [{ offset }, last] = [run[0], run.at(-1) ?? run[0]]
   const end = last.offset + last.length
   const hash = hashOf(run, await read(offset, end - offset))
-  const layer = hash && { length: end - offset, sha256: hash, at: last.at, of: undefined }
+  const layer = hash && { length: end - offset, sha256: hash, at: newestOf(run), of: undefined }
   if (!layer) return { from: end, isMore: true }
   // Nothing is said of the file meanwhile, and its stream does not end.
   const isJoined = await intake.between(() => outflow.inTurn(() => replace(run, layer, opened.index)))
   return { from: isJoined ? offset : end, isMore: true }
+}
+
+/** One that stands before others may have been written over since. */
+function newestOf(run: Run): Place {
+  return run.map(({ at }) => at).reduce((one, other) => (isBehind(other, one) ? other : one))
 }
 
 /** Of all of it; undefined where a part of it is not what was shipped. */

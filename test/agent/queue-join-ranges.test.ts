@@ -2,7 +2,9 @@ import * as fc from 'fast-check'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { keys, markKey, type IndexEntry } from '../../agent/queue/index-entry.ts'
+import { IndexStore } from '../../agent/queue/index-store.ts'
 import type { Queue } from '../../agent/queue/queue.ts'
+import { rowsFrom } from '../../agent/queue/shipped.ts'
 import { realWorld } from '../../agent/world.ts'
 import { equalBytes, sha256 } from '../../protocol/ids.ts'
 import { fakeWorld } from '../kit/fake-world.ts'
@@ -149,6 +151,23 @@ describe('small ranges that adjoin are joined in the index', () => {
     await shipped.store()
     await log.join()
     expect(await queue.unnamed(kit.label.stream, 0, 10)).toEqual([])
+  })
+
+  test('and of what was written over since, the newest record is named', async () => {
+    await using kit = await QueueKit.start()
+    {
+      await using queue = await kit.open()
+      await queue.setResumePoint((await kit.arrival('')).resume)
+      const [shipped, log] = [new Shipped(kit, queue), new Log(kit, queue)]
+      log.bytes = Buffer.from('ABcd')
+      const ab = { offset: 0, text: 'ab' }
+      for (const write of [ab, { offset: 2, text: 'cd' }, { ...ab, text: 'AB' }]) await shipped.write(write)
+      await shipped.store()
+      await log.join()
+    }
+    await using index = await IndexStore.open(() => realWorld().openIndex(join(kit.state, 'queue')))
+    const rows = await rowsFrom(index, kit.label.stream, 0, 10)
+    expect(rows.map(({ layers }) => layers.map(({ length, at }) => [length, at?.seq]))).toEqual([[[4, 2]]])
   })
 
   test('and stay so where an index that lost other things has the same records taken up again', async () => {
