@@ -7,6 +7,7 @@ import { openDelivery } from './deliver/open-delivery.ts'
 import { loadSigner } from './key-file.ts'
 import { mendHoles } from './queue/mend-holes.ts'
 import { Queue } from './queue/queue.ts'
+import { reserveBytesOf } from './queue/reserve.ts'
 import { TaskGroup } from './task-group.ts'
 import { drained, fired } from './wind-down.ts'
 import type { World } from './world.ts'
@@ -27,7 +28,13 @@ export async function runDaemon(config: AgentConfig, world: World, stopping: Abo
     capture: { maxOpenFiles },
   } = config
   const signer = loadSigner(config.keyFile)
-  const kept = { device, stateDirectory, ...bounds, isLookComing: true }
+  const kept = {
+    device,
+    stateDirectory,
+    ...bounds,
+    reserveBytes: reserveBytesOf(bounds.maxBytes),
+    isLookComing: true,
+  }
   await using queue = await Queue.open(kept, signer, world)
   const onReceiptsLost = (): Promise<void> => capture.beginAgain()
   await using sender = await openDelivery(config, queue, signer, world, onReceiptsLost)

@@ -30,6 +30,8 @@ export interface Journal {
   indexMovedAside(to: string, why: string): void
   recordsMissing(records: number): void
   bodiesEvicted(lane: string, records: number, bytes: number): void
+  /** The disk is full: what was kept for the index is used. */
+  reserveGivenUp(bytes: number): void
   queueBlocked(why: string): void
   queueOpen(): void
   deliveryFailed(why: string, attempt: number, retryInMs: number): void
@@ -76,6 +78,7 @@ export function logfmtJournal(write: (line: string) => void, clock: Pick<Clock, 
     indexMovedAside: (to, why) => tell('indexMovedAside', { to, why }),
     recordsMissing: (records) => tell('recordsMissing', { records }),
     bodiesEvicted: (lane, records, bytes) => tell('bodiesEvicted', { lane, records, bytes }),
+    reserveGivenUp: (bytes) => tell('reserveGivenUp', { bytes }),
     queueBlocked: (why) => tell('queueBlocked', { why }),
     queueOpen: () => tell('queueOpen', {}),
     deliveryFailed: (why, attempt, retryInMs) => tell('deliveryFailed', { why, attempt, retryInMs }),

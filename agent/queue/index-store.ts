@@ -1,6 +1,8 @@
 import { crc32 } from 'node:zlib'
 import type { Index } from '../world.ts'
 import { OneByOne } from './one-by-one.ts'
+import type { Reserve } from './reserve.ts'
+import { isWantOfRoom } from './world-refuses.ts'
 
 export type IndexWrite =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
@@ -28,20 +30,27 @@ function checkedValue(key: string, stored: string): string {
 
 /**
  * LevelDB, one operation at a time, each value with a check of its own. After a failed write LevelDB refuses every later one until it is opened anew, so a
- * failure opens it again: then a disk that recovers is enough, and no restart is needed.
+ * failure opens it again: then a disk that recovers is enough, and no restart is needed. On a full disk the reserve is given up for that.
  */
 export class IndexStore implements AsyncDisposable {
   readonly #reopen: () => Promise<Index>
+  readonly #reserve: Pick<Reserve, 'giveUp'> | undefined
   #index: Index
   readonly #line = new OneByOne()
 
-  private constructor(index: Index, reopen: () => Promise<Index>) {
+  private constructor(
+    index: Index,
+    reopen: () => Promise<Index>,
+    reserve: Pick<Reserve, 'giveUp'> | undefined,
+  ) {
     this.#index = index
     this.#reopen = reopen
+    this.#reserve = reserve
   }
 
-  static async open(open: () => Promise<Index>): Promise<IndexStore> {
-    return new IndexStore(await open(), open)
+  /** The reserve is for what comes after the opening. */
+  static async open(open: () => Promise<Index>, reserve?: Pick<Reserve, 'giveUp'>): Promise<IndexStore> {
+    return new IndexStore(await open(), open, reserve)
   }
 
   /** undefined where it is not there, or damaged. */
@@ -73,7 +82,17 @@ export class IndexStore implements AsyncDisposable {
   }
 
   #inTurn<T>(work: (index: Index) => Promise<T>): Promise<T> {
-    return this.#line.take(() => this.#attempt(work))
+    return this.#line.take(() => this.#attemptWithReserve(work))
+  }
+
+  /** Nothing comes in between, so a write that failed, and may have happened, can be done again as it is. */
+  async #attemptWithReserve<T>(work: (index: Index) => Promise<T>): Promise<T> {
+    try {
+      return await this.#attempt(work)
+    } catch (cause) {
+      if (!isWantOfRoom(cause) || !(await this.#reserve?.giveUp())) throw cause
+      return this.#attempt(work)
+    }
   }
 
   async #attempt<T>(work: (index: Index) => Promise<T>): Promise<T> {

@@ -3,6 +3,8 @@ import { sayCause } from '../say-cause.ts'
 import type { World } from '../world.ts'
 import { putTablesBack, removeTablesAside, setTablesAside } from './damaged-tables.ts'
 import { IndexStore } from './index-store.ts'
+import type { Reserve } from './reserve.ts'
+import { isOfTheWorld } from './world-refuses.ts'
 
 export interface OpenedIndex {
   readonly index: IndexStore
@@ -14,11 +16,15 @@ export interface OpenedIndex {
  * Opens LevelDB in the state folder. One that is damaged is moved aside, whole, and another begun: the segments outrank it.
  * Throws STATE_HELD where another agent has it, QUEUE_UNREADABLE where the world around it, and not the files, refuses.
  */
-export async function openIndex(stateDirectory: string, world: World): Promise<OpenedIndex> {
+export async function openIndex(
+  stateDirectory: string,
+  world: World,
+  reserve: Reserve,
+): Promise<OpenedIndex> {
   const path = `${stateDirectory}/queue`
   const holderFile = `${stateDirectory}/holder`
   try {
-    const opened = await openUndamaged(path, world)
+    const opened = await openUndamaged(path, world, reserve)
     await writeHolder(holderFile, world)
     return opened
   } catch (cause) {
@@ -29,8 +35,8 @@ export async function openIndex(stateDirectory: string, world: World): Promise<O
   }
 }
 
-async function openUndamaged(path: string, world: World): Promise<OpenedIndex> {
-  const open = (): Promise<IndexStore> => IndexStore.open(() => world.openIndex(path))
+async function openUndamaged(path: string, world: World, reserve: Reserve): Promise<OpenedIndex> {
+  const open = (): Promise<IndexStore> => IndexStore.open(() => world.openIndex(path), reserve)
   const damagedTable = await setTablesAside(path, world.files)
   let damage: unknown
   try {
@@ -96,18 +102,4 @@ async function writeProcessId(path: string, world: World): Promise<void> {
 function isLocked(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false
   return ('code' in cause && cause.code === 'LEVEL_LOCKED') || isLocked(cause.cause)
-}
-
-/** LevelDB gives no codes, only words. */
-const worldly =
-  /no space left|permission denied|not permitted|read-only|too many open files|cannot allocate|quota/i
-/** For EDQUOT Node has no name, and gives its number on Linux. */
-const edquot = 'Unknown system error -122'
-const worldlyCodes = new Set(['ENOSPC', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', edquot])
-
-/** Nothing is wrong with the files: the disk is full, or they are not this user's. */
-function isOfTheWorld(cause: unknown): boolean {
-  if (!(cause instanceof Error)) return false
-  const { code = '' } = cause as NodeJS.ErrnoException
-  return worldlyCodes.has(code) || worldly.test(cause.message) || isOfTheWorld(cause.cause)
 }

@@ -30,11 +30,13 @@ import { firstLookIsDue } from './notes.ts'
 import { LongestRanges } from './longest-ranges.ts'
 import type { FindBytes } from './record-reader.ts'
 import { removeHalfWritten } from './replace-file.ts'
+import { Reserve } from './reserve.ts'
 import { SetAside } from './set-aside.ts'
 import { SegmentLog } from './segment-log.ts'
 import { ownerOf, startChain } from './start-chain.ts'
 import { surveyIndex, type Survey } from './survey.ts'
 import { takeUp, type TakenUp } from './take-up.ts'
+import { isWantOfRoom } from './world-refuses.ts'
 
 export interface QueueOptions {
   readonly device: DeviceId
@@ -43,6 +45,8 @@ export interface QueueOptions {
   readonly maxBytes: number
   /** What stays free on the disk, in bytes. */
   readonly minFree?: number
+  /** What is kept for the index on a disk that others fill, in bytes. */
+  readonly reserveBytes?: number
   /** `pause`: records wait; `evict`: the oldest of the lowest lane lose their bodies. */
   readonly whenFull?: 'pause' | 'evict'
   /** Finds the bytes of a record that is damaged or was evicted; usually in their file. */
@@ -54,6 +58,7 @@ export interface QueueOptions {
 /** What a queue consists of once it was found, or made, on the disk. */
 export interface OpenedQueue {
   readonly index: IndexStore
+  readonly reserve: Reserve
   readonly segments: SegmentLog
   readonly ledger: Ledger
   readonly longest: LongestRanges
@@ -74,14 +79,24 @@ const segmentsInBound = 8
 
 /**
  * Opens the queue in its state folder and takes up again what a crash, or LevelDB, left out of the index. Throws STATE_HELD,
- * STATE_FOREIGN, and QUEUE_UNREADABLE where the disk refuses: a start writes, so it needs some room.
+ * STATE_FOREIGN, and QUEUE_UNREADABLE where the disk refuses: a start writes, so it needs some room, or the reserve.
  */
 export async function openQueue(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
   try {
-    return await openFolder(options, signer, world)
+    return await openWithReserve(options, signer, world)
   } catch (cause) {
     if (cause instanceof Fault || !isOfDisk(cause)) throw cause
     throw agentFault('QUEUE_UNREADABLE', `${options.stateDirectory} does not open`, { cause })
+  }
+}
+
+async function openWithReserve(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
+  const reserve = await Reserve.find(options.stateDirectory, options.reserveBytes ?? 0, world)
+  try {
+    return await openFolder(options, signer, world, reserve)
+  } catch (cause) {
+    if (!isWantOfRoom(cause) || !(await reserve.giveUp())) throw cause
+    return openFolder(options, signer, world, reserve)
   }
 }
 
@@ -91,11 +106,16 @@ function isOfDisk(cause: unknown): boolean {
   return !code.startsWith('ERR_')
 }
 
-async function openFolder(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
+async function openFolder(
+  options: QueueOptions,
+  signer: Signer,
+  world: World,
+  reserve: Reserve,
+): Promise<OpenedQueue> {
   const { stateDirectory } = options
   await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
-  const { index, movedAside } = await openIndex(stateDirectory, world)
+  const { index, movedAside } = await openIndex(stateDirectory, world, reserve)
   disposal.use(index)
   await removeHalfWritten(stateDirectory, ['epoch', 'head'], world.files)
   const segmentBytes = Math.min(largestSegmentBytes, Math.ceil(options.maxBytes / segmentsInBound))
@@ -137,7 +157,7 @@ async function openFolder(options: QueueOptions, signer: Signer, world: World): 
   await segments.removeAllDead(() => noteHighWater(stateDirectory, head, world.files)).catch(() => undefined)
   if (missing > 0) world.journal.recordsMissing(missing)
   const holes = missing > 0 ? await findHoles(index, resumePoints) : []
-  const parts = { index, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
+  const parts = { index, reserve, segments, ledger, head, resumePoints, aside, missing, holes, movedAside }
   return { ...parts, longest: new LongestRanges(), disposal: disposal.move() }
 }
 

@@ -13,7 +13,7 @@ const askAgainMs = 1000
 /** Gives up bodies of the oldest records of a lane, the lowest first, down to this one; false where there are none. */
 export type Evict = (atMost: Lane) => Promise<boolean>
 
-/** How much more the queue may hold: within its bound, and above the floor of what stays free on the disk. */
+/** How much more the queue may hold: within its bound, and above the floor of what stays free on the disk, beside its reserve. */
 export class Room {
   readonly #opened: OpenedQueue
   readonly #options: QueueOptions
@@ -39,31 +39,47 @@ export class Room {
   }
 
   /** Makes room in the queue for what comes next; false where only receipts can. */
-  async make(arrival: Arrival, noteHead: () => Promise<void>): Promise<boolean> {
+  async make(arrival: Arrival, noteHead: () => Promise<void>, mayEvict = true): Promise<boolean> {
     const { segments } = this.#opened
     const before = segments.bytes
     await segments.removeAllDead(noteHead)
     if (segments.bytes < before) return true
-    if (this.#options.whenFull !== 'evict' || !(await this.#evict(arrival.lane))) return false
+    if (this.#options.whenFull !== 'evict' || !mayEvict || !(await this.#evict(arrival.lane))) return false
     await segments.removeAllDead(noteHead)
     return segments.bytes < before
   }
 
-  /** Why this much more would leave too little free on the disk; undefined where it does not. */
+  /**
+   * Why this much more would leave too little free on the disk; undefined where it does not. The room of the reserve is not
+   * counted as free while that is missing, and where it is time it is made. Throws where the disk refuses that.
+   */
   async tooLittleFree(bytes: number): Promise<string | undefined> {
     const { minFree = 0 } = this.#options
-    if (minFree === 0) return undefined
-    if (this.#credit >= bytes) return undefined
-    if ((await this.#free()) - bytes >= minFree) return undefined
-    return `less than ${showSize(minFree)} would stay free on the disk (queue.minFree)`
+    const { reserve } = this.#opened
+    const { missingBytes } = reserve
+    if (minFree === 0 && missingBytes === 0) return undefined
+    // What it had may be somebody else's by now.
+    if (missingBytes > 0) this.#askedMs = -Infinity
+    const needed = missingBytes + bytes
+    const above = (await this.#free()) - needed - minFree
+    if (this.#credit < needed && above < 0) return whyTooLittle(minFree, missingBytes)
+    if (reserve.isDue(above)) await this.#makeReserve(missingBytes)
+    return undefined
+  }
+
+  async #makeReserve(bytes: number): Promise<void> {
+    await this.#opened.reserve.make()
+    this.taken(bytes)
   }
 
   /** Frees as much as this takes, so that the disk gets no fuller; false where that cannot be. */
   async makeFree(arrival: Arrival, noteHead: () => Promise<void>): Promise<boolean> {
-    const { segments } = this.#opened
+    const { segments, reserve } = this.#opened
     this.#askedMs = -Infinity
     const before = segments.bytes
-    const isMade = await this.make(arrival, noteHead)
+    // Giving up all that there is would do no good where the reserve needs more.
+    const mayEvict = this.#credit + before >= reserve.missingBytes
+    const isMade = await this.make(arrival, noteHead, mayEvict)
     this.#credit += before - segments.bytes
     return isMade
   }
@@ -81,6 +97,12 @@ export class Room {
     this.#askedMs = nowMs
     return this.#freeBytes
   }
+}
+
+function whyTooLittle(minFree: number, missingBytes: number): string {
+  const floor = showSize(minFree + missingBytes)
+  const reserve = missingBytes === 0 ? '' : ` and ${showSize(missingBytes)} for the index`
+  return `less than ${floor} would stay free on the disk (queue.minFree${reserve})`
 }
 
 /** What the record of an arrival takes, at most. */
