@@ -99,7 +99,7 @@ export const settingsSchema = Type.Object(
           default: '2GiB',
         }),
         minFree: size(
-          'What stays free on the disk, beside a reserve of 8 to 32 MiB that lets the agent deliver when others fill the disk. With less, new ' +
+          'What stays free on the disk, beside a reserve of up to 32 MiB that lets the agent deliver when others fill the disk. With less, new ' +
             'records wait, or with `evict` take the place of old ones.',
           { from: '0', to: '16TiB', default: '64MiB' },
         ),

@@ -80,6 +80,8 @@ export interface Files {
   rename(from: Path, to: Path): Promise<void>
   /** What may still be written to the disk that holds this path, by who is not root. */
   freeBytes(path: Path): Promise<number>
+  /** What that disk can hold at all. */
+  diskBytes(path: Path): Promise<number>
   /** When it resolves, names made, renamed and removed in the folder survive a power cut. */
   syncDirectory(path: Path): Promise<void>
 }
@@ -193,6 +195,10 @@ const realFiles: Files = {
   freeBytes: async (path) => {
     const { bavail, bsize } = await statfs(toFsPath(path))
     return bavail * bsize
+  },
+  diskBytes: async (path) => {
+    const { blocks, bsize } = await statfs(toFsPath(path))
+    return blocks * bsize
   },
   syncDirectory: async (path) => {
     await using directory = await open(toFsPath(path), 'r')

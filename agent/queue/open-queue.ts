@@ -91,6 +91,7 @@ export async function openQueue(options: QueueOptions, signer: Signer, world: Wo
 }
 
 async function openWithReserve(options: QueueOptions, signer: Signer, world: World): Promise<OpenedQueue> {
+  await world.files.makeDirectory(options.stateDirectory)
   const reserve = await Reserve.find(options.stateDirectory, options.reserveBytes ?? 0, world)
   try {
     return await openFolder(options, signer, world, reserve)
@@ -113,7 +114,6 @@ async function openFolder(
   reserve: Reserve,
 ): Promise<OpenedQueue> {
   const { stateDirectory } = options
-  await world.files.makeDirectory(stateDirectory)
   await using disposal = new AsyncDisposableStack()
   const { index, movedAside } = await openIndex(stateDirectory, world, reserve)
   disposal.use(index)

@@ -7,6 +7,8 @@ const leastBytes = 8 * mib
 /** Opened, LevelDB merges tables: of the two first levels 22 MiB at most. */
 const mostBytes = 32 * mib
 const pieceBytes = mib
+/** Of the disk, at most: on a small one the queue comes first. */
+const shareOfDisk = 1 / 8
 /** A start has other things to write first. */
 const settledMs = 60_000
 /** With so many times its size free, and no more, the disk may be full before that. */
@@ -39,8 +41,10 @@ export class Reserve {
     this.#isThere = isThere
   }
 
-  /** The one in a state folder, made or not. One of 0 bytes is none, and never missing. */
-  static async find(directory: string, bytes: number, world: World): Promise<Reserve> {
+  /** The one in a state folder, made or not, of so many bytes or what its disk allows. One of 0 bytes is none, and never missing. */
+  static async find(directory: string, mostOfIt: number, world: World): Promise<Reserve> {
+    const diskBytes = mostOfIt === 0 ? 0 : await world.files.diskBytes(directory)
+    const bytes = Math.min(mostOfIt, Math.floor(diskBytes * shareOfDisk))
     const size = await world.files.facts(pathIn(directory)).then(
       (facts) => facts.size,
       () => 0,

@@ -54,6 +54,19 @@ test.each([
   expect(reserveBytesOf(maxBytes)).toBe(mib * 2 ** 20)
 })
 
+test('it takes no more than an eighth of its disk', async () => {
+  await using kit = await QueueKit.start()
+  const world = fakeWorld()
+  const diskBytes = 4 * reserveBytes
+  world.disk.freeBytes = diskBytes
+  const small = { ...world, files: { ...world.files, diskBytes: async () => diskBytes } }
+  {
+    await using queue = await open(kit, small)
+    await kit.append(queue, 'first\n')
+  }
+  expect((await stat(reserveOf(kit))).size).toBe(diskBytes / 8)
+})
+
 describe('the reserve', () => {
   test('is made with the first record that comes a minute after the start, and kept', async () => {
     await using kit = await QueueKit.start()

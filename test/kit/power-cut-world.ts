@@ -151,6 +151,7 @@ function diskFiles(disk: PowerCutDisk, world: PowerCutWorld): Files {
     remove: (path) => world.operate(() => removeName(disk, path)),
     rename: (from, to) => world.operate(() => renameNode(disk, from, to)),
     freeBytes: () => world.operate(() => 1 << 30),
+    diskBytes: () => world.operate(() => 1 << 30),
     syncDirectory: async (path) => {
       await world.operate(
         () => disk.stepsOf(folderAt(disk, partsOf(path))),

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { reserveBytesOf } from '../../agent/queue/reserve.ts'
 import { Flight } from '../kit/flight.ts'
 import { Program, programFile } from '../kit/program.ts'
 import { Seeded } from '../kit/seeded.ts'
@@ -10,8 +9,6 @@ import { Seeded } from '../kit/seeded.ts'
 const mayMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 if (!mayMount) console.warn('skipped the full disk: this user may not mount a small one')
 
-const settings = { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } }
-const diskBytes = (8 << 20) + reserveBytesOf(64 << 20)
 const ballast = 'ballast'
 /** $1: where the small disk goes, $2: its bytes, $3: how many of them are taken, then the program. */
 const onSmallDisk = `
@@ -20,13 +17,15 @@ const onSmallDisk = `
   shift 3
   exec "$@"`
 
-/** The agent, whose state is on a disk of which 8 MiB and the reserve are its own, and of the former so many bytes are taken. */
+/** The agent, whose state is on a disk of 8 MiB of which so many bytes are taken. */
 async function launchOnDisk(flight: Flight, takenBytes: number): Promise<Program> {
   await mkdir(flight.state)
-  const disk = ['sh', flight.state, String(diskBytes), String(takenBytes)]
+  const disk = ['sh', flight.state, String(8 << 20), String(takenBytes)]
   const agent = [process.execPath, programFile('agent/main.ts'), 'run', '--config', flight.configFile]
   return flight.launch(Program.spawn('unshare', ['-m', 'sh', '-c', onSmallDisk, ...disk, ...agent]))
 }
+
+const settings = { shutdownGrace: '200ms', queue: { maxBytes: '64MiB', minFree: '0' } }
 
 // LB-089
 test.skipIf(!mayMount)(
