@@ -16,7 +16,10 @@ interface Stretch {
   readonly isLive: boolean
   /** The end of a longer version before may stand behind it. */
   readonly mayHaveOldEnd: boolean
-  /** Neither index nor segments tell what has its receipt: what the server has may be named as lost, too. */
+  /**
+   * What the server has may be named as lost: neither index nor segments tell what has its receipt, or a later write in its place was
+   * in a segment that was damaged.
+   */
   readonly mayNameDelivered: boolean
   /** So much of its last version was certainly read. */
   readonly seen: number
@@ -122,7 +125,8 @@ class Search {
  * The stretches that begin with a version, the longest first. An index of the past, beside segments that lost what came after, may
  * have any version go on in the stream of the one before: what stood there then is at the server as earlier writes.
  */
-function stretchesFrom({ isShattered, isUnheard }: FileModel, file: ModelFile, from: number): Stretch[] {
+function stretchesFrom(model: FileModel, file: ModelFile, from: number): Stretch[] {
+  const { isShattered, isUnheard, wereSegmentsDamaged } = model
   const stretches: Stretch[] = []
   if (!file.versions[from]?.mayBeNew) return []
   let seen = 0
@@ -143,11 +147,16 @@ function stretchesFrom({ isShattered, isUnheard }: FileModel, file: ModelFile, f
       refilled,
       isLive,
       mayHaveOldEnd: isUnheard && versions.length > 1,
-      mayNameDelivered: isShattered,
+      mayNameDelivered: isShattered || (wereSegmentsDamaged && isPatched([...versions, grown])),
       seen: isLive ? version.content.length : seen,
     })
   }
   return stretches
+}
+
+/** Whether bytes of it were written over in place. */
+function isPatched([, ...later]: readonly (Version | undefined)[]): boolean {
+  return later.some((version) => version?.came === 'patched')
 }
 
 /** Whether an agent that has read `seen` bytes, at least, can have taken the change for growth. */

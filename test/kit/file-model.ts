@@ -83,6 +83,7 @@ export class FileModel {
   isShattered = false
   /** A chain may have begun anew, and the server been asked what it has: its word tells a file by its content. */
   wasDamaged = false
+  wereSegmentsDamaged = false
   /** After both were damaged an agent began without the server's word: a file that was cut may have gone on in its stream. */
   isUnheard = false
 
@@ -159,6 +160,7 @@ export class FileModel {
   /** What was queued and has no receipt may be gone, unless it is read again. */
   segmentsDamaged(): void {
     this.#noteDamage({ segments: true })
+    this.wereSegmentsDamaged = true
     for (const version of this.files.flatMap(({ versions }) => versions)) {
       version.seen = version.stored
       version.isShaken = true
