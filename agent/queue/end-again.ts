@@ -7,25 +7,34 @@ import { decodePlaces } from './range-layers.ts'
 import { parseObject } from './resume-point.ts'
 import { endSaid, isOutrun, type SaidEnd } from './shipped.ts'
 
+/** A record that was sealed anew, or is now. */
+export interface SealedAnew {
+  readonly manifest: Manifest
+  readonly entry: IndexEntry
+  /** What is sealed of it is still to be in the index. */
+  readonly isComing: boolean
+  /** It leaves the queue with the end, where that is the last that comes in its place. */
+  readonly replaces?: IndexEntry
+  /** Whether the record at a place waits, and has no receipt that anybody knows of. */
+  readonly isWaiting: (place: Place) => Promise<boolean>
+}
+
 /**
- * The end of the file of which parts of this record were sealed anew, or are now, where `isComing`: behind its end they would pass for a
- * change of it. undefined where it has none that still holds, or where the record of that waits and brings it when it has its
- * receipt.
+ * The end of the file of which parts were sealed anew: behind its end they would pass for a change of it. undefined where it has none
+ * that still holds, or where the record of that waits and brings it when it has its receipt.
  */
 export async function endBehind(
-  manifest: Manifest,
-  isComing: boolean,
-  entry: IndexEntry,
+  { manifest, entry, isComing, replaces, isWaiting }: SealedAnew,
   index: IndexStore,
 ): Promise<Arrival | undefined> {
   const end = manifest.kind === 'close' ? undefined : await endSaid(index, manifest.stream)
-  if (!end || (await isWaiting(index, end.at))) return undefined
-  return (await isOutrun(index, manifest.stream, end, isComing))
-    ? said(end, manifest, entry, entry)
-    : undefined
+  if (!end || (await isWaiting(end.at))) return undefined
+  if (!(await isOutrun(index, manifest.stream, end, isComing))) return undefined
+  return said(end, manifest, entry, replaces)
 }
 
-async function isWaiting(index: IndexStore, place: Place): Promise<boolean> {
+/** Whether the record at a place waits in any lane. */
+export async function isWaitingAt(index: IndexStore, place: Place): Promise<boolean> {
   const entries = await index.getMany(lanes.map((lane) => laneKey(lane, place)))
   return entries.some((entry) => entry !== undefined)
 }

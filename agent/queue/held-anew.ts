@@ -5,7 +5,7 @@ import { scanRecord, type RecordFrame } from '../../protocol/record.ts'
 import type { Arrival } from './arrival.ts'
 import type { IndexEntry, Place } from './index-entry.ts'
 import type { OpenedQueue } from './open-queue.ts'
-import { endBehind } from './end-again.ts'
+import { endBehind, type SealedAnew } from './end-again.ts'
 import { firstPlaceOf, isLastWord, isSaidAgain, stillSaidBy, type Stretch } from './shipped.ts'
 
 type Opened = Pick<OpenedQueue, 'index' | 'longest'>
@@ -19,11 +19,13 @@ export async function heldAnew(
   record: Uint8Array,
   entry: IndexEntry,
   opened: Opened,
+  isWaiting: SealedAnew['isWaiting'],
 ): Promise<readonly Arrival[]> {
   const { frame, manifest } = contentOf(record)
   const parts = await partsOf(manifest, opened)
   const of = await firstPlaceOf(opened.index, manifest)
-  const end = await endBehind(manifest, parts.length > 0, entry, opened.index)
+  const sealed = { manifest, entry, isComing: parts.length > 0, replaces: entry, isWaiting }
+  const end = await endBehind(sealed, opened.index)
   const last = parts.length - 1
   const anew = await Promise.all(
     parts.map((part, number) =>

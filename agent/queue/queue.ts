@@ -245,9 +245,9 @@ export class Queue implements AsyncDisposable {
    * Forgets records for which a verified receipt says that the server has them, and those that it has without their body,
    * as they were sent: their bytes count as lost. Segments that are empty then go.
    */
-  async forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
-    await this.#sealingAnew.sayEndsAgain(received)
-    return this.#outflow.forget(received, withoutBody, () => this.#end)
+  forget(received: readonly IndexEntry[], withoutBody: readonly IndexEntry[] = []): Promise<void> {
+    const forget = (): Promise<void> => this.#outflow.forget(received, withoutBody, () => this.#end)
+    return this.#sealingAnew.whileForgotten(received, forget)
   }
 
   /**

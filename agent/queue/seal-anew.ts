@@ -1,5 +1,6 @@
+import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock } from '../clock.ts'
-import { endAgain, outrunEnds } from './end-again.ts'
+import { endAgain, endBehind, isWaitingAt, outrunEnds } from './end-again.ts'
 import { contentOf, heldAnew } from './held-anew.ts'
 import { decodeEntry, endOf, placeText, recordKey, type IndexEntry, type Place } from './index-entry.ts'
 import type { Intake } from './intake.ts'
@@ -26,6 +27,8 @@ export class SealingAnew {
   readonly #parts: Parts
   /** By place. */
   readonly #underWay = new Map<string, Promise<boolean>>()
+  /** Places of records that have their receipts, and are about to be forgotten. */
+  readonly #leaving = new Set<string>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -48,13 +51,23 @@ export class SealingAnew {
   }
 
   /**
-   * To be called before records are forgotten for a receipt. Where one is the end of a file, and parts of that were sealed anew behind
-   * it, the end is said again: the server would take them for a change.
+   * Forgets records for a receipt. Where one is the end of a file, and parts of that were sealed anew behind it, the end is said
+   * again before: the server would take them for a change. What is sealed behind it from now on brings the end itself.
    */
-  async sayEndsAgain(received: readonly IndexEntry[]): Promise<void> {
-    for (const entry of await outrunEnds(received, this.#parts.opened.index))
-      await this.#inTime(entry, () => this.#sayAgain(entry), untilClosed)
+  async whileForgotten(received: readonly IndexEntry[], forget: () => Promise<void>): Promise<void> {
+    const places = received.map(placeText)
+    for (const place of places) this.#leaving.add(place)
+    try {
+      for (const entry of await outrunEnds(received, this.#parts.opened.index))
+        await this.#inTime(entry, () => this.#sayAgain(entry), untilClosed)
+      await forget()
+    } finally {
+      for (const place of places) this.#leaving.delete(place)
+    }
   }
+
+  readonly #isWaiting = async (place: Place): Promise<boolean> =>
+    !this.#leaving.has(placeText(place)) && isWaitingAt(this.#parts.opened.index, place)
 
   /** Waits for it, but not for long; it goes on though nobody waits any more. */
   async #inTime(entry: IndexEntry, begin: () => Promise<boolean>, signal: AbortSignal): Promise<boolean> {
@@ -96,10 +109,23 @@ export class SealingAnew {
     const taken: Promise<boolean>[] = []
     // Nothing that is newer comes in between.
     await intake.between(async () => {
-      for (const arrival of await heldAnew(read.bytes, entry, opened))
+      for (const arrival of await heldAnew(read.bytes, entry, opened, this.#isWaiting))
         taken.push(intake.append(arrival, untilClosed))
     })
     if (taken.length === 0) await this.#drop(entry)
+    const isTaken = (await Promise.all(taken)).every(Boolean)
+    return isTaken && this.#sayEndBehind(contentOf(read.bytes).manifest, entry)
+  }
+
+  /** The end that still waited when it was asked for may have had its receipt before anything stood behind it. */
+  async #sayEndBehind(manifest: Manifest, entry: IndexEntry): Promise<boolean> {
+    const { opened, intake } = this.#parts
+    const taken: Promise<boolean>[] = []
+    await intake.between(async () => {
+      const sealed = { manifest, entry, isComing: false, isWaiting: this.#isWaiting }
+      const end = await endBehind(sealed, opened.index)
+      if (end) taken.push(intake.append(end, untilClosed))
+    })
     return (await Promise.all(taken)).every(Boolean)
   }
 

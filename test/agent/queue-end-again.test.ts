@@ -1,5 +1,6 @@
 import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { closedKey, type IndexEntry } from '../../agent/queue/index-entry.ts'
 import { IndexStore, put } from '../../agent/queue/index-store.ts'
@@ -54,6 +55,23 @@ test('the end of a file that waits comes again when it has its receipt, once', a
   expect(ends(shipped)).toBe(2)
   expect(await waiting(queue)).toEqual([])
 })
+
+test.each(Array.from({ length: 24 }, (_, turns) => turns))(
+  'the end comes behind what is sealed anew, though its receipt comes %i turns later, while that is under way',
+  async (turns) => {
+    await using kit = await QueueKit.start()
+    await using queue = await kit.open()
+    const { shipped, entries } = await closedFile(kit, queue)
+    const sealing = Promise.all(entries.slice(0, 1).map((entry) => queue.sealAnew(entry, never)))
+    for (let turn = 0; turn < turns; turn++) await setImmediate()
+    await shipped.store(isAnyOf(entries.slice(1)))
+    expect(await sealing).toEqual([true])
+    await shipped.store()
+    await shipped.store()
+    expect(shipped.told.at(-1)).toEqual([7, 'close 7'])
+    expect(await waiting(queue)).toEqual([])
+  },
+)
 
 test('the end that came again comes once more behind what is sealed anew later, in another life of the agent too', async () => {
   await using kit = await QueueKit.start()
