@@ -38,11 +38,11 @@ test.skipIf(!hasLogrotate)(
 
 // LB-035
 test.skipIf(!hasLogrotate)(
-  'of twelve copies and truncations every line that survives on the disk is on the server',
+  'of twelve copies and truncations every line that survives on the disk is on the server, or named where it was cut off unread',
   async () => {
     for (const { account, archives } of await rotate(rotationModes.copytruncate)) {
       expect(archives).toBe(rounds)
-      expect(account).toMatchObject({ twice: 0, lostWithRecord: 0, lostWithoutRecord: 0 })
+      expect(account).toMatchObject({ twice: 0, lostWithoutRecord: 0 })
       // How many that are, the load of the machine tells.
       expect(account.stored).toBeGreaterThan(0)
     }
